@@ -1,0 +1,230 @@
+"""Operators between values: products and quotients carry growth, sums collect terms."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+
+from lint_reduction.analysis import tensors
+from lint_reduction.analysis.code import Binary, Expr, text
+from lint_reduction.analysis.conversion import as_factor, as_tensor
+from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.tensors import Factor
+from lint_reduction.analysis.values import (
+    BATCH_AXES,
+    Constant,
+    Criterion,
+    Gradient,
+    Items,
+    Opaque,
+    Parameters,
+    Repeated,
+    Shape,
+    Summand,
+    Tensor,
+    Unknown,
+    Value,
+)
+from lint_reduction.facts import StepKind
+from lint_reduction.growth import ONE
+
+_NUMBERS: dict[str, Callable[[float, float], float]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
+    "//": operator.floordiv, "%": operator.mod,
+}  # fmt: skip
+
+
+def operate(machine: Machine, expr: Binary, left: Value, right: Value) -> Value:
+    """Return ``left op right``."""
+    return machine.lift_two(
+        left, right, lambda a, b: binary(machine, expr.op, a, b, expr.mark, (expr.left, expr.right))
+    )
+
+
+def binary(
+    machine: Machine, op: str, left: Value, right: Value, mark: int, exprs: tuple[Expr | None, Expr | None]
+) -> Value:
+    """Return ``left op right`` for single values."""
+    for operand in (left, right):
+        if isinstance(operand, Criterion):
+            machine.sites[operand.site.index].used_as_value = True
+            return Opaque()
+    if isinstance(left, Constant) and isinstance(right, Constant):
+        return _constants(op, left, right)
+    if isinstance(left, (Items, Repeated)) or isinstance(right, (Items, Repeated)):
+        return _lists(op, left, right)
+    if isinstance(left, Gradient) or isinstance(right, Gradient):
+        return _gradients(machine, op, left, right, exprs)
+    if isinstance(left, Unknown) or isinstance(right, Unknown):
+        return _unknowns(op, left, right)
+    if not isinstance(left, Tensor) and not isinstance(right, Tensor):
+        return _opaques(machine, op, left, right, mark, exprs)
+    return _tensors(machine, op, left, right, mark, exprs)
+
+
+def _constants(op: str, left: Constant, right: Constant) -> Value:
+    a, b = left.value, right.value
+    evidence = min(left.evidence, right.evidence)
+    if isinstance(a, str) and isinstance(b, str) and op == "+":
+        return Constant(a + b, evidence)
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)) and op in _NUMBERS:
+        try:
+            return Constant(_NUMBERS[op](a, b), evidence)
+        except (ArithmeticError, ValueError):
+            return Opaque()
+    return Opaque()
+
+
+def _lists(op: str, left: Value, right: Value) -> Value:
+    if op == "+":
+        if isinstance(left, Items) and isinstance(right, Items):
+            return Items(left.entries + right.entries, left.is_tuple)
+        for side in (left, right):
+            if isinstance(side, Repeated):
+                return replace(side, count=None)
+    if op == "*":
+        listed = left if isinstance(left, (Items, Repeated)) else right
+        if isinstance(listed, Items) and len(listed.entries) == 1:
+            return Repeated(listed.entries[0], ONE)
+    return Opaque()
+
+
+def _gradients(
+    machine: Machine, op: str, left: Value, right: Value, exprs: tuple[Expr | None, Expr | None]
+) -> Value:
+    gradient, other, expr = (left, right, exprs[1]) if isinstance(left, Gradient) else (right, left, exprs[0])
+    assert isinstance(gradient, Gradient)
+    if op in ("+", "-"):
+        # added weight decay or momentum changes no growth of the gradient itself
+        return gradient
+    if op not in ("*", "/") or gradient.growth is None or isinstance(other, Gradient):
+        return replace(gradient, growth=None)
+    factor = as_factor(machine, other, expr, divides=op == "/")
+    if factor.growth is None:
+        return replace(gradient, growth=None)
+    growth = gradient.growth / factor.growth if op == "/" else gradient.growth * factor.growth
+    return replace(gradient, growth=growth, text=factor.text or gradient.text)
+
+
+def _unknowns(op: str, left: Value, right: Value) -> Value:
+    """Combine with an unknown loss: in a sum the other terms are still known."""
+    unknown, other = (left, right) if isinstance(left, Unknown) else (right, left)
+    assert isinstance(unknown, Unknown)
+    if op in ("+", "-") and isinstance(other, Tensor):
+        return replace(other, summands=(*other.summands, Summand(None, unknown.reason, batch=other.batch)))
+    return unknown
+
+
+def _opaques(
+    machine: Machine, op: str, left: Value, right: Value, mark: int, exprs: tuple[Expr | None, Expr | None]
+) -> Value:
+    """Combine numbers of which at best the name is known: ``args.lr / args.batch_size``."""
+    varies = any(isinstance(v, Opaque) and v.varies for v in (left, right))
+    if isinstance(left, Parameters) or isinstance(right, Parameters):
+        return as_tensor(machine, left if isinstance(left, Parameters) else right)
+    if isinstance(left, Shape) or isinstance(right, Shape):
+        return Opaque(varies=varies)
+    if op in ("*", "/", "//"):
+        first = as_factor(machine, left, exprs[0], divides=False)
+        second = as_factor(machine, right, exprs[1], divides=op != "*")
+        if first.growth is not None and second.growth is not None:
+            growth = first.growth * second.growth if op == "*" else first.growth / second.growth
+            if growth != ONE:
+                shown = text(Binary(op, exprs[0], exprs[1])) if exprs[0] and exprs[1] else ""
+                evidence = min(first.evidence, second.evidence)
+                return tensors.count(growth, evidence, shown)
+        certain = first.growth is not None and second.growth is not None
+        return Opaque("" if certain else "uncertain count", varies=varies)
+    known = [v for v in (left, right) if isinstance(v, Opaque)]
+    if known and len(known) + isinstance(left, Constant) + isinstance(right, Constant) == 2:
+        return Opaque(batch=max(v.batch for v in known), varies=varies, called=any(v.called for v in known))
+    return Opaque(varies=varies)
+
+
+def _tensors(
+    machine: Machine, op: str, left: Value, right: Value, mark: int, exprs: tuple[Expr | None, Expr | None]
+) -> Value:
+    match op:
+        case "+" | "-":
+            return _sum(machine, left, right)
+        case "*":
+            return _product(machine, left, right, mark, exprs)
+        case "/" | "//":
+            return _quotient(machine, left, right, mark, exprs)
+        case "**":
+            return _power(machine, left, right)
+        case "&" | "|" | "^":
+            return tensors.as_mask(tensors.add(as_tensor(machine, left), as_tensor(machine, right)))
+    if any(isinstance(v, Tensor) and v.is_loss for v in (left, right)):
+        return machine.unknown(f"passes through {op!r}", mark)
+    a, b = as_tensor(machine, left), as_tensor(machine, right)
+    return replace(tensors.data(max(a.batch, b.batch)), axes=replace(BATCH_AXES, certain=False))
+
+
+def _sum(machine: Machine, left: Value, right: Value) -> Value:
+    tensor, other = (left, right) if isinstance(left, Tensor) else (right, left)
+    assert isinstance(tensor, Tensor)
+    if isinstance(other, Tensor):
+        return tensors.add(tensor, other)
+    if isinstance(other, (Constant, Parameters)):
+        return replace(tensor, arithmetic=True)
+    if tensor.is_loss or tensor.axes.is_scalar:
+        name = other.name if isinstance(other, Opaque) else ""
+        summand = Summand(None, f"{name or 'a term'} is not known", batch=tensor.batch)
+        return replace(tensor, summands=(*tensor.summands, summand))
+    return tensors.add(tensor, as_tensor(machine, other))
+
+
+def _presumed(value: Tensor) -> bool:
+    """Say whether a tensor comes straight from an unknown call."""
+    plain = not value.arithmetic and not value.may_be_container and not value.is_mask
+    return plain and not value.axes.certain and not value.axes.is_scalar
+
+
+def _product(
+    machine: Machine, left: Value, right: Value, mark: int, exprs: tuple[Expr | None, Expr | None]
+) -> Value:
+    texts = (text(exprs[0]), text(exprs[1]))
+    if isinstance(left, Tensor) and isinstance(right, Tensor):
+        for loss, weight, shown in ((left, right, texts[1]), (right, left, texts[0])):
+            if loss.is_loss and not weight.is_loss and _presumed(weight):
+                return tensors.lose(loss, f"multiplied by the result of {shown}, which is not known")
+        return tensors.multiply(left, right, mark, texts)
+    tensor, other, expr = (left, right, exprs[1]) if isinstance(left, Tensor) else (right, left, exprs[0])
+    assert isinstance(tensor, Tensor)
+    factor = as_factor(machine, other, expr, divides=False)
+    if factor.growth is None and not tensor.is_loss and not tensor.axes.is_scalar:
+        # data times something not known are still data
+        factor = Factor()
+    return replace(tensors.scale(tensor, factor, StepKind.MULTIPLY, mark), arithmetic=True, is_mask=False)
+
+
+def _quotient(
+    machine: Machine, left: Value, right: Value, mark: int, exprs: tuple[Expr | None, Expr | None]
+) -> Value:
+    if isinstance(right, Tensor):
+        dividend = as_tensor(machine, left)
+        if not isinstance(left, Tensor):
+            start = as_factor(machine, left, exprs[0], divides=False)
+            dividend = tensors.scale(Tensor(), start, StepKind.MULTIPLY, mark)
+        if dividend.is_loss and _presumed(right):
+            return tensors.lose(dividend, f"divided by {text(exprs[1])}, which is not known")
+        if not dividend.summands:
+            inverse = Factor(right.growth, right.evidence, right.text or text(exprs[1]))
+            return tensors.scale(replace(right, summands=(Summand(gradient=False),)), inverse, StepKind.DIVIDE, mark)
+        return tensors.divide(dividend, right, mark, text(exprs[1]))
+    assert isinstance(left, Tensor)
+    factor = as_factor(machine, right, exprs[1], divides=True)
+    if factor.growth is None and not left.is_loss and not left.axes.is_scalar:
+        factor = Factor()
+    return replace(tensors.scale(left, factor, StepKind.DIVIDE, mark), arithmetic=True, is_mask=False)
+
+
+def _power(machine: Machine, left: Value, right: Value) -> Value:
+    if isinstance(left, Tensor) and isinstance(right, Constant) and isinstance(right.value, (int, float)):
+        if math.isfinite(right.value):
+            return tensors.power(left, Fraction(right.value).limit_denominator(12))
+    return tensors.nonlinear(as_tensor(machine, left if isinstance(left, Tensor) else right), "**")

@@ -1,0 +1,225 @@
+"""``value.name``: attributes of tensors, of objects of this module and of libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from lint_reduction.analysis import tensors
+from lint_reduction.analysis.code import Assign, ClassCode, assigned_attributes
+from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.training import InputGradient
+from lint_reduction.analysis.values import (
+    PRESUMED_AXES,
+    Class,
+    Constant,
+    Criterion,
+    Dataset,
+    External,
+    Function,
+    Gradient,
+    Instance,
+    Loader,
+    Mapping,
+    Method,
+    Opaque,
+    Options,
+    OptimizerValue,
+    Parameters,
+    ParamGroups,
+    Place,
+    Shape,
+    Super,
+    Tensor,
+    Unknown,
+    Value,
+    join,
+    options_of,
+)
+from lint_reduction.facts import Batch
+from lint_reduction.growth import SAMPLES
+
+#: Methods of a module, a loader or a tensor that hand their owner back.
+MODULE_METHODS = frozenset(
+    """
+    to cuda cpu float double half bfloat16 train eval requires_grad_ share_memory type xpu mps apply compile
+    __enter__ __iter__ copy to_empty ipu
+    """.split()
+)
+PARAMETER_METHODS = frozenset({"parameters", "named_parameters", "trainable_parameters", "get_parameters"})
+
+_NUMBERS = frozenset({"device", "dtype", "ndim", "is_cuda", "requires_grad", "grad_fn", "is_leaf", "layout"})
+_SWAPPED = frozenset({"T", "mT", "H", "mH"})
+
+
+def attribute(machine: Machine, value: Value, name: str) -> Value:
+    """Return an attribute of a single value; a method of a foreign object stays a ``Method``."""
+    match value:
+        case External(module):
+            return External(machine.libraries.canonical(f"{module}.{name}"))
+        case Instance():
+            return instance_attribute(machine, value, name)
+        case Super(owner, home):
+            return _inherited(machine, owner, home, name)
+        case Class(body):
+            return _class_attribute(machine, body, name, None) or Opaque(name)
+        case Tensor():
+            return _tensor_attribute(machine, value, name)
+        case Opaque():
+            return _opaque_attribute(machine, value, name)
+        case _:
+            return _other_attribute(machine, value, name)
+
+
+def _other_attribute(machine: Machine, value: Value, name: str) -> Value:
+    match value:
+        case OptimizerValue() if name == "param_groups":
+            return ParamGroups(value)
+        case Loader() if name == "dataset":
+            return Dataset()
+        case Loader(evidence=evidence) if name == "batch_size":
+            return tensors.count(SAMPLES, evidence, "batch_size")
+        case Criterion() if name == "reduction":
+            return machine.state.heap.get((value.identity, name), Constant(value.reduction))
+        case Parameters(_, is_data) if name == "grad":
+            return Gradient(is_data)
+        case Parameters() | Gradient() if name == "data":
+            return value
+        case Options(defaults, options_name):
+            return dict(defaults).get(name, Opaque(name if not options_name else f"{options_name}.{name}"))
+        case Mapping(entries) if name not in ("items", "values", "keys", "get", "update", "pop", "setdefault"):
+            return dict(entries).get(name, Method(value, name))
+        case Unknown():
+            return value
+        case Constant():
+            return Method(value, name)
+    return Method(value, name)
+
+
+def _tensor_attribute(machine: Machine, value: Tensor, name: str) -> Value:
+    if name == "shape":
+        return Shape(value, text=f"{value.text}.shape" if value.text else "")
+    if name == "grad":
+        if value.batch > Batch.PARAMETERS:
+            machine.record(InputGradient(0))
+        return Gradient(of_inputs=value.batch > Batch.PARAMETERS)
+    if name == "data":
+        return tensors.detach(value)
+    if name in _SWAPPED:
+        return replace(value, axes=replace(value.axes, place=Place.SOMEWHERE)) if value.summands else value
+    if name in _NUMBERS:
+        return Opaque(name)
+    if name in machine.libraries.operations or name.rstrip("_") in machine.libraries.operations or name == "backward":
+        return Method(value, name)
+    if value.is_loss:
+        return Method(value, name)
+    if machine.libraries.names.role(name) == "criterion":
+        return Opaque(name, value.batch, called=True)
+    return replace(tensors.data(value.batch, PRESUMED_AXES), may_be_container=True)
+
+
+def _opaque_attribute(machine: Machine, value: Opaque, name: str) -> Value:
+    if name == "shape":
+        return Shape(replace(tensors.data(value.batch), text=value.name), text=f"{value.name}.shape")
+    if name == "grad":
+        return Gradient(of_inputs=False)
+    if name == "dataset":
+        return Dataset()
+    if name in machine.libraries.operations or name == "backward":
+        return Method(value, name)
+    if value.called and machine.libraries.names.role(name) != "criterion":
+        return Opaque(name, value.batch, called=True, varies=value.varies)
+    return Opaque(name, value.batch, varies=value.varies, called=value.called)
+
+
+def instance_attribute(machine: Machine, value: Instance, name: str) -> Value:
+    """Return an attribute of an object of this module: assigned, a method, or of the class."""
+    known = machine.state.heap.get((value.identity, name))
+    if known is not None:
+        return known
+    found = _class_attribute(machine, value.body, name, value)
+    if found is not None:
+        return found
+    late = _assigned_elsewhere(machine, value, name)
+    if late is not None:
+        machine.state.heap[(value.identity, name)] = late
+        return late
+    inherited = name in machine.libraries.methods or name in MODULE_METHODS or name in PARAMETER_METHODS
+    return Method(value, name) if inherited else Opaque(name)
+
+
+def _class_attribute(machine: Machine, body: ClassCode, name: str, owner: Instance | None) -> Value | None:
+    for home in lineage(machine, body):
+        method = home.methods.get(name)
+        if method is not None:
+            static = any(getattr(d, "name", "") == "staticmethod" for d in method.decorators)
+            bound: Value | None = None if static else owner
+            if any(getattr(d, "name", "") == "classmethod" for d in method.decorators):
+                bound = Class(body)
+            function = Function(method, machine.frames[0].identity, bound, home)
+            if owner is not None and any(getattr(d, "name", "") in _PROPERTIES for d in method.decorators):
+                return machine.call_function(function, (), {})
+            return function
+        for statement in home.body:
+            if isinstance(statement, Assign) and any(getattr(t, "name", "") == name for t in statement.targets):
+                return machine.evaluate(statement.value)
+    return None
+
+
+def _inherited(machine: Machine, owner: Instance, home: ClassCode, name: str) -> Value:
+    """Return a method as ``super()`` finds it: of a class behind ``home``."""
+    for base in home.bases:
+        for option in options_of(machine.evaluate(base)):
+            if isinstance(option.value, Class):
+                found = _class_attribute(machine, option.value.body, name, owner)
+                if found is not None:
+                    return found
+    return Method(Opaque("super"), name)
+
+
+_PROPERTIES = frozenset({"property", "cached_property"})
+
+
+def lineage(machine: Machine, body: ClassCode) -> Iterator[ClassCode]:
+    """Yield a class of this module and those of its bases that are of this module."""
+    seen: set[int] = set()
+    queue = [body]
+    while queue:
+        current = queue.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        for base in current.bases:
+            value = machine.evaluate(base)
+            queue.extend(option.value.body for option in options_of(value) if isinstance(option.value, Class))
+
+
+def foreign_bases(machine: Machine, body: ClassCode) -> set[str]:
+    """Return the resolved names of the bases that are of other modules."""
+    names = set()
+    for current in lineage(machine, body):
+        for base in current.bases:
+            for option in options_of(machine.evaluate(base)):
+                if isinstance(option.value, External):
+                    names.add(option.value.name)
+                elif isinstance(option.value, Opaque):
+                    names.add(option.value.name)
+    return names
+
+
+def _assigned_elsewhere(machine: Machine, owner: Instance, name: str) -> Value | None:
+    """Return what other methods assign to an attribute, as far as that needs no local variable."""
+    values: list[Value] = []
+    for home in lineage(machine, owner.body):
+        for method in home.methods.values():
+            for attribute_name, expr in assigned_attributes(method.body or ()):
+                if attribute_name == name:
+                    values.append(machine.evaluate_in_method(method, home, owner, expr))
+        if values:
+            break
+    if not values:
+        return None
+    return join(tuple(option for value in values for option in options_of(value)))
+
+

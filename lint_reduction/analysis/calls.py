@@ -1,0 +1,174 @@
+"""Run calls: evaluate function and arguments, and dispatch on what is called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lint_reduction.analysis import builtin_calls, methods, sinks
+from lint_reduction.analysis.code import Arg, Call, Var, dotted, text
+from lint_reduction.analysis.criteria import call_criterion, call_loss_name
+from lint_reduction.analysis.library_calls import call_library
+from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.objects import call_instance, instantiate
+from lint_reduction.analysis.reading import escape
+from lint_reduction.analysis.tensors import data
+from lint_reduction.analysis.training import Rescale
+from lint_reduction.analysis.values import (
+    PRESUMED_AXES,
+    Class,
+    Criterion,
+    External,
+    Function,
+    Instance,
+    Items,
+    Loader,
+    Mapping,
+    Method,
+    Object,
+    Opaque,
+    Partial,
+    Tensor,
+    Unknown,
+    Value,
+)
+from lint_reduction.facts import Batch
+
+
+def call_expression(machine: Machine, call: Call) -> Value:
+    """Return the value of a call, after doing what it does."""
+    func = machine.evaluate(call.func)
+    values = [machine.evaluate(arg.value) for arg in call.args]
+    result = machine.lift(func, lambda f: call_value(machine, f, call, values))
+    methods.write_back(machine, call, func, values, result)
+    return result
+
+
+def call_value(machine: Machine, func: Value, call: Call, values: Sequence[Value]) -> Value:
+    """Call one function value with evaluated arguments."""
+    match func:
+        case External(name):
+            return _call_external(machine, name, call, values)
+        case Criterion():
+            return call_criterion(machine, func, call, values)
+        case Function():
+            positional, keywords = split(call, values)
+            return _call_function(machine, func, call, positional, keywords)
+        case Class(body):
+            positional, keywords = split(call, values)
+            return instantiate(machine, body, positional, keywords)
+        case Instance():
+            positional, keywords = split(call, values)
+            result = call_instance(machine, func, positional, keywords)
+            return unknown_call(machine, func.body.name, call, values) if result is None else result
+        case Method(owner, name):
+            result = methods.call_method(machine, owner, name, call, values)
+            return unknown_call(machine, name, call, values, owner) if result is None else result
+        case Partial(inner, args, keywords):
+            return _call_partial(machine, inner, args, keywords, call, values)
+        case Unknown():
+            return func
+    return _call_other(machine, func, call, values)
+
+
+def _call_other(machine: Machine, func: Value, call: Call, values: Sequence[Value]) -> Value:
+    name = func.name if isinstance(func, (Opaque, Object)) else ""
+    if isinstance(func, Object) and sinks.call_table_method(machine, func, "__call__", call, values) is not None:
+        return Opaque(called=True)
+    shown = dotted(call.func).rpartition(".")[2] or name
+    if machine.libraries.names.role(shown) == "loss_scaler" or machine.libraries.names.role(name) == "loss_scaler":
+        sinks.loss_scaler(machine, call, values)
+        return Opaque(called=True)
+    return unknown_call(machine, shown, call, values, func if isinstance(func, Tensor) else None)
+
+
+def _call_external(machine: Machine, name: str, call: Call, values: Sequence[Value]) -> Value:
+    if name in machine.libraries.losses:
+        return call_loss_name(machine, name, call, values)
+    if name.startswith("builtins."):
+        result = builtin_calls.call_builtin(machine, name[9:], call, values)
+    else:
+        result = call_library(machine, name, call, values)
+    return unknown_call(machine, name.rpartition(".")[2], call, values) if result is None else result
+
+
+def _call_function(
+    machine: Machine, func: Function, call: Call, positional: Sequence[Value], keywords: dict[str, Value]
+) -> Value:
+    if func.code.body is None:
+        every = [*positional, *keywords.values()]
+        return unknown_call(machine, func.code.name, call, every)
+    return machine.call_function(func, positional, keywords)
+
+
+def _call_partial(
+    machine: Machine,
+    func: Value,
+    args: tuple[Value, ...],
+    keywords: tuple[tuple[str, Value], ...],
+    call: Call,
+    values: Sequence[Value],
+) -> Value:
+    given = {arg.keyword for arg in call.args if arg.keyword}
+    kept = [(name, value) for name, value in keywords if name not in given]
+    nowhere = Var("")
+    all_args = (*(Arg(nowhere) for _ in args), *call.args, *(Arg(nowhere, name) for name, _ in kept))
+    return call_value(machine, func, replace(call, args=all_args), [*args, *values, *(v for _, v in kept)])
+
+
+def split(call: Call, values: Sequence[Value]) -> tuple[list[Value], dict[str, Value]]:
+    """Return positional values and keyword values of a call, known ``*args`` and ``**kwargs`` unpacked."""
+    positional: list[Value] = []
+    keywords: dict[str, Value] = {}
+    for arg, value in zip(call.args, values, strict=True):
+        if arg.stars == 1:
+            positional.extend(value.entries if isinstance(value, Items) else (Opaque("*", called=True),))
+        elif arg.stars == 2:
+            if isinstance(value, Mapping):
+                keywords.update((str(key), entry) for key, entry in value.entries)
+        elif arg.keyword:
+            keywords[arg.keyword] = value
+        else:
+            positional.append(value)
+    return positional, keywords
+
+
+def unknown_call(
+    machine: Machine, name: str, call: Call, values: Sequence[Value], owner: Value | None = None
+) -> Value:
+    """Return what is known of a call of something unknown.
+
+    Data come back as data, a loss as an unknown loss: it may have been reduced, scaled or logged.
+    """
+    for value in values:
+        escape(machine, value, call.mark, f"handed to {name}()")
+    loaders = [value for value in values if isinstance(value, Loader)]
+    if len(loaders) == 1:
+        return loaders[0]
+    flat = [v for value in values for v in (value.entries if isinstance(value, Items) else (value,))]
+    if owner is not None:
+        flat.append(owner)
+    tensors = tuple(v for v in flat if isinstance(v, Tensor))
+    _note_step(machine, name, call, tensors)
+    if any(isinstance(v, Unknown) for v in flat) or any(t.is_loss for t in tensors):
+        return machine.unknown(f"passes through {name}(), which is not known", call.mark)
+    names = machine.libraries.names
+    if names.role(name) == "criterion" or names.is_loss_word(name):
+        return Opaque(name, called=True, varies=machine.in_loop)
+    batches = [t.batch for t in tensors if t.summands]
+    batches += [v.batch for v in flat if isinstance(v, Opaque) and v.batch is not Batch.ARGUMENT]
+    drawn = machine.in_loop and (names.is_drawing_word(name) or not flat)
+    if not batches:
+        batch = Batch.DRAWN if drawn or any(isinstance(v, Opaque) and v.varies for v in flat) else Batch.ARGUMENT
+        return Opaque(name, batch, called=True, varies=machine.in_loop)
+    counts_only = all(t.axes.is_scalar for t in tensors) and bool(tensors)
+    if counts_only:
+        return Opaque(name, max(batches), called=True)
+    return replace(data(max(batches), PRESUMED_AXES), may_be_container=False)
+
+
+def _note_step(machine: Machine, name: str, call: Call, tensors: Sequence[Tensor]) -> None:
+    """A step that is told the size of the batch divides by it, as far as anybody knows."""
+    if any(t.axes.is_scalar and t.growth is not None and t.growth.in_samples != 0 for t in tensors):
+        if any(word in name.lower() for word in ("step", "update", "sgd", "optimi")):
+            machine.record(Rescale(call.mark, None, text(call)))

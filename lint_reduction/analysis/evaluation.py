@@ -1,0 +1,317 @@
+"""Run expressions: what an expression of ``code.py`` stands for."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+
+from lint_reduction.analysis import arithmetic, loops
+from lint_reduction.analysis.attributes import attribute
+from lint_reduction.analysis.calls import call_expression
+from lint_reduction.analysis.code import (
+    Attr,
+    Binary,
+    Call,
+    Choice,
+    Comp,
+    Compare,
+    Const,
+    Expr,
+    Formatted,
+    Item,
+    Items as ItemsExpr,
+    Lambda,
+    Logic,
+    Named,
+    Opaque as OpaqueExpr,
+    Pairs,
+    Slice,
+    Star,
+    Unary,
+    Var,
+)
+from lint_reduction.analysis.indexing import item
+from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.reading import read_as_number
+from lint_reduction.analysis.state import visible
+from lint_reduction.analysis.tensors import as_mask
+from lint_reduction.analysis.values import (
+    Alternatives,
+    Constant,
+    External,
+    Function,
+    Items,
+    Mapping,
+    Opaque,
+    Option,
+    Repeated,
+    Tensor,
+    Unknown,
+    Value,
+    join,
+    options_of,
+)
+from lint_reduction.facts import Evidence
+
+_COMPARE: dict[str, Callable[[object, object], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "is": operator.is_, "is not": operator.is_not,
+}  # fmt: skip
+_BUILTINS = frozenset(
+    """
+    abs all any bool bytes callable dict dir divmod enumerate eval filter float format frozenset getattr hasattr
+    hash id input int isinstance issubclass iter len list map max min next object open ord pow print property range
+    repr reversed round set setattr slice sorted staticmethod str sum super tuple type vars zip
+    """.split()
+)
+
+
+def evaluate(machine: Machine, expr: Expr) -> Value:
+    """Return what an expression stands for, after doing what it does.
+
+    Raises:
+        BudgetExceededError: the root takes too long.
+    """
+    machine.spend()
+    match expr:
+        case Const(value):
+            return Constant(value)
+        case Var(name):
+            return read_variable(machine, name)
+        case Attr(base, name):
+            return machine.lift(evaluate(machine, base), lambda value: attribute(machine, value, name))
+        case Call():
+            return call_expression(machine, expr)
+        case Binary():
+            return _binary(machine, expr)
+        case Item(base, key):
+            return _item(machine, base, key)
+        case _:
+            return _evaluate_rest(machine, expr)
+
+
+def _evaluate_rest(machine: Machine, expr: Expr) -> Value:
+    match expr:
+        case Unary(op, operand):
+            return _unary(machine, op, evaluate(machine, operand))
+        case Compare(op, left, right):
+            return compare(machine, op, evaluate(machine, left), evaluate(machine, right))
+        case Logic(op, left, right):
+            return _logic(machine, op, left, right)
+        case Choice():
+            return _choice(machine, expr)
+        case ItemsExpr(kind, items):
+            return _display(machine, kind, items)
+        case Pairs(pairs):
+            return _pairs(machine, pairs)
+        case Star(value):
+            return evaluate(machine, value)
+        case Comp():
+            return _comprehension(machine, expr)
+        case Lambda(function):
+            return Function(function, machine.frame.identity)
+        case Named(name, value):
+            result = evaluate(machine, value)
+            machine.state.variables[name] = result
+            return result
+        case Formatted(parts, mark):
+            for part, has_format in parts:
+                shown = evaluate(machine, part)
+                if has_format:
+                    read_as_number(machine, shown, mark, "formatted")
+            return Opaque("text")
+        case Slice(lower, upper, step):
+            ends = [evaluate(machine, e) for e in (lower, upper, step) if e is not None]
+            return Opaque("slice", varies=any(isinstance(p, Opaque) and p.varies for p in ends))
+        case OpaqueExpr(hidden):
+            for inner in hidden:
+                evaluate(machine, inner)
+    return Opaque()
+
+
+def read_variable(machine: Machine, name: str) -> Value:
+    """Return the value of a name: local, of the functions around, of the module, built in."""
+    frame = machine.frame
+    while frame is not None:
+        value = frame.state.variables.get(name)
+        if value is not None:
+            return visible(value, machine.state.path)
+        if frame.parent is None:
+            break
+        frame = frame.parent
+    module = machine.frames[0].state.variables
+    if name in module:
+        return visible(module[name], machine.state.path)
+    if name == "__name__":
+        return Constant("__main__")
+    if name in _BUILTINS:
+        return External(f"builtins.{name}")
+    return _star_imported(machine, name)
+
+
+def _star_imported(machine: Machine, name: str) -> Value:
+    starred = machine.frames[0].state.variables.get("*")
+    if isinstance(starred, Items):
+        for module in starred.entries:
+            if isinstance(module, External):
+                full = machine.libraries.canonical(f"{module.name}.{name}")
+                libraries = machine.libraries
+                known = full in libraries.losses or full in libraries.optimizers or full in libraries.functions
+                if known or libraries.operation(full) in libraries.operations:
+                    return External(full)
+    return Opaque(name)
+
+
+def _binary(machine: Machine, expr: Binary) -> Value:
+    # a long sum leans to the left: walk down instead of recursing once a term
+    spine = [expr]
+    while isinstance(spine[-1].left, Binary):
+        spine.append(spine[-1].left)
+    value = evaluate(machine, spine[-1].left)
+    for operation in reversed(spine):
+        right = evaluate(machine, operation.right)
+        value = arithmetic.operate(machine, operation, value, right)
+    return value
+
+
+def _item(machine: Machine, base: Expr, key: Expr) -> Value:
+    value = evaluate(machine, base)
+    keys = tuple(evaluate(machine, k) for k in key.items) if isinstance(key, ItemsExpr) else (evaluate(machine, key),)
+    exprs = key.items if isinstance(key, ItemsExpr) else (key,)
+    return machine.lift(value, lambda v: item(machine, v, keys, exprs))
+
+
+def _unary(machine: Machine, op: str, value: Value) -> Value:
+    def apply(v: Value) -> Value:
+        if op == "not":
+            return Constant(not v.value, v.evidence) if isinstance(v, Constant) else Opaque()
+        if isinstance(v, Constant) and op == "-" and isinstance(v.value, (int, float)):
+            return Constant(-v.value, v.evidence)
+        return v
+
+    return machine.lift(value, apply)
+
+
+def compare(machine: Machine, op: str, left: Value, right: Value) -> Value:
+    """Return the outcome of a comparison: a truth value, or a mask for tensors with axes."""
+
+    def apply(a: Value, b: Value) -> Value:
+        if isinstance(a, Constant) and isinstance(b, Constant) and op in _COMPARE:
+            if a.value.__class__ is b.value.__class__ or a.value is None or b.value is None:
+                return Constant(bool(_COMPARE[op](a.value, b.value)), min(a.evidence, b.evidence))
+            return Opaque()
+        if op in ("is", "is not", "in", "not in"):
+            return _identity(op, a, b)
+        for operand in (a, b):
+            if isinstance(operand, Tensor) and operand.summands and not operand.axes.is_scalar:
+                return as_mask(operand)
+        return Opaque(varies=any(isinstance(v, Opaque) and v.varies for v in (a, b)))
+
+    return machine.lift_two(left, right, apply)
+
+
+def _identity(op: str, a: Value, b: Value) -> Value:
+    if isinstance(b, Constant) and b.value is None and not isinstance(a, (Constant, Opaque, Unknown)):
+        return Constant(op == "is not") if op in ("is", "is not") else Opaque()
+    if op in ("in", "not in") and isinstance(a, Constant) and isinstance(b, Items):
+        entries = [entry.value for entry in b.entries if isinstance(entry, Constant)]
+        if len(entries) == len(b.entries):
+            return Constant((a.value in entries) == (op == "in"), a.evidence)
+    if op in ("in", "not in") and isinstance(a, Constant) and isinstance(b, Mapping) and b.rest is None:
+        return Constant((a.value in dict(b.entries)) == (op == "in"), a.evidence)
+    return Opaque()
+
+
+def truth(value: Value) -> bool | None:
+    """Return whether a value counts as true, None if that is not known."""
+    match value:
+        case Constant(constant, evidence):
+            # the default of an option says what happens usually, not what happens
+            return bool(constant) if evidence is Evidence.SHAPE else None
+        case Items(entries):
+            return bool(entries)
+        case Alternatives(options):
+            truths = {truth(option.value) for option in options}
+            return truths.pop() if len(truths) == 1 else None
+        case Opaque() | Unknown() | Tensor():
+            return None
+        case Mapping(entries, rest):
+            return True if entries else None if rest is not None else False
+        case Repeated():
+            return None
+    return True
+
+
+def _logic(machine: Machine, op: str, left: Expr, right: Expr) -> Value:
+    first = evaluate(machine, left)
+    known = truth(first)
+    if known is not None and known is (op == "or"):
+        return first
+    second = evaluate(machine, right)
+    if known is not None:
+        return second
+    if isinstance(first, Opaque) and isinstance(second, (Opaque, Constant)):
+        return Opaque()
+    return join((*options_of(first), *options_of(second)))
+
+
+def _choice(machine: Machine, expr: Choice) -> Value:
+    known = truth(evaluate(machine, expr.test))
+    if known is not None:
+        return evaluate(machine, expr.body if known else expr.orelse)
+    path = machine.state.path
+    options: list[Option] = []
+    for branch, holds in ((expr.body, True), (expr.orelse, False)):
+        tests = machine.tests(expr.test, holds)
+        if any(path.get(key, value) is not value for key, value in tests):
+            continue
+        before = dict(path)
+        path.update(tests)
+        value = evaluate(machine, branch)
+        path.clear()
+        path.update(before)
+        options.extend(Option(o.value, o.guards | frozenset(tests)) for o in options_of(value))
+    return join(tuple(options)) if options else Opaque()
+
+
+def _display(machine: Machine, kind: str, items: tuple[Expr, ...]) -> Value:
+    entries: list[Value] = []
+    for part in items:
+        value = evaluate(machine, part)
+        if isinstance(part, Star):
+            if not isinstance(value, Items):
+                # the length is lost, the kind of entry is kept
+                others = tuple(o for v in (*entries, loops.entry_of(machine, value)) for o in options_of(v))
+                return Repeated(join(others), None)
+            entries.extend(value.entries)
+        else:
+            entries.append(value)
+    return Items(tuple(entries), kind == "tuple")
+
+
+def _pairs(machine: Machine, pairs: tuple[tuple[Expr | None, Expr], ...]) -> Value:
+    entries: dict[object, Value] = {}
+    rest: Value | None = None
+    for key_expr, value_expr in pairs:
+        key = None if key_expr is None else evaluate(machine, key_expr)
+        value = evaluate(machine, value_expr)
+        if key_expr is None:
+            if isinstance(value, Mapping):
+                entries.update(dict(value.entries))
+                rest = value.rest if value.rest is not None else rest
+            else:
+                rest = Opaque()
+        elif isinstance(key, Constant):
+            entries[key.value] = value
+        else:
+            rest = value if rest is None else join((*options_of(rest), *options_of(value)))
+    return Mapping(tuple((key, value) for key, value in entries.items()), rest)  # type: ignore[misc]
+
+
+def _comprehension(machine: Machine, expr: Comp) -> Value:
+    saved = dict(machine.state.variables)
+    try:
+        return loops.comprehend(machine, expr)
+    finally:
+        machine.state.variables = saved
+
+

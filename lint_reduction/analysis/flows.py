@@ -1,0 +1,360 @@
+"""From what the roots did to facts: which optimizer steps on which loss, and what is worth keeping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.training import (
+    BoundArgument,
+    Companioned,
+    Event,
+    InputGradient,
+    ManualUpdate,
+    OptimizerStep,
+    Rescale,
+    Sink,
+    SiteRecord,
+    Trace,
+)
+from lint_reduction.analysis.values import (
+    Constant,
+    Hop,
+    Opaque,
+    Option,
+    OptimizerValue,
+    Site,
+    Summand,
+    Tensor,
+    Value,
+    options_of,
+)
+from lint_reduction.facts import (
+    Argument,
+    Batch,
+    Behavior,
+    Certainty,
+    Companion,
+    Fate,
+    Literal,
+    LossFlow,
+    LossSite,
+    ModuleFacts,
+    OptimizerFact,
+    Span,
+    Step,
+    StepKind,
+    Term,
+)
+from lint_reduction.growth import ONE, Count, Growth
+
+Locate = Callable[[Iterable[int]], dict[int, Span]]
+
+
+@dataclass(slots=True)
+class _Found:
+    """A flow whose places are still marks."""
+
+    sink: Sink
+    option: Option
+    summands: tuple[Summand, ...]
+    optimizer: OptimizerFactDraft | None
+    rescales: tuple[Rescale, ...]
+    companions: frozenset[Companion]
+    clips: tuple[int, ...]
+    fate: Fate
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerFactDraft:
+    """The optimizer of a flow, its places still marks; ``extra`` is what its own step divides by."""
+
+    name: str
+    behavior: Behavior | None
+    learning_rate: Growth | None
+    mark: int
+    learning_rate_mark: int
+    extra: Growth | None
+    trains_inputs: bool
+    companions: frozenset[Companion]
+
+
+def build(machine: Machine, traces: Iterable[Trace], locate: Locate, *, complete: bool) -> ModuleFacts:
+    """Return the facts of a module.
+
+    Args:
+        machine: after all roots ran.
+        traces: what they did.
+        locate: finds the spans of marks.
+        complete: also keep what no rule can be interested in, for ``lint-reduction facts``.
+    """
+    found = [flow for trace in traces for flow in _flows(trace)]
+    found += _unused(machine)
+    if not complete:
+        found = [flow for flow in found if _is_of_interest(machine, flow)]
+    sites = {i for i, record in enumerate(machine.sites) if complete or _site_is_of_interest(record)}
+    sites |= {s.site.index for flow in found for s in flow.summands if s.site is not None}
+    marks = {mark for flow in found for mark in _marks(flow)}
+    for index in sites:
+        marks.add(machine.sites[index].mark)
+        marks.update(argument.mark for argument in machine.sites[index].arguments)
+    if not marks:
+        return ModuleFacts(machine.module.path)
+    spans = locate(marks)
+    built = {index: _site(machine.sites[index], spans) for index in sorted(sites)}
+    flows = tuple(dict.fromkeys(_flow(flow, built, spans) for flow in found))
+    ordered = tuple(sorted(built.values(), key=lambda site: site.span))
+    return ModuleFacts(machine.module.path, ordered, flows)
+
+
+# --- from events to flows
+
+
+def _flows(trace: Trace) -> Iterator[_Found]:
+    for index, event in enumerate(trace.events):
+        if isinstance(event, Sink):
+            for option in options_of(event.value):
+                if isinstance(option.value, Tensor):
+                    yield from _flow_of(trace.events, index, event, option, option.value)
+
+
+def _flow_of(
+    events: list[Event], index: int, sink: Sink, option: Option, tensor: Tensor
+) -> Iterator[_Found]:
+    summands = tensor.summands
+    if sink.fate is Fate.TRAINED:
+        summands = tuple(s for s in summands if s.gradient)
+    if not summands:
+        return
+    if sink.fate is not Fate.TRAINED:
+        yield _Found(sink, option, summands, None, (), frozenset(), (), sink.fate, sink.note)
+        return
+    optimizer = _stepping(events, index, sink)
+    later = events[index + 1 :]
+    until = next((i for i, e in enumerate(later) if isinstance(e, (OptimizerStep, ManualUpdate))), len(later))
+    rescales = tuple(e for e in later[:until] if isinstance(e, Rescale))
+    companions = sink.companions | {e.companion for e in events if isinstance(e, Companioned)}
+    clips = tuple(e.mark for e in events if isinstance(e, Companioned) and e.companion is Companion.CLIPPING)
+    fate, note = Fate.TRAINED, sink.note
+    if optimizer is not None:
+        companions |= optimizer.companions
+        if optimizer.trains_inputs:
+            fate, note = Fate.ESCAPED, "the optimizer moves data, not weights"
+    elif any(isinstance(e, InputGradient) for e in events):
+        fate, note = Fate.ESCAPED, "the gradient is taken with respect to inputs"
+    summands = tuple(_settled(s, sink) for s in summands)
+    yield _Found(sink, option, summands, optimizer, rescales, frozenset(companions), clips, fate, note)
+
+
+def _settled(summand: Summand, sink: Sink) -> Summand:
+    """Arguments that are the same in every round of the loop around the sink are one fixed batch."""
+    if sink.same_data and summand.batch is Batch.ARGUMENT:
+        return replace(summand, batch=Batch.FIXED)
+    return summand
+
+
+def _stepping(events: list[Event], index: int, sink: Sink) -> OptimizerFactDraft | None:
+    """Return what steps on the gradient of a sink: named by it, after it, or earlier in the loop."""
+    if sink.optimizer is not None:
+        for option in options_of(sink.optimizer):
+            return _draft(option.value, ONE, 0, 0)
+    steps = [e for e in (*events[index + 1 :], *events[:index]) if isinstance(e, (OptimizerStep, ManualUpdate))]
+    if not steps:
+        return None
+    first = steps[0]
+    if isinstance(first, ManualUpdate):
+        return OptimizerFactDraft(
+            "a step written by hand", Behavior.EQUIVARIANT, ONE, first.mark, 0, first.growth, False, frozenset()
+        )
+    known = [s for s in steps if isinstance(s, OptimizerStep) and isinstance(s.optimizer, OptimizerValue)]
+    # several optimizers may step on one loss: the one that follows the gradient is the loudest
+    chosen = min(known[:4], key=_loudness, default=first)
+    assert isinstance(chosen, OptimizerStep)
+    return _draft(chosen.optimizer, chosen.learning_rate, chosen.mark, chosen.learning_rate_mark)
+
+
+def _loudness(step: OptimizerStep) -> int:
+    model = step.optimizer.model if isinstance(step.optimizer, OptimizerValue) else None
+    return 0 if model is not None and model.behavior is Behavior.EQUIVARIANT else 1
+
+
+def _draft(optimizer: Value, rate: Growth | None, mark: int, rate_mark: int) -> OptimizerFactDraft:
+    if not isinstance(optimizer, OptimizerValue):
+        name = optimizer.name if isinstance(optimizer, Opaque) else "an optimizer"
+        return OptimizerFactDraft(name, None, rate, mark, rate_mark, ONE, False, frozenset())
+    companions = set()
+    if "coupled decay" in optimizer.options:
+        companions.add(Companion.COUPLED_DECAY)
+    if "accumulator" in optimizer.options:
+        companions.add(Companion.INITIAL_ACCUMULATOR)
+    model = optimizer.model
+    if model is not None and model.first_steps:
+        companions.add(Companion.FIRST_STEPS)
+    behavior = None if model is None else model.behavior
+    return OptimizerFactDraft(
+        optimizer.name,
+        behavior,
+        rate,
+        optimizer.mark or mark,
+        rate_mark,
+        ONE,
+        optimizer.trains_inputs,
+        frozenset(companions),
+    )
+
+
+def _unused(machine: Machine) -> Iterator[_Found]:
+    """Yield a flow for every criterion that is built and not called here: somebody else does."""
+    for index, record in enumerate(machine.sites):
+        if record.is_class and not record.called:
+            for reduction in record.reductions:
+                growth = None if reduction is None else record.model.growth(reduction)
+                hop = Hop(StepKind.SITE, record.mark, growth or ONE)
+                site = Site(index, record.mark)
+                summand = Summand(growth, "the reduction is not known", site, (hop,))
+                sink = Sink(Tensor((summand,)), Fate.ESCAPED, Hop(StepKind.READ, record.mark), "")
+                note = "the criterion is not called here"
+                yield _Found(sink, Option(sink.value), (summand,), None, (), frozenset(), (), Fate.ESCAPED, note)
+
+
+# --- what is worth a span
+
+
+def _is_of_interest(machine: Machine, flow: _Found) -> bool:
+    """Say whether some rule may report a flow; the others are most of all flows."""
+    if flow.fate is Fate.LOGGED:
+        tensor = flow.option.value
+        return isinstance(tensor, Tensor) and bool(_certain(tensor)) and tensor.is_loss
+    classes = any(s.growth is not None and s.growth.exponent(Count.CLASSES) for s in flow.summands)
+    if flow.fate is not Fate.TRAINED:
+        return classes
+    tensor = flow.option.value
+    unreduced = isinstance(tensor, Tensor) and bool(_certain(tensor))
+    factor = _after(flow)
+    return unreduced or classes or any(
+        s.growth is not None and factor is not None and (s.growth * factor).in_samples != 0 for s in flow.summands
+    )
+
+
+def _site_is_of_interest(record: SiteRecord) -> bool:
+    if record.used_as_value or record.tensors > 1:
+        return True
+    inputs = set(record.model.inputs)
+    slots = {"reduction", *record.model.legacy}
+    return any(
+        a.parameter in slots or (not a.keyword and a.parameter not in inputs) for a in record.arguments
+    )
+
+
+def _certain(tensor: Tensor) -> tuple[Count, ...]:
+    """Return the counts that a tensor certainly still has as axes."""
+    if not tensor.axes.certain or tensor.batch <= Batch.SINGLE:
+        return ()
+    if Count.SAMPLES not in tensor.axes.counts and Count.VALID not in tensor.axes.counts:
+        return ()
+    return tuple(count for count in Count if count in tensor.axes.counts)
+
+
+def _after(flow: _Found) -> Growth | None:
+    """Return the growth of what happens to the gradient after the sink."""
+    total = ONE if flow.optimizer is None else flow.optimizer.extra
+    for rescale in flow.rescales:
+        total = None if total is None or rescale.growth is None else total * rescale.growth
+    return total
+
+
+# --- from marks to facts
+
+
+def _marks(flow: _Found) -> Iterator[int]:
+    yield flow.sink.hop.mark
+    for summand in flow.summands:
+        yield from (hop.mark for hop in summand.hops)
+    yield from (rescale.mark for rescale in flow.rescales)
+    yield from flow.clips
+    if flow.optimizer is not None:
+        yield flow.optimizer.mark
+        yield flow.optimizer.learning_rate_mark
+
+
+def _step(hop: Hop, spans: dict[int, Span]) -> Step:
+    return Step(hop.kind, spans[hop.mark], hop.growth, hop.evidence, hop.text, hop.axes)
+
+
+def _flow(flow: _Found, sites: dict[int, LossSite], spans: dict[int, Span]) -> LossFlow:
+    tensor = flow.option.value
+    assert isinstance(tensor, Tensor)
+    terms = tuple(_term(summand, sites, spans) for summand in flow.summands)
+    steps = [Step(StepKind.RESCALE, spans[r.mark], r.growth or ONE) for r in flow.rescales]
+    steps += [Step(StepKind.CLIP, spans[mark]) for mark in flow.clips]
+    functions = {flow.sink.function, *(t for t in _functions(flow, sites))}
+    sometimes = len(options_of(flow.sink.value)) > 1
+    return LossFlow(
+        terms,
+        _certain(tensor),
+        flow.fate,
+        _step(flow.sink.hop, spans),
+        flow.sink.function,
+        Certainty.SOMETIMES if sometimes else Certainty.ALWAYS,
+        len(functions),
+        _optimizer(flow.optimizer, spans),
+        tuple(steps),
+        _after(flow),
+        _companions(flow),
+        flow.note,
+    )
+
+
+def _functions(flow: _Found, sites: dict[int, LossSite]) -> Iterator[str]:
+    for summand in flow.summands:
+        if summand.site is not None:
+            yield sites[summand.site.index].function
+
+
+def _companions(flow: _Found) -> frozenset[Companion]:
+    growths = {s.growth.in_samples for s in flow.summands if s.growth is not None}
+    mixed = {Companion.MIXED_TERMS} if len(growths) > 1 else set()
+    return flow.companions | mixed
+
+
+def _term(summand: Summand, sites: dict[int, LossSite], spans: dict[int, Span]) -> Term:
+    site = None if summand.site is None else sites[summand.site.index]
+    # a hop without a mark is a function such as a power: it has growth but no place of its own
+    steps = tuple(_step(hop, spans) for hop in summand.hops if hop.mark)
+    return Term(site, steps, summand.growth, summand.reason, summand.batch, summand.undetermined)
+
+
+def _optimizer(draft: OptimizerFactDraft | None, spans: dict[int, Span]) -> OptimizerFact | None:
+    if draft is None:
+        return None
+    rate_span = spans[draft.learning_rate_mark] if draft.learning_rate_mark else None
+    return OptimizerFact(draft.name, draft.behavior, draft.learning_rate, spans[draft.mark], rate_span)
+
+
+def _site(record: SiteRecord, spans: dict[int, Span]) -> LossSite:
+    reductions = record.reductions
+    return LossSite(
+        callee=record.callee,
+        is_class=record.is_class,
+        reduction=next(iter(reductions)) if len(reductions) == 1 else None,
+        decided_by=record.decided_by,
+        span=spans[record.mark],
+        arguments=tuple(_argument(argument, record, spans) for argument in record.arguments),
+        accepts=record.model.accepts,
+        warns=record.model.warns,
+        legacy=record.model.legacy,
+        legacy_value=record.legacy_value,
+        tensors=record.tensors,
+        used_as_value=record.used_as_value,
+        function=record.function,
+    )
+
+
+def _argument(argument: BoundArgument, record: SiteRecord, spans: dict[int, Span]) -> Argument:
+    known = Literal(argument.value.value) if isinstance(argument.value, Constant) else None
+    span = spans[argument.mark] if argument.mark else spans[record.mark]
+    return Argument(
+        argument.parameter, argument.keyword, known if argument.literal else None, argument.text, known, span
+    )

@@ -1,0 +1,528 @@
+"""Run statements, and decide which functions to run: the module first, then what nobody called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lint_reduction.analysis import arithmetic, gradients, library_calls, loops, tensors
+from lint_reduction.analysis.builtin_calls import accumulated
+from lint_reduction.analysis.calls import call_value
+from lint_reduction.analysis.code import (
+    Assign,
+    Attr,
+    Binary,
+    Call,
+    ClassCode,
+    Compare,
+    Const,
+    Define,
+    DefineClass,
+    Do,
+    Expr,
+    For,
+    FunctionCode,
+    If,
+    Import,
+    Item,
+    Leave,
+    Match,
+    ModuleCode,
+    Return,
+    Star,
+    Stmt,
+    Try,
+    Update,
+    Var,
+    While,
+    With,
+)
+from lint_reduction.analysis.code import Items as ItemsExpr
+from lint_reduction.analysis.conversion import as_factor, as_tensor
+from lint_reduction.analysis.evaluation import evaluate, truth
+from lint_reduction.analysis.indexing import size
+from lint_reduction.analysis.machine import Frame, Hooks, Machine
+from lint_reduction.analysis.objects import call_function, symbolic
+from lint_reduction.analysis.reading import escape, read_as_number
+from lint_reduction.analysis.state import Loop, State, merge
+from lint_reduction.analysis.training import ManualUpdate, Rescale
+from lint_reduction.analysis.values import (
+    Alternatives,
+    Class,
+    Constant,
+    Criterion,
+    External,
+    Function,
+    Gradient,
+    Instance,
+    Items,
+    Mapping,
+    Object,
+    Opaque,
+    Option,
+    Parameters,
+    ParamGroups,
+    Repeated,
+    Shape,
+    Tensor,
+    Unknown,
+    Value,
+    join,
+    options_of,
+)
+from lint_reduction.libraries import Libraries
+
+_NO_GRAD = frozenset(
+    {"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad", "torch.autograd.grad_mode.no_grad"}
+)
+
+
+def machine_for(module: ModuleCode, libraries: Libraries) -> Machine:
+    """Return a machine for a module that has not run yet."""
+    machine = Machine(module, libraries, _HOOKS)
+    machine.push("", None, State())
+    return machine
+
+
+def _binary_at(machine: Machine, op: str, left: Value, right: Value, call: Call) -> Value:
+    exprs = (
+        call.func.base if isinstance(call.func, Attr) else None,
+        call.args[0].value if call.args else None,
+    )
+    return machine.lift_two(
+        left, right, lambda a, b: arithmetic.binary(machine, op, a, b, call.mark, exprs)
+    )
+
+
+def _evaluate_in_method(
+    machine: Machine, method: FunctionCode, home: ClassCode, owner: Instance, expr: Expr
+) -> Value:
+    """Run an expression as it stands in a method that is not run: parameters are not known."""
+    if len(machine.frames) > 10:
+        return Opaque()
+    frame = machine.push(method.qualname, machine.frames[0], State(heap=machine.state.heap))
+    frame.owner, frame.home = owner, home
+    try:
+        for param in method.params:
+            frame.state.variables[param.name] = symbolic(machine, param)
+        if method.params:
+            frame.state.variables[method.params[0].name] = owner
+        return machine.evaluate(expr)
+    finally:
+        machine.frames.remove(frame)
+
+
+def execute(machine: Machine, body: Sequence[Stmt]) -> None:
+    """Run a block until control leaves it."""
+    for statement in body:
+        if not machine.state.alive:
+            return
+        _execute_one(machine, statement)
+
+
+def _execute_one(machine: Machine, statement: Stmt) -> None:
+    match statement:
+        case Assign():
+            _assign_statement(machine, statement)
+        case Do(value):
+            machine.evaluate(value)
+        case If():
+            _if(machine, statement)
+        case Return():
+            _return(machine, statement)
+        case Update():
+            _update(machine, statement)
+        case For():
+            _for(machine, statement)
+        case With():
+            _with(machine, statement)
+        case _:
+            _execute_rest(machine, statement)
+
+
+def _execute_rest(machine: Machine, statement: Stmt) -> None:
+    match statement:
+        case While():
+            _while(machine, statement)
+        case Try():
+            _try(machine, statement)
+        case Leave(kind):
+            if kind in ("break", "continue") and machine.frame.loops:
+                machine.frame.leaves.append(machine.state.copy())
+            machine.state.alive = False
+        case Match():
+            _match(machine, statement)
+        case Define(function):
+            _define(machine, function)
+        case DefineClass(body):
+            for method in body.methods.values():
+                _run_defaults(machine, method)
+            machine.state.variables[body.name] = Class(body)
+        case Import(bindings):
+            _import(machine, bindings)
+
+
+def _import(machine: Machine, bindings: tuple[tuple[str, str], ...]) -> None:
+    for bound, name in bindings:
+        value = External(machine.libraries.canonical(name))
+        if bound == "*":
+            before = machine.frames[0].state.variables.get("*")
+            entries = before.entries if isinstance(before, Items) else ()
+            machine.frames[0].state.variables["*"] = Items((value, *entries))
+        elif bound not in machine.state.variables or not isinstance(machine.state.variables[bound], External):
+            machine.state.variables[bound] = value
+
+
+def _define(machine: Machine, function: FunctionCode) -> None:
+    _run_defaults(machine, function)
+    machine.state.variables[function.name] = Function(function, machine.frame.identity)
+
+
+def _run_defaults(machine: Machine, function: FunctionCode) -> None:
+    """Run the defaults of parameters: a criterion may be built there, by a loss call like any other."""
+    for param in function.params:
+        if param.default is not None:
+            machine.evaluate(param.default)
+
+
+# --- assignments
+
+
+def _assign_statement(machine: Machine, statement: Assign) -> None:
+    value = statement.value
+    if len(statement.targets) == 1 and isinstance(value, Binary) and value.op in ("+", "-"):
+        # total = total + loss is total += loss
+        target = statement.targets[0]
+        if isinstance(target, (Var, Attr)) and value.left == target:
+            _update(machine, Update(target, value.op, value.right, value.mark))
+            return
+        if isinstance(target, (Var, Attr)) and value.right == target and value.op == "+":
+            _update(machine, Update(target, "+", value.left, value.mark))
+            return
+    result = machine.evaluate(value)
+    for target in statement.targets:
+        assign(machine, target, result)
+
+
+def assign(machine: Machine, target: Expr, value: Value) -> None:
+    """Bind a target to a value."""
+    match target:
+        case Var(name):
+            machine.state.variables[name] = value
+            machine.state.loop_of[name] = len(machine.frame.loops)
+        case Attr(base, name):
+            _assign_attribute(machine, base, name, value, target)
+        case Item(base, key):
+            _assign_item(machine, base, key, value)
+        case ItemsExpr(_, items):
+            _unpack(machine, items, value)
+        case Star(inner):
+            assign(machine, inner, Repeated(value, None))
+
+
+def _assign_attribute(machine: Machine, base: Expr, name: str, value: Value, target: Attr) -> None:
+    for option in options_of(machine.evaluate(base)):
+        owner = option.value
+        match owner:
+            case Instance():
+                machine.state.heap[(owner.identity, name)] = value
+            case Criterion() if name == "reduction":
+                machine.state.heap[(owner.identity, name)] = value
+            case Parameters() if name == "grad":
+                gradients.assigned_gradient(machine, value, target.mark)
+            case Gradient() if name == "data":
+                gradients.assigned_gradient(machine, value, target.mark)
+            case Parameters() if name == "data":
+                _manual_update(machine, value, target.mark)
+            case Tensor() | Opaque() if name == "grad":
+                gradients.assigned_gradient(machine, value, target.mark)
+            case Tensor() | Opaque() if name == "data" and isinstance(value, Gradient):
+                _manual_update(machine, value, target.mark)
+            case _:
+                escape(machine, value, target.mark, "stored in an attribute")
+
+
+def _manual_update(machine: Machine, value: Value, mark: int) -> None:
+    gradient = gradients.gradient_in(value)
+    if gradient is not None and not gradient.of_inputs:
+        machine.record(ManualUpdate(mark, gradient.growth))
+
+
+def _assign_item(machine: Machine, base: Expr, key: Expr, value: Value) -> None:
+    owner = machine.evaluate(base)
+    if isinstance(owner, ParamGroups):
+        name = machine.evaluate(key)
+        if isinstance(name, Constant) and name.value == "lr":
+            rate = as_factor(machine, value, None, divides=False)
+            machine.state.heap.pop((owner.optimizer.identity, "lr"), None)
+            library_calls.scale_learning_rate(machine, owner.optimizer, rate.growth, owner.optimizer.mark)
+    elif isinstance(owner, Mapping):
+        name = machine.evaluate(key)
+        if isinstance(name, Constant):
+            entries = {**dict(owner.entries), name.value: value}
+            assign(machine, base, Mapping(tuple(entries.items()), owner.rest))
+        else:
+            rest = value if owner.rest is None else join((*options_of(owner.rest), *options_of(value)))
+            assign(machine, base, Mapping(owner.entries, rest))
+    elif isinstance(owner, Tensor) and owner.is_loss:
+        _assign_into_loss(machine, base, key, value, owner)
+    else:
+        escape(machine, value, 0, "stored in a container")
+
+
+def _assign_into_loss(machine: Machine, base: Expr, key: Expr, value: Value, owner: Tensor) -> None:
+    """``loss[mask] = 0`` leaves out what the mask selects."""
+    selector = machine.evaluate(key)
+    if isinstance(selector, Tensor) and selector.is_mask and isinstance(value, Constant) and value.value == 0:
+        assign(machine, base, tensors.keep_masked(owner, 0, "a mask"))
+    elif isinstance(value, (Tensor, Unknown)):
+        assign(machine, base, machine.unknown("some entries are replaced"))
+
+
+def _unpack(machine: Machine, targets: tuple[Expr, ...], value: Value) -> None:
+    parts = unpacked(machine, value, targets)
+    for target, part in zip(targets, parts, strict=True):
+        assign(machine, target, part)
+
+
+def unpacked(machine: Machine, value: Value, targets: tuple[Expr, ...]) -> list[Value]:
+    """Return the values that the parts of a target get."""
+    number = len(targets)
+    starred = next((i for i, t in enumerate(targets) if isinstance(t, Star)), None)
+    match value:
+        case Items(entries) if starred is None and len(entries) == number:
+            return list(entries)
+        case Items(entries) if starred is not None and len(entries) >= number - 1:
+            tail = number - starred - 1
+            middle = entries[starred : len(entries) - tail]
+            rest: Value = Items(middle)
+            return [*entries[:starred], rest, *entries[len(entries) - tail :]]
+        case Alternatives(options):
+            columns = [unpacked(machine, option.value, targets) for option in options]
+            return [
+                join(tuple(Option(o.value, o.guards | option.guards) for option, column in zip(options, columns, strict=True)
+                           for o in options_of(column[i])))
+                for i in range(number)
+            ]  # fmt: skip
+        case Shape(tensor, start):
+            return [size(tensor, i + start, f"{value.text}[{i}]" if value.text else "") for i in range(number)]
+        case Tensor():
+            return [_part_of_tensor(value)] * number
+        case Unknown():
+            return [value] * number
+        case Opaque():
+            return [Opaque(getattr(t, "name", ""), value.batch, value.called, value.varies) for t in targets]
+    entry = loops.entry_of(machine, value)
+    return [entry] * number
+
+
+def _part_of_tensor(value: Tensor) -> Value:
+    if value.may_be_container or not value.axes.certain:
+        return value
+    if value.is_loss:
+        return tensors.one_sample(value)
+    return replace(value, axes=replace(value.axes, certain=False))
+
+
+def _update(machine: Machine, statement: Update) -> None:
+    """Run ``target op= value``; in a loop that began after the target was bound, a sum accumulates."""
+    added = machine.evaluate(statement.value)
+    before = machine.evaluate(statement.target)
+    if isinstance(added, Gradient) or isinstance(before, Gradient):
+        _update_gradient(machine, statement, before, added)
+        return
+    if statement.op in ("+", "-"):
+        rounds = machine.rounds_since(statement.target)
+        count = loops.number(rounds)
+        evidence = machine.loop_evidence()
+        added = machine.lift(added, lambda v: accumulated(v, count, evidence, statement.mark))
+    expr = Binary(statement.op, statement.target, statement.value, statement.mark)
+    result = arithmetic.operate(machine, expr, before, added)
+    depth = machine.state.loop_of.get(statement.target.name, 0) if isinstance(statement.target, Var) else 0
+    assign(machine, statement.target, result)
+    if isinstance(statement.target, Var):
+        # it is still the variable that was bound outside
+        machine.state.loop_of[statement.target.name] = depth
+
+
+def _update_gradient(machine: Machine, statement: Update, before: Value, added: Value) -> None:
+    if isinstance(before, Gradient):
+        if statement.op in ("*", "/") and not before.of_inputs:
+            growth = gradients.factor_on_gradient(machine, added, statement.value, divides=statement.op == "/")
+            machine.record(Rescale(statement.mark, growth))
+        return
+    if isinstance(added, Gradient) and not added.of_inputs and statement.op in ("-", "+"):
+        machine.record(ManualUpdate(statement.mark, added.growth))
+
+
+# --- control flow
+
+
+def _if(machine: Machine, statement: If) -> None:
+    test = machine.evaluate(statement.test)
+    _note_condition(machine, statement.test)
+    known = truth(test)
+    path = machine.state.path
+    when_true, when_false = machine.tests(statement.test, True), machine.tests(statement.test, False)
+    if known is None:
+        if all(path.get(key) is holds for key, holds in when_true):
+            known = True
+        elif all(path.get(key) is holds for key, holds in when_false):
+            known = False
+    if known is not None:
+        execute(machine, statement.body if known else statement.orelse)
+        return
+    frame = machine.frame
+    before = frame.state
+    frame.state = before.copy()
+    frame.state.path.update(when_true)
+    execute(machine, statement.body)
+    first = frame.state
+    frame.state = before
+    frame.state.path.update(when_false)
+    execute(machine, statement.orelse)
+    frame.state = merge(first, frame.state, when_true[0][0] if len(when_true) == 1 else "")
+
+
+def _note_condition(machine: Machine, test: Expr) -> None:
+    """An unreduced loss has no truth value: ``if loss < best`` raises."""
+    operands = [test.left, test.right] if isinstance(test, Compare) and test.op in ("<", ">", "<=", ">=") else []
+    for operand in operands:
+        if isinstance(operand, Var):
+            read_as_number(machine, machine.evaluate(operand), 0, "compared in a condition")
+
+
+def _return(machine: Machine, statement: Return) -> None:
+    value = Constant(None) if statement.value is None else machine.evaluate(statement.value)
+    frame = machine.frame
+    guards = frozenset(list(frame.state.path.items())[-6:])
+    for option in options_of(value):
+        frame.returns.append(Option(option.value, option.guards | guards))
+    frame.exits.append(frame.state.copy())
+    frame.state.alive = False
+
+
+def _run_loop(machine: Machine, loop: Loop, body: Sequence[Stmt]) -> None:
+    """Run the body of a loop once; a ``continue`` meets the end of the body, a ``break`` what follows."""
+    frame = machine.frame
+    outer_leaves = frame.leaves
+    frame.leaves = []
+    frame.loops.append(loop)
+    execute(machine, body)
+    for state in frame.leaves:
+        frame.state = merge(frame.state, state, "")
+    frame.loops.pop()
+    frame.leaves = outer_leaves
+
+
+def _for(machine: Machine, statement: For) -> None:
+    iterable = machine.evaluate(statement.iterable)
+    rounds = loops.rounds_of(machine, iterable, statement.iterable, statement.target)
+    before = machine.state.copy()
+    loop = Loop(rounds.count, rounds.evidence, statement.mark, rounds.yields_data)
+    machine.frame.loops.append(loop)
+    assign(machine, statement.target, rounds.value)
+    machine.frame.loops.pop()
+    _run_loop(machine, loop, statement.body)
+    if not machine.state.alive:
+        machine.frame.state = before
+    execute(machine, statement.orelse)
+
+
+def _while(machine: Machine, statement: While) -> None:
+    machine.evaluate(statement.test)
+    before = machine.state.copy()
+    _run_loop(machine, Loop(None, machine.loop_evidence(), statement.mark, False), statement.body)
+    if not machine.state.alive:
+        machine.frame.state = before
+    execute(machine, statement.orelse)
+
+
+def _with(machine: Machine, statement: With) -> None:
+    frame = machine.frame
+    entered = 0
+    saved = [(f, f.no_grad) for f in machine.frames]
+    for expr, target in statement.items:
+        value = machine.evaluate(expr)
+        entered += _disables_gradients(expr, value, machine)
+        if _enables_gradients(value):
+            for open_frame in machine.frames:
+                open_frame.no_grad = 0
+        if target is not None:
+            assign(machine, target, value)
+    frame.no_grad += entered
+    execute(machine, statement.body)
+    for open_frame, count in saved:
+        open_frame.no_grad = count
+
+
+def _disables_gradients(expr: Expr, value: Value, machine: Machine) -> bool:
+    if isinstance(value, (Object, Opaque)) and isinstance(expr, Call):
+        func = machine.evaluate(expr.func)
+        if isinstance(func, External):
+            if func.name in _NO_GRAD:
+                return not (expr.args and expr.args[0].value == Const(False))
+            if func.name in ("torch.set_grad_enabled", "torch.autograd.set_grad_enabled"):
+                return bool(expr.args) and expr.args[0].value == Const(False)
+    return False
+
+
+def _enables_gradients(value: Value) -> bool:
+    return isinstance(value, Opaque) and value.name == "enable_grad"
+
+
+def _try(machine: Machine, statement: Try) -> None:
+    frame = machine.frame
+    before = frame.state.copy()
+    execute(machine, statement.body)
+    execute(machine, statement.orelse)
+    after = frame.state
+    for handler in statement.handlers:
+        frame.state = before.copy()
+        execute(machine, handler)
+        after = merge(after, frame.state, "")
+    frame.state = after
+    execute(machine, statement.final)
+
+
+def _match(machine: Machine, statement: Match) -> None:
+    orelse: tuple[Stmt, ...] = ()
+    for literal, body in reversed(statement.cases):
+        test: Expr = Const(True) if literal is None else Compare("==", statement.subject, literal)
+        orelse = body if literal is None and not orelse else (If(test, body, orelse),)
+    execute(machine, orelse)
+
+
+# --- what to run
+
+
+def run_unused_functions(machine: Machine, frame: Frame) -> None:
+    """Run the functions that a frame defined and that nobody called: callbacks, closures."""
+    for value in list(frame.state.variables.values()):
+        for option in options_of(value):
+            function = option.value
+            if isinstance(function, Function) and function.frame == frame.identity:
+                code = function.code
+                if code.body is not None and id(code) not in machine.visited and code.name != "<lambda>":
+                    run_with_unknown_arguments(machine, function)
+
+
+def run_with_unknown_arguments(machine: Machine, function: Function) -> Value:
+    """Run a function of which no call is in view."""
+    code = function.code
+    params = code.params[1:] if function.owner is not None and code.params else code.params
+    keywords = {p.name: symbolic(machine, p) for p in params if p.kind in ("", "keyword")}
+    return call_function(machine, function, (), keywords)
+
+
+_HOOKS = Hooks(
+    evaluate=evaluate,
+    execute=execute,
+    assign=assign,
+    call_function=call_function,
+    evaluate_in_method=_evaluate_in_method,
+    call_value=call_value,
+    run_unused_functions=run_unused_functions,
+    binary=_binary_at,
+    tensor=as_tensor,
+)

@@ -1,0 +1,380 @@
+"""Functions and classes of libraries that mean something to the path of a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from lint_reduction.analysis import sinks, tensors
+from lint_reduction.analysis.arithmetic import binary
+from lint_reduction.analysis.code import Call, Const, text
+from lint_reduction.analysis.conversion import as_factor, as_tensor
+from lint_reduction.analysis.criteria import loss_value
+from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.methods import operands
+from lint_reduction.analysis.operations import operate
+from lint_reduction.analysis.training import Companioned, InputGradient
+from lint_reduction.analysis.values import (
+    BATCH_AXES,
+    Alternatives,
+    Constant,
+    Criterion,
+    Function,
+    Gradient,
+    Instance,
+    Items,
+    Loader,
+    Mapping,
+    Method,
+    Object,
+    Opaque,
+    OptimizerValue,
+    Parameters,
+    Partial,
+    Repeated,
+    Shape,
+    Tensor,
+    Unknown,
+    Value,
+    options_of,
+)
+from lint_reduction.facts import Batch, Evidence, StepKind
+from lint_reduction.growth import ONE, Count, Growth
+from lint_reduction.libraries.schema import CompanionModel, OptimizerModel, SinkModel, WrapperModel
+
+_OPERATORS = {
+    "add": "+", "sub": "-", "subtract": "-", "mul": "*", "multiply": "*", "div": "/", "divide": "/",
+    "true_divide": "/", "floor_divide": "//", "pow": "**", "matmul": "@",
+}  # fmt: skip
+
+
+def call_library(machine: Machine, name: str, call: Call, values: Sequence[Value]) -> Value | None:
+    """Call something of a library by its resolved name, None if nothing is known of it."""
+    libraries = machine.libraries
+    if name in libraries.optimizers:
+        return make_optimizer(machine, name, libraries.optimizers[name], call, values)
+    if name in libraries.functions:
+        return _table_function(machine, libraries.functions[name], name, call, values)
+    handler = _HANDLERS.get(name)
+    if handler is not None:
+        return handler(machine, call, values)
+    operation = libraries.operation(name)
+    if operation is not None:
+        result = _operation(machine, operation, call, values)
+        if result is not None:
+            return result
+    return _by_last_name(machine, name, call, values)
+
+
+def _table_function(
+    machine: Machine,
+    model: SinkModel | WrapperModel | CompanionModel,
+    name: str,
+    call: Call,
+    values: Sequence[Value],
+) -> Value | None:
+    match model:
+        case SinkModel(criterion_of=criterion_of) if criterion_of:
+            _train_with(machine, model, call, values)
+            return Object(name, machine.new_identity())
+        case SinkModel():
+            given = sinks.argument(call, values, model.argument)
+            if given is not None:
+                sinks.table_sink(machine, model, given, call, values)
+            return Constant(None)
+        case WrapperModel():
+            return sinks.wrapped(model, values)
+        case CompanionModel(companion=companion):
+            if name.rpartition(".")[2][:1].islower():
+                machine.record(Companioned(companion, call.mark))
+                return Opaque("norm", called=True)
+    return None
+
+
+def _train_with(machine: Machine, model: SinkModel, call: Call, values: Sequence[Value]) -> None:
+    """A trainer is given a criterion: what it returns for a batch is trained on."""
+    given = sinks.argument(call, values, model.argument)
+    optimizer = sinks.argument(call, values, model.optimizer)
+    if optimizer is None and model.default_optimizer:
+        optimizer = default_optimizer(machine, model, call.mark)
+    batch = tensors.data(Batch.LOADER)
+    for option in options_of(given) if given is not None else ():
+        criterion = option.value
+        if isinstance(criterion, Criterion):
+            machine.sites[criterion.site.index].called = True
+            value = loss_value(machine, criterion.model, criterion.reduction, criterion.site, [batch, batch])
+        elif isinstance(criterion, (Function, Instance)):
+            value = machine.call_value(criterion, replace(call, args=()), ())
+        else:
+            continue
+        sinks.train(machine, value, call.mark, model=model, optimizer=optimizer, kind=StepKind.RETURN)
+
+
+def default_optimizer(machine: Machine, model: SinkModel, mark: int) -> OptimizerValue:
+    """Return the optimizer with which a trainer steps when nobody says which."""
+    known = machine.libraries.optimizers.get(model.default_optimizer)
+    return OptimizerValue(machine.new_identity(), model.default_optimizer, known, False, frozenset(), mark)
+
+
+def make_optimizer(
+    machine: Machine, name: str, model: OptimizerModel | None, call: Call, values: Sequence[Value]
+) -> OptimizerValue:
+    """Build an optimizer: what it trains, its learning rate, and what sees the size of the gradient."""
+    given = {arg.keyword: value for arg, value in zip(call.args, values, strict=True) if arg.keyword}
+    params = sinks.argument(call, values, (0, "params"))
+    identity = machine.new_identity()
+    slot = model.learning_rate if model is not None else (1, "lr")
+    for index, (arg, value) in enumerate(zip(call.args, values, strict=True)):
+        if arg.keyword == slot[1] or (not arg.keyword and index == slot[0]):
+            factor = as_factor(machine, value, arg.value, divides=False)
+            rate: Value = Opaque("uncertain count")
+            if factor.growth is not None:
+                rate = tensors.count(factor.growth, factor.evidence, factor.text)
+            machine.state.heap[(identity, "lr")] = rate
+            machine.state.heap[(identity, "lr mark")] = Constant(call.mark)
+    options = set()
+    if model is not None:
+        decay = given.get("weight_decay")
+        if model.weight_decay == "coupled" and decay is not None and not _is_zero(decay):
+            if _is_zero(given.get(model.decoupled_flag, Constant(0))):
+                options.add("coupled decay")
+        if model.accumulator and not _is_zero(given.get(model.accumulator, Constant(0))):
+            options.add("accumulator")
+    inputs = params is not None and _is_input(params)
+    return OptimizerValue(identity, name, model, inputs, frozenset(options), call.mark)
+
+
+def _is_zero(value: Value) -> bool:
+    return isinstance(value, Constant) and not value.value
+
+
+def _is_input(params: Value) -> bool:
+    """Say whether all that is optimized are tensors made of data, not weights."""
+    match params:
+        case Tensor(batch=batch):
+            return batch > Batch.PARAMETERS
+        case Parameters(_, is_data):
+            return is_data
+        case Items(entries):
+            return bool(entries) and all(_is_input(entry) for entry in entries)
+        case Mapping(entries):
+            return _is_input(dict(entries).get("params", Opaque()))
+        case Repeated(entry):
+            return _is_input(entry)
+        case Alternatives(options):
+            return all(_is_input(option.value) for option in options)
+    return False
+
+
+def _operation(machine: Machine, operation: str, call: Call, values: Sequence[Value]) -> Value | None:
+    """Call a tensor operation as a function: its first argument is the tensor."""
+    owner = sinks.argument(call, values, (0, "input"))
+    if owner is None:
+        owner = sinks.argument(call, values, (0, "tensors"))
+    if operation in _OPERATORS and len(values) > 1:
+        exprs = (call.args[0].value, call.args[1].value)
+        op = _OPERATORS[operation]
+        return machine.lift_two(
+            values[0], values[1], lambda a, b: binary(machine, op, a, b, call.mark, exprs)
+        )
+    if operation in ("square", "sqrt") and owner is not None:
+        exponent = Constant(2 if operation == "square" else 0.5)
+        return machine.lift(owner, lambda v: machine.binary("**", machine.tensor(v), exponent, call))
+    if owner is None:
+        if machine.libraries.operations.get(operation) in ("creating", "drawing"):
+            return operate(machine, operation, Constant(0), operands(call, values))
+        return None
+    if operation == "where" and len(values) == 3:
+        given = operands(call, values, 1)
+        given = replace(given, exprs=(call.args[0].value, *given.exprs))
+        return machine.lift(owner, lambda v: operate(machine, operation, v, given) or Opaque(operation))
+    given = operands(call, values, 1)
+    if isinstance(owner, Unknown) and machine.libraries.operations.get(operation) is None:
+        return owner
+    if machine.libraries.operations.get(operation) is None:
+        return None
+    return machine.lift(owner, lambda v: operate(machine, operation, v, given) or Opaque(operation, called=True))
+
+
+def _by_last_name(machine: Machine, name: str, call: Call, values: Sequence[Value]) -> Value | None:
+    root, _, _ = name.partition(".")
+    last = name.rpartition(".")[2]
+    if last.endswith(("DataLoader", "Loader", "NeighborSampler")):
+        return _loader(machine, call, values)
+    if last in _ITERATION and values:
+        return values[0]
+    if last[:1].isupper():
+        if "optim" in name.lower():
+            return make_optimizer(machine, name, None, call, values)
+        arguments = [(arg.keyword or str(i), v) for i, (arg, v) in enumerate(zip(call.args, values, strict=True))]
+        for value in values:
+            _note_criterion(machine, value)
+        return Object(name, machine.new_identity(), tuple(arguments))
+    if root in ("numpy", "np", "math") and last in ("prod", "sqrt", "abs", "mean", "sum", "log", "exp"):
+        return _number_function(machine, last, call, values)
+    return None
+
+
+_ITERATION = frozenset({"tqdm", "trange", "track", "islice", "cycle", "chain", "prange", "progress_bar", "deepcopy", "copy"})
+
+
+def _note_criterion(machine: Machine, value: Value) -> None:
+    for option in options_of(value):
+        if isinstance(option.value, Criterion):
+            machine.sites[option.value.site.index].called = True
+
+
+def _number_function(machine: Machine, last: str, call: Call, values: Sequence[Value]) -> Value | None:
+    if not values:
+        return None
+    value = values[0]
+    if last == "prod" and isinstance(value, Shape):
+        given = replace(operands(call, values, 1), values=())
+        size = tensors.count(ONE, Evidence.SHAPE, "")
+        whole = operate(machine, "numel", value.tensor, given) or size
+        if value.start and isinstance(whole, Tensor) and whole.growth is not None:
+            counts = {c for c, _ in whole.growth.powers} - {Count.SAMPLES}
+            return tensors.count(Growth.of(*counts), whole.evidence, text(call))
+        return whole
+    if last == "sqrt" and isinstance(value, Tensor):
+        return machine.binary("**", value, Constant(0.5), call)
+    if isinstance(value, Tensor):
+        return tensors.detach(operate(machine, last, value, operands(call, values, 1)) or value)  # type: ignore[arg-type]
+    return Opaque(last, called=True)
+
+
+def _loader(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
+    size = sinks.argument(call, values, (1, "batch_size"))
+    keywords = {arg.keyword for arg in call.args if arg.keyword}
+    has_sampler = "batch_sampler" in keywords or any(arg.stars for arg in call.args)
+    if size is None:
+        return Loader(single=not has_sampler and bool(values))
+    return Loader(single=isinstance(size, Constant) and size.value == 1)
+
+
+def _partial(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
+    if not values:
+        return None
+    pairs = list(zip(call.args, values, strict=True))[1:]
+    keywords = [(arg.keyword, value) for arg, value in pairs if arg.keyword]
+    for arg, value in pairs:
+        if arg.stars == 2 and isinstance(value, Mapping):
+            keywords += [(str(key), entry) for key, entry in value.entries]
+    args = tuple(value for arg, value in pairs if not arg.keyword and not arg.stars)
+    return Partial(values[0], args, tuple(keywords))
+
+
+def _autograd_grad(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
+    """``autograd.grad(outputs, inputs)``: training if the inputs are weights, a penalty or an attack if not."""
+    outputs = sinks.argument(call, values, (0, "outputs"))
+    inputs = sinks.argument(call, values, (1, "inputs"))
+    if outputs is None or inputs is None:
+        return None
+    if any(_is_weights(option.value) for option in options_of(inputs)):
+        gradient = sinks.first(sinks.argument(call, values, (2, "grad_outputs")))
+        sinks.train(machine, outputs, call.mark, gradient=gradient)
+        return Repeated(Gradient(), ONE)
+    machine.record(InputGradient(call.mark))
+    batch = max(as_tensor(machine, outputs).batch, as_tensor(machine, inputs).batch)
+    gradient_of = replace(tensors.data(batch, BATCH_AXES), may_be_container=True)
+    return Items((gradient_of,)) if not isinstance(inputs, Items) or len(inputs.entries) == 1 else Repeated(gradient_of, ONE)
+
+
+def _is_weights(value: Value) -> bool:
+    match value:
+        case Parameters(_, is_data):
+            return not is_data
+        case Items(entries):
+            return any(_is_weights(entry) for entry in entries)
+        case Repeated(entry):
+            return _is_weights(entry)
+        case Opaque(name):
+            return any(word in name.lower() for word in ("param", "weight"))
+        case Method(_, name):
+            return name in ("parameters", "named_parameters")
+    return False
+
+
+def _func_grad(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
+    """``torch.func.grad(f)``: what f returns is differentiated with respect to its first argument."""
+    if values and isinstance(values[0], Function):
+        value = machine.call_value(values[0], replace(call, args=()), ())
+        sinks.train(machine, value, call.mark)
+    return Opaque("grad", called=True)
+
+
+def _lambda_lr(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
+    """``LambdaLR(optimizer, f)``: the learning rate is multiplied by what f returns."""
+    optimizer = sinks.argument(call, values, (0, "optimizer"))
+    function = sinks.argument(call, values, (1, "lr_lambda"))
+    if isinstance(optimizer, OptimizerValue) and isinstance(function, Function):
+        value = machine.call_function(function, (Opaque("epoch", varies=True),), {})
+        factor = as_factor(machine, value, None, divides=False)
+        scale_learning_rate(machine, optimizer, factor.growth, call.mark)
+    return Object("torch.optim.lr_scheduler.LambdaLR", machine.new_identity())
+
+
+def scale_learning_rate(
+    machine: Machine, optimizer: OptimizerValue, growth: Growth | None, mark: int
+) -> None:
+    """Multiply the learning rate of an optimizer by something of a growth, None if not known."""
+    if growth == ONE:
+        return
+    before, _ = sinks.learning_rate(machine, optimizer)
+    known = growth is not None and before is not None
+    rate: Value = Opaque("uncertain count")
+    if known and growth is not None and before is not None:
+        rate = tensors.count(before * growth, Evidence.SHAPE, "")
+    machine.state.heap[(optimizer.identity, "lr")] = rate
+    machine.state.heap[(optimizer.identity, "lr mark")] = Constant(mark)
+
+
+def _parameter(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
+    return Parameters(single=True)
+
+
+def _module_list(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
+    if values and isinstance(values[0], (Items, Repeated, Mapping)):
+        return values[0]
+    return None
+
+
+def _einops_reduce(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
+    """``einops.reduce(x, "b c h w -> b", "mean")``; the first axis is taken for the batch."""
+    given = [arg.value.value if isinstance(arg.value, Const) else None for arg in call.args[:3]]
+    if len(given) < 3 or not isinstance(given[1], str) or "->" not in given[1] or not isinstance(values[0], Tensor):
+        return None
+    before, after = (side.replace("(", " ").replace(")", " ").split() for side in given[1].split("->"))
+    kinds = {"sum": "summing", "mean": "averaging", "max": "choosing", "min": "choosing", "prod": "multiplying"}
+    kind = kinds.get(str(given[2]))
+    if kind is None or not before:
+        return None
+    ellipsis = "..." in before
+    dims = tuple(i for i, axis in enumerate(before) if axis not in after)
+    axes = replace(values[0].axes, rank=None if ellipsis else len(before))
+    tensor = replace(values[0], axes=axes) if values[0].axes.rank is None else values[0]
+    return tensors.reduce(tensor, kind, None if len(dims) == len(before) else dims, False, call.mark)
+
+
+def _argument_parser(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
+    return Object("argparse.ArgumentParser", machine.new_identity())
+
+
+_Handler = Callable[[Machine, Call, Sequence[Value]], "Value | None"]
+
+_HANDLERS: dict[str, _Handler] = {
+    "functools.partial": _partial,
+    "torch.autograd.grad": _autograd_grad,
+    "torch.func.grad": _func_grad,
+    "torch.func.value_and_grad": _func_grad,
+    "torch.func.grad_and_value": _func_grad,
+    "torch.optim.lr_scheduler.LambdaLR": _lambda_lr,
+    "torch.nn.Parameter": _parameter,
+    "torch.nn.parameter.Parameter": _parameter,
+    "torch.nn.ModuleList": _module_list,
+    "torch.nn.ModuleDict": _module_list,
+    "torch.nn.ParameterList": _parameter,
+    "einops.reduce": _einops_reduce,
+    "argparse.ArgumentParser": _argument_parser,
+}
+

@@ -1,0 +1,271 @@
+"""The state of one interpretation: the frames, the trace, and the ways in to run more code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from lint_reduction.analysis.code import Call, ClassCode, Expr, FunctionCode, ModuleCode, Stmt, Var
+from lint_reduction.analysis.state import Loop, State, tests_of
+from lint_reduction.analysis.training import Event, SiteRecord, Trace
+from lint_reduction.analysis.values import (
+    Class,
+    Function,
+    Instance,
+    Opaque,
+    Option,
+    Tensor,
+    Unknown,
+    Value,
+    join,
+    options_of,
+)
+from lint_reduction.facts import Evidence
+from lint_reduction.growth import ONE, Growth
+from lint_reduction.libraries import Libraries
+
+#: Functions called from functions, no deeper than this.
+MAX_FRAMES = 12
+#: Expressions that may be evaluated for one root; real training scripts stay under a tenth of it.
+BUDGET = 200_000
+
+
+class BudgetExceededError(Exception):
+    """A root takes too long; what it has traced so far is dropped."""
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """One running function.
+
+    Attributes:
+        identity: number of the frame, part of the keys of its tests.
+        function: qualified name, empty for the module.
+        state: variables and more, replaced as control goes on.
+        parent: the frame in which the function was defined.
+        owner: what ``self`` is.
+        home: the class that holds the method, for ``super()``.
+        returns: the values returned so far, with the tests that lead there.
+        exits: the states at those returns.
+        loops: the loops that are open.
+        leaves: states at ``break`` and ``continue`` of the innermost loop.
+        no_grad: how many ``no_grad`` contexts are open.
+    """
+
+    identity: int
+    function: str
+    state: State
+    parent: Frame | None = None
+    owner: Value | None = None
+    home: ClassCode | None = None
+    returns: list[Option] = field(default_factory=list)
+    exits: list[State] = field(default_factory=list)
+    loops: list[Loop] = field(default_factory=list)
+    leaves: list[State] = field(default_factory=list)
+    no_grad: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """The parts of the interpreter that need each other, so that their modules need not.
+
+    Attributes:
+        evaluate: run an expression.
+        execute: run a block.
+        assign: bind a target to a value.
+        call_function: run a function of this module.
+        evaluate_in_method: run an expression as it stands in a method, without local variables.
+        call_value: call anything with evaluated arguments.
+        run_unused_functions: run the functions that a frame defined and nobody called.
+        binary: apply an operator to two values, at the place of a call.
+        tensor: the tensor that a value is taken for.
+    """
+
+    evaluate: Callable[[Machine, Expr], Value]
+    execute: Callable[[Machine, Sequence[Stmt]], None]
+    assign: Callable[[Machine, Expr, Value], None]
+    call_function: Callable[[Machine, Function, Sequence[Value], dict[str, Value]], Value]
+    evaluate_in_method: Callable[[Machine, FunctionCode, ClassCode, Instance, Expr], Value]
+    call_value: Callable[[Machine, Value, Call, Sequence[Value]], Value]
+    run_unused_functions: Callable[[Machine, Frame], None]
+    binary: Callable[[Machine, str, Value, Value, Call], Value]
+    tensor: Callable[[Machine, Value], Tensor]
+
+
+@dataclass(slots=True, eq=False)
+class Machine:
+    """Interprets one module.
+
+    Attributes:
+        module: the lowered module.
+        libraries: what is known of other people's code.
+        hooks: the parts of the interpreter.
+        frames: running functions, the module first.
+        all_frames: frames by identity, finished ones too: closures read them.
+        trace: what the current root has done.
+        sites: loss calls met so far.
+        site_index: position in ``sites`` by mark and callee.
+        visited: functions that were run.
+        running: functions that are being run.
+        budget: expressions left.
+        identities: how many objects have an identity.
+    """
+
+    module: ModuleCode
+    libraries: Libraries
+    hooks: Hooks
+    frames: list[Frame] = field(default_factory=list)
+    all_frames: dict[int, Frame] = field(default_factory=dict)
+    trace: Trace = field(default_factory=Trace)
+    sites: list[SiteRecord] = field(default_factory=list)
+    site_index: dict[tuple[int, str], int] = field(default_factory=dict)
+    visited: set[int] = field(default_factory=set)
+    running: list[FunctionCode] = field(default_factory=list)
+    budget: int = BUDGET
+    identities: int = 0
+
+    def evaluate(self, expr: Expr) -> Value:
+        """Run an expression."""
+        return self.hooks.evaluate(self, expr)
+
+    def execute(self, body: Sequence[Stmt]) -> None:
+        """Run a block."""
+        self.hooks.execute(self, body)
+
+    def assign(self, target: Expr, value: Value) -> None:
+        """Bind a target to a value."""
+        self.hooks.assign(self, target, value)
+
+    def call_function(self, function: Function, positional: Sequence[Value], keywords: dict[str, Value]) -> Value:
+        """Run a function of this module."""
+        return self.hooks.call_function(self, function, positional, keywords)
+
+    def evaluate_in_method(self, method: FunctionCode, home: ClassCode, owner: Instance, expr: Expr) -> Value:
+        """Run an expression as it stands in a method, without local variables."""
+        return self.hooks.evaluate_in_method(self, method, home, owner, expr)
+
+    def call_value(self, func: Value, call: Call, values: Sequence[Value]) -> Value:
+        """Call anything with evaluated arguments."""
+        return self.hooks.call_value(self, func, call, values)
+
+    def run_unused_functions(self, frame: Frame) -> None:
+        """Run the functions that a frame defined and nobody called."""
+        self.hooks.run_unused_functions(self, frame)
+
+    def binary(self, op: str, left: Value, right: Value, call: Call) -> Value:
+        """Apply an operator to two values, at the place of a call."""
+        return self.hooks.binary(self, op, left, right, call)
+
+    def tensor(self, value: Value) -> Tensor:
+        """Return the tensor that a value is taken for."""
+        return self.hooks.tensor(self, value)
+
+    @property
+    def frame(self) -> Frame:
+        """Return the running function."""
+        return self.frames[-1]
+
+    @property
+    def state(self) -> State:
+        """Return the state of the running function."""
+        return self.frames[-1].state
+
+    @property
+    def loops(self) -> list[Loop]:
+        """Return all open loops, those of callers included."""
+        return [loop for frame in self.frames for loop in frame.loops]
+
+    @property
+    def in_loop(self) -> bool:
+        """Say whether control is in a loop, of this function or of a caller."""
+        return any(frame.loops for frame in self.frames)
+
+    @property
+    def repeats_same_data(self) -> bool:
+        """Say whether control is in loops of which none yields data: the same arguments every round."""
+        return self.in_loop and not any(loop.yields_data for loop in self.loops)
+
+    @property
+    def grad_enabled(self) -> bool:
+        """Say whether gradients are recorded here."""
+        return not any(frame.no_grad for frame in self.frames)
+
+    def new_identity(self) -> int:
+        """Return a number for an object whose attributes are kept in the heap."""
+        self.identities += 1
+        return self.identities
+
+    def push(self, function: str, parent: Frame | None, state: State) -> Frame:
+        """Begin to run a function."""
+        frame = Frame(self.new_identity(), function, state, parent)
+        self.frames.append(frame)
+        self.all_frames[frame.identity] = frame
+        return frame
+
+    def spend(self) -> None:
+        """Count one expression.
+
+        Raises:
+            BudgetExceededError: none is left.
+        """
+        self.budget -= 1
+        if self.budget < 0:
+            raise BudgetExceededError
+
+    def record(self, event: Event) -> None:
+        """Write an event to the trace."""
+        self.trace.events.append(event)
+
+    def unknown(self, reason: str, mark: int = 0) -> Unknown:
+        """Return an unknown value, remembering why."""
+        self.trace.reasons.setdefault(mark, reason)
+        return Unknown(reason)
+
+    def lift(self, value: Value, function: Callable[[Value], Value]) -> Value:
+        """Apply a function to each alternative of a value."""
+        options = options_of(value)
+        if len(options) == 1 and not options[0].guards:
+            return function(options[0].value)
+        results: list[Option] = []
+        for option in options:
+            results.extend(Option(o.value, o.guards | option.guards) for o in options_of(function(option.value)))
+        return join(tuple(results))
+
+    def lift_two(self, left: Value, right: Value, function: Callable[[Value, Value], Value]) -> Value:
+        """Apply a function of two to each pair of alternatives that can occur together."""
+        results: list[Option] = []
+        for a in options_of(left):
+            for b in options_of(right):
+                if any((test, not truth) in b.guards for test, truth in a.guards):
+                    continue
+                value = function(a.value, b.value)
+                results.extend(Option(o.value, o.guards | a.guards | b.guards) for o in options_of(value))
+        return join(tuple(results)) if results else Opaque()
+
+    def tests(self, test: Expr, truth: bool) -> list[tuple[str, bool]]:
+        """Return the keys of what is known when a condition is true, or false, in this frame."""
+        return [(self._test_key(key), holds) for key, holds in tests_of(test, truth)]
+
+    def _test_key(self, key: str) -> str:
+        owner = self.frame.owner
+        if key.startswith("self.") and isinstance(owner, (Instance, Class)):
+            identity = owner.identity if isinstance(owner, Instance) else 0
+            return f"object {identity}{key[4:]}"
+        return f"frame {self.frame.identity} {key}"
+
+    def rounds_since(self, target: Expr) -> Growth | None:
+        """Return what the rounds of the loops opened since a variable was bound grow with.
+
+        None if that is not known; an attribute counts as bound outside all loops.
+        """
+        depth = self.state.loop_of.get(target.name, 0) if isinstance(target, Var) else 0
+        total = ONE
+        for loop in self.frame.loops[depth:]:
+            if loop.count is None:
+                return None
+            total *= loop.count
+        return total
+
+    def loop_evidence(self) -> Evidence:
+        """Return how sure it is what the innermost loop runs over."""
+        return self.frame.loops[-1].evidence if self.frame.loops else Evidence.SHAPE

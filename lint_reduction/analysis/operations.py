@@ -1,0 +1,294 @@
+"""Tensor operations by name, as methods and as functions: ``x.sum(1)``, ``torch.sum(x, dim=1)``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lint_reduction.analysis import shapes, tensors
+from lint_reduction.analysis.code import Expr, text
+from lint_reduction.analysis.conversion import as_factor, as_tensor
+from lint_reduction.analysis.indexing import size
+from lint_reduction.analysis.loops import number
+from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.reading import read_as_number
+from lint_reduction.analysis.values import (
+    BATCH_AXES,
+    PRESUMED_AXES,
+    SCALAR,
+    Axes,
+    Constant,
+    Items,
+    Loader,
+    Opaque,
+    Repeated,
+    Shape,
+    Tensor,
+    Unknown,
+    Value,
+)
+from lint_reduction.facts import Batch, Evidence, StepKind
+from lint_reduction.growth import ONE, Growth
+
+_PAIRS = frozenset({"max", "min", "median", "mode", "nanmedian", "sort", "topk", "kthvalue"})
+_LAST = (-1,)
+_FILLED = frozenset({"zeros", "ones", "full", "empty", "eye", "scalar_tensor"})
+
+
+@dataclass(frozen=True, slots=True)
+class Operands:
+    """What an operation is given besides the tensor.
+
+    Attributes:
+        values: positional arguments.
+        keywords: keyword arguments.
+        exprs: source of the positional arguments.
+        mark: of the call.
+        shown: source of the whole call, for messages.
+    """
+
+    values: tuple[Value, ...]
+    keywords: dict[str, Value]
+    exprs: tuple[Expr, ...]
+    mark: int
+    shown: str = ""
+
+    def get(self, position: int, *names: str) -> Value | None:
+        """Return an argument by position or name."""
+        for name in names:
+            if name in self.keywords:
+                return self.keywords[name]
+        return self.values[position] if position < len(self.values) else None
+
+
+def operate(machine: Machine, name: str, owner: Value, given: Operands) -> Value | None:
+    """Return the result of a tensor operation, None if it is none.
+
+    Args:
+        machine: the interpretation.
+        name: of the operation.
+        owner: the tensor, or the list of tensors.
+        given: the other operands.
+    """
+    kind = machine.libraries.operations.get(name)
+    if kind is None or kind == "operating":
+        return None
+    if kind in ("stacking", "concatenating"):
+        return _stacked(machine, owner, kind)
+    if kind == "creating":
+        return _created(machine, name, owner)
+    if kind == "drawing":
+        batch = Batch.DRAWN if machine.in_loop else Batch.FIXED
+        return tensors.data(batch, replace(BATCH_AXES, certain=False), gradient=False)
+    if isinstance(owner, Unknown):
+        return _of_unknown(kind, owner)
+    if name in ("size", "__len__") and isinstance(owner, Loader):
+        return None
+    tensor = as_tensor(machine, owner)
+    if isinstance(owner, Opaque):
+        tensor = replace(tensor, text=owner.name)
+    return _on_tensor(machine, name, kind, tensor, given)
+
+
+def _of_unknown(kind: str, owner: Unknown) -> Value:
+    return Opaque() if kind in ("comparing", "measuring", "detaching", "testing", "indexing") else owner
+
+
+def _on_tensor(machine: Machine, name: str, kind: str, tensor: Tensor, given: Operands) -> Value:
+    match kind:
+        case "linear":
+            return _linear(machine, name, tensor, given)
+        case "nonlinear":
+            return tensors.nonlinear(tensor, name)
+        case "logarithmic":
+            return tensors.logarithm(tensor)
+        case "normalized":
+            return replace(tensor, arithmetic=True, is_mask=False) if not tensor.is_loss else tensors.nonlinear(tensor, name)
+        case "normalizing":
+            dims = dims_of(given.get(0, "dim"))
+            return tensors.normalize_over(tensor, _LAST if dims == "all" else None if isinstance(dims, str) else dims)
+        case "comparing":
+            return tensors.as_mask(tensor) if not tensor.axes.is_scalar else Opaque()
+        case "summing" | "averaging" | "choosing" | "norming" | "multiplying":
+            return _reduced(machine, name, kind, tensor, given)
+        case "counting":
+            return _reduced(machine, name, "summing", tensors.as_mask(tensor), given)
+        case "testing":
+            return Opaque() if dims_of(given.get(0, "dim")) == "all" else tensors.as_mask(tensor)
+        case "detaching":
+            return _detached(machine, name, tensor, given)
+        case "measuring":
+            return _measured(name, tensor, given)
+        case _:
+            return _reshaped(machine, name, kind, tensor, given)
+
+
+def _reshaped(machine: Machine, name: str, kind: str, tensor: Tensor, given: Operands) -> Value:
+    match kind:
+        case "flattening":
+            return shapes.flattened(machine, name, tensor, given.values, given.keywords)
+        case "widening":
+            return shapes.widened(name, tensor, given.values)
+        case "squeezing":
+            return shapes.squeezed(tensor, given.values)
+        case "permuting":
+            return shapes.permuted(name, tensor, given.values)
+        case "splitting":
+            return Repeated(replace(tensor, may_be_container=False), ONE)
+        case "selecting":
+            return tensors.select(tensor)
+        case "picking":
+            lost = tensors.lose(tensor, f"{name}() keeps a part of the entries")
+            return Items((lost, Opaque("indices")), is_tuple=True) if name in _PAIRS else lost
+        case "masking":
+            return _masked(machine, name, tensor, given)
+        case "like":
+            return _like(machine, name, tensor, given)
+        case "indexing":
+            return replace(tensors.data(tensor.batch, gradient=False), axes=replace(PRESUMED_AXES, certain=False))
+    if tensor.is_loss:
+        return machine.unknown(f"passes through {name}()", given.mark)
+    return tensors.data(max(tensor.batch, *(_batches(machine, given.values))), PRESUMED_AXES)
+
+
+def _batches(machine: Machine, values: Sequence[Value]) -> list[Batch]:
+    return [Batch.PARAMETERS, *(as_tensor(machine, v).batch for v in values if isinstance(v, (Tensor, Opaque)))]
+
+
+def dims_of(value: Value | None) -> tuple[int, ...] | str | None:
+    """Return the axes that a ``dim`` argument names: ``"all"`` if there is none, ``"unknown"``."""
+    match value:
+        case None | Constant(None):
+            return "all"
+        case Constant(int() as axis):
+            return (axis,)
+        case Items(entries):
+            axes = [e.value for e in entries if isinstance(e, Constant) and isinstance(e.value, int)]
+            if len(axes) == len(entries):
+                return tuple(axes) if axes else "all"
+    return "unknown"
+
+
+def _linear(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
+    other = given.get(0, "other")
+    if name in ("maximum", "minimum", "fmax", "fmin") and isinstance(other, Tensor):
+        return _extremum(tensor, other)
+    if name == "sort":
+        return Items((tensor, Opaque("indices")), is_tuple=True)
+    return tensor
+
+
+def _extremum(tensor: Tensor, other: Tensor) -> Tensor:
+    if not other.summands:
+        return tensor
+    both = tensors.add(tensor, other)
+    return both if tensor.growth == other.growth else tensors.lose(both, "the larger of two of different growth")
+
+
+def _reduced(machine: Machine, name: str, kind: str, tensor: Tensor, given: Operands) -> Value:
+    at = 1 if kind == "norming" else 0
+    first = given.get(at, "dim", "axis")
+    if kind == "choosing" and isinstance(first, Tensor):
+        return _extremum(tensor, first)
+    dims = dims_of(first)
+    keep = given.get(at + 1, "keepdim")
+    keepdim = isinstance(keep, Constant) and bool(keep.value)
+    if dims == "unknown":
+        return replace(tensors.lose(tensor, "reduced over axes that are not known"), axes=replace(tensor.axes, certain=False))
+    axes = None if dims == "all" or isinstance(dims, str) else dims
+    result = tensors.reduce(tensor, kind, axes, keepdim, given.mark)
+    if name in _PAIRS and axes is not None:
+        return Items((result, Opaque("indices")), is_tuple=True)
+    return result
+
+
+def _detached(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
+    if name == "item":
+        read_as_number(machine, tensor, given.mark, "item()")
+        return replace(tensors.detach(tensor), axes=SCALAR)
+    return tensors.detach(tensor)
+
+
+def _measured(name: str, tensor: Tensor, given: Operands) -> Value:
+    if name in ("numel", "nelement"):
+        counts = Growth.of(*tensor.axes.counts)
+        certain = tensor.axes.certain or tensor.batch >= Batch.ARGUMENT
+        return tensors.count(counts, Evidence.SHAPE if certain else Evidence.NAME, given.shown, tensor.batch)
+    if name == "size":
+        axis = given.get(0, "dim")
+        if axis is None:
+            return Shape(tensor, text=given.shown)
+        if isinstance(axis, Constant) and isinstance(axis.value, int):
+            return size(tensor, axis.value, given.shown)
+        return Opaque("size")
+    return Opaque("ndim")
+
+
+def _masked(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
+    if name != "where":
+        fill = given.get(1, "value")
+        if isinstance(fill, Constant) and fill.value == 0 and type(fill.value) in (int, float):
+            return tensors.keep_masked(tensor, given.mark, text(given.exprs[0]) if given.exprs else "mask")
+        return tensor
+    values = [given.get(0, "input"), given.get(1, "other")]
+    if None in values:
+        return Opaque("indices")
+    shown = text(given.exprs[0]) if given.exprs else "a condition"
+    kept = [v for v in values if v is not None and not _is_zero(v)]
+    if len(kept) == 1:
+        return tensors.keep_masked(as_tensor(machine, kept[0]), given.mark, shown)
+    both = [as_tensor(machine, v) for v in kept]
+    return _extremum(both[0], both[1]) if both else Tensor()
+
+
+def _is_zero(value: Value) -> bool:
+    if isinstance(value, Constant):
+        return value.value == 0
+    return isinstance(value, Tensor) and not value.summands
+
+
+def _like(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
+    constant = Tensor(axes=tensor.axes, batch=Batch.FIXED)
+    if name == "full_like":
+        value = given.get(0, "fill_value")
+        if value is not None:
+            expr = given.exprs[0] if given.exprs else None
+            factor = as_factor(machine, value, expr, divides=False)
+            return replace(tensors.scale(constant, factor, StepKind.MULTIPLY, given.mark), axes=tensor.axes)
+    if name.startswith("rand"):
+        return tensors.data(tensor.batch, tensor.axes, gradient=False)
+    return constant
+
+
+def _created(machine: Machine, name: str, owner: Value) -> Value:
+    if name.removeprefix("new_") in _FILLED or isinstance(owner, Constant):
+        return Tensor(batch=Batch.FIXED)
+    if isinstance(owner, (Tensor, Opaque)) and name in ("tensor", "as_tensor", "from_numpy", "asarray"):
+        return replace(tensors.detach(as_tensor(machine, owner)), may_be_container=False)
+    return tensors.data(Batch.FIXED, replace(BATCH_AXES, certain=False))
+
+
+def _stacked(machine: Machine, owner: Value, kind: str) -> Value:
+    if isinstance(owner, Unknown):
+        return owner
+    if isinstance(owner, Repeated):
+        entry = owner.entry
+        if isinstance(entry, Unknown):
+            return entry
+        return _joined(as_tensor(machine, entry), number(owner.count), kind, owner.evidence)
+    if isinstance(owner, Items) and owner.entries:
+        if any(isinstance(e, Unknown) for e in owner.entries):
+            return Unknown("one of the tensors is not known")
+        total = as_tensor(machine, owner.entries[0])
+        for entry in owner.entries[1:]:
+            total = tensors.add(total, as_tensor(machine, entry))
+        return _joined(total, ONE, kind, Evidence.SHAPE)
+    return tensors.data(as_tensor(machine, owner).batch, PRESUMED_AXES) if isinstance(owner, (Opaque, Tensor)) else Opaque()
+
+
+def _joined(tensor: Tensor, entries: Growth, kind: str, evidence: Evidence) -> Tensor:
+    if kind == "stacking" or tensor.axes.is_scalar:
+        return tensors.stack(entries, tensor, evidence)
+    counts = tensor.axes.counts | {count for count, _ in entries.powers}
+    axes = Axes(tensor.axes.place, counts, tensor.axes.rank, tensor.axes.certain, tensor.axes.more)
+    return replace(tensor, axes=axes, may_be_container=False)

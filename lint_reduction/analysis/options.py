@@ -1,0 +1,52 @@
+"""Command lines and configuration classes: options, and the values they have when nobody sets them.
+
+A text or a flag has its default as value; a number keeps only its name, since people change numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lint_reduction.analysis.code import Call
+from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.values import Constant, Object, Opaque, Options, Value
+from lint_reduction.facts import Evidence
+
+
+def default_value(name: str, value: Value | None) -> Value:
+    """Return the value of an option with a default."""
+    if isinstance(value, Constant) and isinstance(value.value, (str, bool)):
+        return Constant(value.value, Evidence.CONFIGURATION)
+    return Opaque(name)
+
+
+def add_argument(machine: Machine, parser: Object, call: Call, values: Sequence[Value]) -> None:
+    """Note one option of an argument parser."""
+    names: list[str] = []
+    keywords: dict[str, Value] = {}
+    for arg, value in zip(call.args, values, strict=True):
+        if arg.keyword:
+            keywords[arg.keyword] = value
+        elif isinstance(value, Constant) and isinstance(value.value, str):
+            names.append(value.value)
+    destination = keywords.get("dest")
+    if isinstance(destination, Constant):
+        name = str(destination.value)
+    else:
+        long = [n for n in names if n.startswith("--")] or names
+        name = long[0].lstrip("-").replace("-", "_") if long else ""
+    action = keywords.get("action")
+    flag = isinstance(action, Constant) and action.value in ("store_true", "store_false")
+    value = Opaque(name) if flag else default_value(name, keywords.get("default"))
+    if name:
+        machine.state.heap[(parser.identity, f"option {name}")] = value
+
+
+def parsed(machine: Machine, parser: Object) -> Options:
+    """Return the options of an argument parser after parsing."""
+    found = tuple(
+        (name.removeprefix("option "), value)
+        for (identity, name), value in machine.state.heap.items()
+        if identity == parser.identity and name.startswith("option ")
+    )
+    return Options(found)

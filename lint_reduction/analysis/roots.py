@@ -1,0 +1,221 @@
+"""Which functions of a module to run, and the trainers that call its methods.
+
+The module body runs first and with it whatever it calls. Then come the functions that no other
+mentions, then the rest, each with arguments of which nothing is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from lint_reduction.analysis import sinks, tensors
+from lint_reduction.analysis.attributes import foreign_bases, instance_attribute, lineage
+from lint_reduction.analysis.code import ClassCode, FunctionCode
+from lint_reduction.analysis.interpreter import run_with_unknown_arguments
+from lint_reduction.analysis.library_calls import default_optimizer
+from lint_reduction.analysis.machine import BUDGET, BudgetExceededError, Machine
+from lint_reduction.analysis.objects import instantiate, symbolic
+from lint_reduction.analysis.reading import escape
+from lint_reduction.analysis.training import Sink, Trace
+from lint_reduction.analysis.values import (
+    Class,
+    Constant,
+    Function,
+    Hop,
+    Instance,
+    Items,
+    Mapping,
+    Opaque,
+    OptimizerValue,
+    Repeated,
+    Tensor,
+    Value,
+    options_of,
+)
+from lint_reduction.facts import Batch, Fate, StepKind
+from lint_reduction.libraries.schema import SinkModel
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A function to run: of the module, or a method of a class of it."""
+
+    code: FunctionCode
+    home: ClassCode | None
+
+
+def run_module(machine: Machine) -> list[Trace]:
+    """Run a module and every function in it that was lowered; return what each root did."""
+    traces = [_run(machine, lambda: machine.execute(machine.module.body))]
+    roots = _roots(machine)
+    mentioned = [code.identifiers for code in machine.module.functions]
+    first = [r for r in roots if not _is_mentioned(r.code, machine.module.functions, mentioned)]
+    instances: dict[int, Instance] = {}
+    for root in (*first, *roots):
+        if id(root.code) not in machine.visited:
+            traces.append(_run(machine, lambda root=root: _run_root(machine, root, instances)))
+    return traces
+
+
+def _is_mentioned(
+    code: FunctionCode, functions: tuple[FunctionCode, ...], mentioned: list[frozenset[str]]
+) -> bool:
+    return any(
+        code.name in names for other, names in zip(functions, mentioned, strict=True) if other is not code
+    )
+
+
+def _run(machine: Machine, body: object) -> Trace:
+    machine.trace = Trace()
+    machine.budget = BUDGET
+    frame = machine.frames[0]
+    try:
+        assert callable(body)
+        body()
+    except BudgetExceededError:
+        machine.trace = Trace()
+    finally:
+        # whatever was cut short leaves no frame behind
+        del machine.frames[1:]
+        machine.running.clear()
+        frame.loops.clear()
+        frame.no_grad = 0
+        frame.state.alive = True
+    return machine.trace
+
+
+def _roots(machine: Machine) -> list[Root]:
+    """Return the functions of the module and the methods of its classes that were lowered."""
+    roots: list[Root] = []
+    for value in list(machine.frames[0].state.variables.values()):
+        for option in options_of(value):
+            match option.value:
+                case Function(code) if code.body is not None:
+                    roots.append(Root(code, None))
+                case Class(body):
+                    roots.extend(Root(code, body) for code in body.methods.values() if code.body is not None)
+    order = {id(code): i for i, code in enumerate(machine.module.functions)}
+    known = [r for r in roots if id(r.code) in order]
+    return sorted(known, key=lambda r: order[id(r.code)])
+
+
+def _run_root(machine: Machine, root: Root, instances: dict[int, Instance]) -> None:
+    frame = machine.frames[0]
+    if root.home is None:
+        result = run_with_unknown_arguments(machine, Function(root.code, frame.identity))
+        _leaves(machine, result, root.code)
+        return
+    instance = instances.get(id(root.home))
+    if instance is None:
+        instance = instances[id(root.home)] = _symbolic_instance(machine, root.home)
+    before = dict(frame.state.heap)
+    model = _trainer(machine, root)
+    if model is not None and not _is_manual(machine, instance):
+        _run_trainer_step(machine, root, instance, model)
+    elif id(root.code) not in machine.visited:
+        owner: Value | None = instance
+        if any(getattr(d, "name", "") == "staticmethod" for d in root.code.decorators):
+            owner = None
+        result = run_with_unknown_arguments(machine, Function(root.code, frame.identity, owner, root.home))
+        _leaves(machine, result, root.code)
+    frame.state.heap = before
+
+
+def _leaves(machine: Machine, result: Value, code: FunctionCode) -> None:
+    """Record that losses are returned to a caller that is not in view."""
+    match result:
+        case Items(entries):
+            for entry in entries:
+                _leaves(machine, entry, code)
+        case Mapping(entries):
+            for _, entry in entries:
+                _leaves(machine, entry, code)
+        case Repeated(entry):
+            _leaves(machine, entry, code)
+        case Instance(identity):
+            for (owner, _), value in list(machine.state.heap.items()):
+                if owner == identity:
+                    escape(machine, value, code.mark, "returned")
+        case _ if any(isinstance(option.value, Tensor) for option in options_of(result)):
+            hop = Hop(StepKind.RETURN, code.mark)
+            machine.record(Sink(result, Fate.RETURNED, hop, code.qualname))
+        case _:
+            escape(machine, result, code.mark, "returned")
+
+
+def _symbolic_instance(machine: Machine, body: ClassCode) -> Instance:
+    """Return an instance of a class that nobody builds in view: its arguments are not known."""
+    constructor = next((c.methods["__init__"] for c in lineage(machine, body) if "__init__" in c.methods), None)
+    params = constructor.params[1:] if constructor is not None else ()
+    keywords = {p.name: symbolic(machine, p) for p in params if p.kind in ("", "keyword")}
+    instance = instantiate(machine, body, (), keywords)
+    assert isinstance(instance, Instance)
+    return instance
+
+
+def _trainer(machine: Machine, root: Root) -> SinkModel | None:
+    """Return the table entry of a framework that trains on what a method returns."""
+    assert root.home is not None
+    models = machine.libraries.returns.get(root.code.name, ())
+    if not models:
+        return None
+    bases = foreign_bases(machine, root.home)
+    for model in models:
+        if bases & set(model.bases):
+            return model
+    known = {name for base in bases for name in (base.rpartition(".")[2],)}
+    for model in models:
+        # a base class of another module of the project, called like the framework's
+        if any(name.endswith(base.rpartition(".")[2]) for name in known for base in model.bases):
+            return model
+        unknown = bases - {"torch.nn.Module", "object", "abc.ABC"}
+        if root.code.name == "training_step" and unknown:
+            return model
+    return None
+
+
+def _is_manual(machine: Machine, instance: Instance) -> bool:
+    value = machine.state.heap.get((instance.identity, "automatic_optimization"))
+    return isinstance(value, Constant) and value.value is False
+
+
+def _run_trainer_step(machine: Machine, root: Root, instance: Instance, model: SinkModel) -> None:
+    """Run a step as the framework does: with a batch, and with the optimizer it is configured with."""
+    function = Function(root.code, machine.frames[0].identity, instance, root.home)
+    params = root.code.params[1:]
+    keywords = {p.name: symbolic(machine, p) for p in params if p.kind in ("", "keyword")}
+    batch = tensors.data(Batch.LOADER)
+    for param in params[:1] if model.returns == "training_step" else ():
+        keywords[param.name] = replace(batch, may_be_container=True, text=param.name)
+    result = machine.call_function(function, (), keywords)
+    loss = sinks.returned(result, model)
+    machine.frame.function = root.code.qualname
+    sinks.train(
+        machine, loss, root.code.mark, model=model, optimizer=_configured(machine, instance, model), kind=StepKind.RETURN
+    )
+    machine.frame.function = ""
+
+
+def _configured(machine: Machine, instance: Instance, model: SinkModel) -> Value | None:
+    """Return the optimizer that a framework steps with."""
+    if model.configure:
+        method = instance_attribute(machine, instance, model.configure)
+        if isinstance(method, Function) and method.code.body is not None:
+            return _optimizer_in(machine.call_function(method, (), {}))
+    return default_optimizer(machine, model, 0) if model.default_optimizer else None
+
+
+def _optimizer_in(value: Value) -> Value | None:
+    match value:
+        case OptimizerValue():
+            return value
+        case Mapping(entries):
+            return _optimizer_in(dict(entries).get("optimizer", Opaque()))
+        case Items(entries) | Repeated(entry=Items(entries)) if entries:
+            return _optimizer_in(entries[0])
+    for option in options_of(value):
+        if isinstance(option.value, (OptimizerValue, Mapping, Items)) and option.value is not value:
+            found = _optimizer_in(option.value)
+            if found is not None:
+                return found
+    return None

@@ -1,0 +1,361 @@
+"""The algebra of tensors: what operations do to axes and growths. Pure functions, no interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from lint_reduction.analysis.values import (
+    BATCH_AXES,
+    SCALAR,
+    Axes,
+    Hop,
+    Place,
+    Summand,
+    Tensor,
+)
+from lint_reduction.facts import Batch, Evidence, StepKind
+from lint_reduction.growth import DENSITY, ONE, SAMPLES, Count, Growth
+
+#: An objective with more terms than this is not followed.
+MAX_SUMMANDS = 24
+
+_POSITIONS = frozenset({Count.ELEMENTS, Count.CLASSES})
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """What a value is multiplied with or divided by.
+
+    Attributes:
+        growth: of the factor, None if it is not known.
+        evidence: how its counts were seen.
+        text: its source, where it counts something.
+        reason: why the growth is not known.
+    """
+
+    growth: Growth | None = ONE
+    evidence: Evidence = Evidence.SHAPE
+    text: str = ""
+    reason: str = ""
+
+
+def data(batch: Batch, axes: Axes = BATCH_AXES, *, gradient: bool = True) -> Tensor:
+    """Return a tensor of data: nothing computed yet, a typical entry grows with nothing."""
+    return Tensor((Summand(batch=batch, gradient=gradient),), axes, batch)
+
+
+def count(growth: Growth, evidence: Evidence, text: str, batch: Batch = Batch.ARGUMENT) -> Tensor:
+    """Return a number that counts something."""
+    summand = Summand(growth, batch=batch, gradient=False)
+    return Tensor((summand,), SCALAR, batch, evidence=evidence, text=text)
+
+
+def broadcast(left: Axes, right: Axes) -> Axes:
+    """Return the axes of the result of an elementwise operation of two tensors."""
+    if right == SCALAR or left == right:
+        return left
+    if left == SCALAR:
+        return right
+    sized = [axes for axes in (left, right) if Count.SAMPLES in axes.counts] or [left, right]
+    return Axes(
+        _place(left.place, right.place),
+        left.counts | right.counts,
+        max(left.rank, right.rank) if left.rank is not None and right.rank is not None else None,
+        any(axes.certain for axes in sized),
+        left.more or right.more,
+    )
+
+
+def _place(left: Place, right: Place) -> Place:
+    if left is right or right is Place.NONE:
+        return left
+    return right if left is Place.NONE else Place.SOMEWHERE
+
+
+def _merged(summands: tuple[Summand, ...]) -> tuple[Summand, ...]:
+    """Return summands with plain data of one kind collapsed into one."""
+    kept: dict[object, Summand] = {}
+    for summand in summands:
+        key: object = summand
+        if summand.site is None and not summand.hops:
+            key = (summand.growth, summand.reason, summand.gradient)
+            old = kept.get(key)
+            if old is not None and old.batch >= summand.batch:
+                continue
+        kept[key] = summand
+    result = tuple(kept.values())
+    if len(result) <= MAX_SUMMANDS:
+        return result
+    return (Summand(None, "an objective of too many terms", batch=max(s.batch for s in result)),)
+
+
+def add(left: Tensor, right: Tensor) -> Tensor:
+    """Return ``left + right`` or ``left - right``: the terms of both."""
+    return Tensor(
+        _merged(left.summands + right.summands),
+        broadcast(left.axes, right.axes),
+        max(left.batch, right.batch),
+        arithmetic=bool(left.summands and right.summands) or left.arithmetic or right.arithmetic,
+        evidence=min(left.evidence, right.evidence),
+        text=left.text or right.text,
+    )
+
+
+def scale(value: Tensor, factor: Factor, kind: StepKind, mark: int) -> Tensor:
+    """Return a tensor times (or, with ``DIVIDE``, over) a factor without axes of its own."""
+    if factor.growth is None:
+        summands = value.summands or (Summand(gradient=False),)
+        return replace(value, summands=tuple(s.lost(factor.reason) for s in summands))
+    growth = factor.growth**-1 if kind is StepKind.DIVIDE else factor.growth
+    if growth == ONE:
+        return value
+    hop = Hop(kind, mark, growth, factor.evidence, factor.text)
+    summands = value.summands or (Summand(gradient=False),)
+    return replace(value, summands=tuple(s.step(hop) for s in summands))
+
+
+def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("", "")) -> Tensor:
+    """Return ``left * right``; the operand with the loss in it is the value, the other the factor."""
+    value, other, text = left, right, texts[1]
+    if (not left.is_loss and right.is_loss) or not left.summands:
+        value, other, text = right, left, texts[0]
+    factor = Factor(other.growth, other.evidence, other.text or text, "a factor with terms of different growth")
+    if other.is_mask:
+        factor = replace(factor, growth=DENSITY)
+        if value.is_mask:
+            return replace(value, axes=broadcast(value.axes, other.axes))
+    product = scale(value, factor, StepKind.MULTIPLY, mark)
+    gradient = any(s.gradient for s in other.summands)
+    if gradient:
+        product = replace(product, summands=tuple(replace(s, gradient=True) for s in product.summands))
+    return replace(
+        product,
+        axes=broadcast(value.axes, other.axes),
+        batch=max(left.batch, right.batch),
+        arithmetic=True,
+        is_mask=False,
+        evidence=min(left.evidence, right.evidence),
+        text=left.text and right.text and f"{left.text} * {right.text}",
+    )
+
+
+def divide(left: Tensor, right: Tensor, mark: int, text: str = "") -> Tensor:
+    """Return ``left / right``."""
+    factor = Factor(right.growth, right.evidence, right.text or text, "a divisor with terms of different growth")
+    if right.is_mask:
+        factor = replace(factor, growth=DENSITY)
+    quotient = scale(left, factor, StepKind.DIVIDE, mark)
+    if right.is_loss and any(s.gradient for s in right.summands) and right.growth != ONE:
+        quotient = lose(quotient, "division by a loss")
+    return replace(
+        quotient,
+        axes=broadcast(left.axes, right.axes),
+        batch=max(left.batch, right.batch),
+        arithmetic=True,
+        evidence=min(left.evidence, right.evidence),
+        text=left.text and right.text and f"{left.text} / {right.text}",
+    )
+
+
+def lose(value: Tensor, reason: str) -> Tensor:
+    """Return a tensor whose growths are no longer known."""
+    return replace(value, summands=tuple(s.lost(reason) for s in value.summands))
+
+
+def through(value: Tensor, function: Callable[[Growth], Growth | None], reason: str) -> Tensor:
+    """Apply a function to a tensor that treats all of it as one number, such as a power."""
+    growth = value.growth
+    after = None if growth is None else function(growth)
+    if after is None:
+        return replace(lose(value, reason), arithmetic=True)
+    if growth == after:
+        return replace(value, arithmetic=True, is_mask=False)
+    hop = Hop(StepKind.MULTIPLY, 0, after / growth if growth is not None else after)
+    return replace(value, summands=tuple(s.step(hop) for s in value.summands), arithmetic=True, is_mask=False)
+
+
+def power(value: Tensor, exponent: Fraction) -> Tensor:
+    """Return ``value ** exponent``."""
+    return through(value, lambda growth: growth**exponent, "a power of terms of different growth")
+
+
+def nonlinear(value: Tensor, name: str) -> Tensor:
+    """Return a function of a tensor that keeps growth 1 only."""
+    return through(value, lambda growth: growth if growth.in_samples == 0 else None, f"passes through {name}()")
+
+
+def logarithm(value: Tensor) -> Tensor:
+    """Return a logarithm: its gradient has no scale."""
+    return through(value, lambda _: ONE, "the logarithm of something not known")
+
+
+def detach(value: Tensor) -> Tensor:
+    """Return a tensor without a gradient."""
+    return replace(value, summands=tuple(replace(s, gradient=False) for s in value.summands))
+
+
+# --- reductions
+
+
+@dataclass(frozen=True, slots=True)
+class _Removal:
+    """What a reduction takes away: counts for sure, and whether further positions went with them."""
+
+    counts: frozenset[Count]
+    axes: Axes
+    undetermined: bool = False
+    unclear: bool = False
+
+
+def _remove(axes: Axes, dims: tuple[int, ...] | None) -> _Removal:
+    """Work out which counts a reduction over some axes removes."""
+    if dims is None:
+        return _Removal(axes.counts, SCALAR, undetermined=axes.more)
+    if axes.place is Place.MERGED:
+        whole = set(dims) <= {0, -1} and axes.rank == 1
+        return _Removal(axes.counts, SCALAR, axes.more, unclear=not whole)
+    if axes.place is Place.SOMEWHERE:
+        return _Removal(frozenset(), replace(axes, certain=False), unclear=True)
+    return _remove_ordered(axes, dims)
+
+
+def _remove_ordered(axes: Axes, dims: tuple[int, ...]) -> _Removal:
+    has_batch = axes.place is Place.FIRST
+    if axes.rank is not None:
+        dims = tuple(d + axes.rank if d < 0 else d for d in dims)
+    positions = axes.counts & _POSITIONS
+    if has_batch and any(d < 0 for d in dims) and not positions:
+        # the last axis of (N,) is the batch, that of (N, T) is not
+        if axes.more:
+            return _Removal(frozenset(), replace(axes, certain=False), unclear=True)
+        dims = (0,)
+    batch_gone = has_batch and 0 in dims
+    others = len([d for d in dims if not (has_batch and d == 0)])
+    left = None if axes.rank is None else max(axes.rank - len(set(dims)), 0)
+    positions_left = left - (has_batch and not batch_gone) if left is not None else None
+    gone = frozenset({Count.SAMPLES} if batch_gone else ())
+    partly = False
+    if others:
+        all_gone = positions_left == 0 or (positions_left is None and (others > 1 or Count.CLASSES in positions))
+        gone |= positions if all_gone else frozenset()
+        partly = not all_gone and bool(positions)
+    counts = axes.counts - gone
+    if partly:
+        counts -= {Count.ELEMENTS}
+    place = Place.NONE if batch_gone or not has_batch else Place.FIRST
+    after = Axes(place, counts, left, axes.certain, axes.more or partly)
+    if left == 0:
+        after = SCALAR
+    return _Removal(gone, after, undetermined=partly or (axes.more and bool(others)))
+
+
+def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool, mark: int) -> Tensor:
+    """Return a tensor with axes reduced.
+
+    Args:
+        value: the tensor.
+        kind: ``summing``, ``averaging``, ``choosing``, ``norming`` or ``multiplying``.
+        dims: which axes, None for all.
+        keepdim: whether reduced axes stay with size 1.
+        mark: of the call.
+    """
+    removal = _remove(value.axes, dims)
+    if removal.unclear and kind != "choosing":
+        reason = "reduced over an axis that may or may not be the batch"
+        return replace(lose(value, reason), axes=removal.axes, arithmetic=True)
+    removed = Growth.of(*removal.counts)
+    factor = {"summing": removed, "norming": removed ** Fraction(1, 2)}.get(kind, ONE)
+    if kind == "multiplying" and removal.counts:
+        return replace(lose(value, "a product over entries"), axes=removal.axes)
+    step = {"summing": StepKind.SUM, "averaging": StepKind.MEAN}.get(kind)
+    evidence = value.evidence
+    if not value.axes.certain and Count.SAMPLES in removal.counts:
+        # an unknown call made it; that arithmetic was done on it speaks for a tensor with a batch axis
+        evidence = min(evidence, Evidence.NAME if value.arithmetic else Evidence.GUESS)
+    undetermined = frozenset({Count.ELEMENTS}) if removal.undetermined and kind == "summing" else frozenset()
+    summands = value.summands
+    if step is not None and (removal.counts or removal.undetermined or factor != ONE):
+        hop = Hop(step, mark, factor, evidence, axes=removal.counts)
+        summands = tuple(s.step(hop, undetermined=undetermined) for s in summands)
+    elif factor != ONE:
+        hop = Hop(StepKind.MULTIPLY, mark, factor, evidence)
+        summands = tuple(s.step(hop) for s in summands)
+    axes = replace(removal.axes, rank=value.axes.rank) if keepdim and removal.axes != SCALAR else removal.axes
+    return replace(value, summands=summands, axes=axes, is_mask=False, may_be_container=False)
+
+
+def normalize_over(value: Tensor, dims: tuple[int, ...] | None) -> Tensor:
+    """Return softmax-like values: along the axis they sum to one."""
+    if dims is None:
+        return replace(value, arithmetic=True)
+    removal = _remove(value.axes, dims)
+    if removal.unclear:
+        return replace(lose(value, "normalized over an axis that may or may not be the batch"), arithmetic=True)
+    factor = Growth.of(*removal.counts) ** -1
+    if factor == ONE:
+        return replace(value, arithmetic=True)
+    hop = Hop(StepKind.MULTIPLY, 0, factor)
+    return replace(value, summands=tuple(s.step(hop) for s in value.summands), arithmetic=True)
+
+
+# --- masks and selection
+
+
+def as_mask(value: Tensor) -> Tensor:
+    """Return the outcome of a comparison with a tensor: a mask, which keeps a share of the positions."""
+    summand = Summand(DENSITY, batch=value.batch, gradient=False)
+    return Tensor((summand,), value.axes, value.batch, is_mask=True, text=value.text)
+
+
+def keep_masked(value: Tensor, mark: int, text: str) -> Tensor:
+    """Return a tensor with what a mask leaves out set to zero."""
+    hop = Hop(StepKind.MULTIPLY, mark, DENSITY, text=text)
+    return replace(value, summands=tuple(s.step(hop) for s in value.summands), arithmetic=True)
+
+
+def select(value: Tensor) -> Tensor:
+    """Return ``value[mask]``: one axis, as long as the mask has true entries."""
+    axes = Axes(Place.MERGED, frozenset({Count.VALID}), 1, value.axes.certain)
+    return replace(value, axes=axes, may_be_container=False)
+
+
+def one_sample(value: Tensor) -> Tensor:
+    """Return one row of a batch."""
+    counts = value.axes.counts - {Count.SAMPLES}
+    rank = None if value.axes.rank is None else max(value.axes.rank - 1, 0)
+    axes = SCALAR if rank == 0 else Axes(Place.NONE, counts, rank, value.axes.certain, value.axes.more)
+    batch = min(value.batch, Batch.SINGLE)
+    summands = tuple(replace(s, batch=min(s.batch, batch)) for s in value.summands)
+    return replace(value, axes=axes, batch=batch, summands=summands, may_be_container=False)
+
+
+def perhaps_one_sample(value: Tensor) -> Tensor:
+    """Return an entry of a batch of which it is not known whether it is a sample or a tensor of samples."""
+    batch = min(value.batch, Batch.DRAWN)
+    summands = tuple(replace(s, batch=min(s.batch, batch)) for s in value.summands)
+    return replace(value, axes=replace(value.axes, certain=False), batch=batch, summands=summands)
+
+
+def with_batch(value: Tensor, batch: Batch) -> Tensor:
+    """Return a tensor whose data are at least as variable as ``batch``."""
+    if value.batch >= batch:
+        return value
+    summands = tuple(replace(s, batch=max(s.batch, batch)) for s in value.summands)
+    return replace(value, batch=batch, summands=summands)
+
+
+def stack(entries: Growth | None, value: Tensor, evidence: Evidence) -> Tensor:
+    """Return the stack of like tensors: a new first axis that is not the batch, unless it is."""
+    if entries is None:
+        entries = Growth.of(Count.ITERATIONS)
+    counts = frozenset(c for c, _ in entries.powers) | value.axes.counts
+    if entries == SAMPLES and value.axes.place is Place.NONE:
+        rank = None if value.axes.rank is None else value.axes.rank + 1
+        axes = Axes(Place.FIRST, counts, rank, value.axes.certain, value.axes.more)
+    elif value.axes.is_scalar:
+        axes = Axes(Place.MERGED, counts, 1)
+    else:
+        axes = Axes(Place.SOMEWHERE, counts, None, value.axes.certain, value.axes.more)
+    return replace(value, axes=axes, evidence=min(value.evidence, evidence), may_be_container=False)

@@ -1,0 +1,143 @@
+"""What happens to losses while a module is interpreted: sinks, steps and gradients, in order.
+
+The interpreter writes a *trace*; ``flows.py`` reads it and makes facts of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lint_reduction.analysis.values import Hop, Value
+from lint_reduction.facts import Companion, Decision, Fate
+from lint_reduction.growth import Growth
+from lint_reduction.libraries.schema import LossModel
+
+
+@dataclass(frozen=True, slots=True)
+class BoundArgument:
+    """An argument of a loss call; ``facts.Argument`` with its place still a mark."""
+
+    parameter: str
+    keyword: bool
+    literal: bool
+    text: str
+    value: Value
+    mark: int
+
+
+@dataclass(slots=True)
+class SiteRecord:
+    """A loss call as met in one or more contexts.
+
+    Attributes:
+        mark: of the call.
+        callee: resolved name.
+        model: what is known of it.
+        is_class: whether it builds a criterion.
+        reductions: the effective reductions that it had, None for one that is not known.
+        decided_by: what fixed the reduction.
+        arguments: as bound.
+        legacy_value: what its legacy flags say, if they do.
+        tensors: how many leading positional arguments are tensors.
+        used_as_value: whether the criterion is used as if it were the loss.
+        called: whether a criterion built here was called, or handed on to something that calls it.
+        function: qualified name of the function that holds the call.
+    """
+
+    mark: int
+    callee: str
+    model: LossModel
+    is_class: bool
+    reductions: set[str | None]
+    decided_by: Decision
+    arguments: tuple[BoundArgument, ...]
+    legacy_value: str | None
+    tensors: int
+    used_as_value: bool = False
+    called: bool = False
+    function: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """A loss reaches an end.
+
+    Attributes:
+        value: what arrives there.
+        fate: which end.
+        hop: the end itself.
+        function: qualified name of the function that holds it.
+        same_data: whether it is in loops of which none yields data.
+        optimizer: what steps on it, where the sink says so itself.
+        companions: what sees the size of the gradient there.
+        trainer: whether a framework trains on what is returned here.
+        note: more about the end.
+    """
+
+    value: Value
+    fate: Fate
+    hop: Hop
+    function: str
+    same_data: bool = False
+    optimizer: Value | None = None
+    companions: frozenset[Companion] = frozenset()
+    trainer: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerStep:
+    """``optimizer.step()``; ``growth`` is what the step divides by itself, None if it may be anything."""
+
+    optimizer: Value
+    mark: int
+    learning_rate: Growth | None
+    learning_rate_mark: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ManualUpdate:
+    """``p -= lr * p.grad``; ``growth`` is that of the factor on the gradient, None if not known."""
+
+    mark: int
+    growth: Growth | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rescale:
+    """Gradients multiplied by something; ``growth`` None if it is not known."""
+
+    mark: int
+    growth: Growth | None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Companioned:
+    """Something that sees the size of the gradient."""
+
+    companion: Companion
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputGradient:
+    """The gradient of data is read: an attack, a saliency map, a penalty."""
+
+    mark: int
+
+
+Event = Sink | OptimizerStep | ManualUpdate | Rescale | Companioned | InputGradient
+
+
+@dataclass(slots=True)
+class Trace:
+    """Everything that one run of a function did, in order.
+
+    Attributes:
+        events: sinks, steps and what happens to gradients.
+        reasons: why values became unknown, by mark.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    reasons: dict[int, str] = field(default_factory=dict)

@@ -1,0 +1,469 @@
+"""What an expression may stand for while a module is interpreted.
+
+The sealed set of abstract values. All are immutable; what can change (attributes of an object, the
+learning rate of an optimizer) is kept in the heap of ``state.py`` under the identity of its owner.
+
+A **tensor** is a sum of *summands*, each with a growth, and the axes that are not yet reduced. A
+count (``x.size(0)``), a mask and a plain number derived from data are tensors as well: they differ
+only in what they grow with and in having no axes. **Opaque** is something not known that cannot be
+a loss followed so far; **Unknown** is a loss that went through something not known, and absorbs.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from lint_reduction.analysis.code import ClassCode, FunctionCode, Scalar
+from lint_reduction.facts import Batch, Evidence, StepKind
+from lint_reduction.growth import ONE, Count, Growth
+from lint_reduction.libraries.schema import LossModel, OptimizerModel
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A step on the path of a loss, its place still a mark (``facts.Step`` has the span)."""
+
+    kind: StepKind
+    mark: int
+    growth: Growth = ONE
+    evidence: Evidence = Evidence.SHAPE
+    text: str = ""
+    axes: frozenset[Count] = frozenset()
+    """The counts that a reduction removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A loss call; ``index`` finds the rest of what is known in the trace."""
+
+    index: int
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summand:
+    """One summand of a tensor.
+
+    Attributes:
+        growth: of the whole value where reduced, of a typical entry where not; None if not known.
+        reason: why it is not known.
+        site: the loss call it comes from, None for data and arithmetic.
+        hops: what was done to it.
+        batch: what its data are.
+        undetermined: counts about which the growth says nothing.
+        depth: how many functions it has passed through.
+        gradient: whether it carries a gradient.
+    """
+
+    growth: Growth | None = ONE
+    reason: str = ""
+    site: Site | None = None
+    hops: tuple[Hop, ...] = ()
+    batch: Batch = Batch.ARGUMENT
+    undetermined: frozenset[Count] = frozenset()
+    gradient: bool = True
+
+    def step(self, hop: Hop, *, undetermined: frozenset[Count] = frozenset()) -> Summand:
+        """Return the summand after one more step."""
+        growth = None if self.growth is None else self.growth * hop.growth
+        return replace(
+            self, growth=growth, hops=(*self.hops, hop), undetermined=self.undetermined | undetermined
+        )
+
+    def lost(self, reason: str) -> Summand:
+        """Return the summand with its growth no longer known."""
+        if self.growth is None:
+            return self
+        return replace(self, growth=None, reason=reason)
+
+
+class Place(enum.Enum):
+    """Where the batch axis stands among the axes of a tensor."""
+
+    FIRST = "first"
+    MERGED = "merged"
+    """Flattened together with the positions: one axis is all."""
+    SOMEWHERE = "somewhere"
+    NONE = "none"
+    """There is no batch axis, or it is reduced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """The axes of a tensor that are not yet reduced, as far as known.
+
+    Attributes:
+        place: of the batch axis.
+        counts: counts of the axes, such as samples and elements; what reducing all would remove.
+        rank: number of axes, None if not known.
+        certain: whether the counts are there for sure; an unknown call may have reduced them.
+        more: whether there may be positions beside ``counts``.
+    """
+
+    place: Place = Place.NONE
+    counts: frozenset[Count] = frozenset()
+    rank: int | None = 0
+    certain: bool = True
+    more: bool = False
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether nothing is left to reduce, for sure."""
+        return not self.counts and not self.more
+
+
+SCALAR = Axes()
+#: A batch of data of unknown rank.
+BATCH_AXES = Axes(Place.FIRST, frozenset({Count.SAMPLES, Count.ELEMENTS}), None)
+#: What an unknown call makes of a batch.
+PRESUMED_AXES = replace(BATCH_AXES, certain=False)
+#: One sample.
+SAMPLE_AXES = Axes(Place.NONE, frozenset({Count.ELEMENTS}), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor, or a number derived from one.
+
+    Attributes:
+        summands: the terms of the value; none stands for a constant.
+        axes: what is not yet reduced.
+        batch: what the data behind it are.
+        is_mask: whether its entries are true and false.
+        may_be_container: a batch of a loader may be a tuple or a dictionary of tensors.
+        arithmetic: whether anything was computed with it.
+        evidence: how sure it is that a count counts what it is taken for.
+        text: source of the expression, where it counts something.
+    """
+
+    summands: tuple[Summand, ...] = ()
+    axes: Axes = SCALAR
+    batch: Batch = Batch.ARGUMENT
+    is_mask: bool = False
+    may_be_container: bool = False
+    arithmetic: bool = False
+    evidence: Evidence = Evidence.SHAPE
+    text: str = ""
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether a loss call went into it."""
+        return any(summand.site is not None for summand in self.summands)
+
+    @property
+    def growth(self) -> Growth | None:
+        """The one growth of all summands; None if they differ or one is not known."""
+        growths = {summand.growth for summand in self.summands}
+        if not growths:
+            return ONE
+        return next(iter(growths)) if len(growths) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A loss that went through something that cannot be followed; absorbs everything."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """Something that is not known: an argument, an attribute, the result of an unknown call.
+
+    Attributes:
+        name: the variable or attribute, or the function that was called.
+        batch: what it is if it is data.
+        called: whether it is the result of a call.
+        varies: whether it changes from one round of a loop to the next.
+        is_row: whether it is the index of a sample.
+    """
+
+    name: str = ""
+    batch: Batch = Batch.ARGUMENT
+    called: bool = False
+    varies: bool = False
+    is_row: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value known from the source; ``evidence`` says whether it is only a default."""
+
+    value: Scalar
+    evidence: Evidence = Evidence.SHAPE
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """A name of another module, resolved: ``torch.nn.MSELoss``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An instance of a class of a library that has no value of its own here."""
+
+    name: str
+    identity: int
+    arguments: tuple[tuple[str, Value], ...] = ()
+
+    def argument(self, *names: str) -> Value | None:
+        """Return a constructor argument by its name, or by its position written as a number."""
+        return next((value for key, value in self.arguments if key in names), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """A loss that can be called: an instance of its class, with the reduction it has."""
+
+    model: LossModel = field(hash=False)
+    site: Site = Site(0, 0)
+    reduction: str | None = None
+    identity: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerValue:
+    """An optimizer; its learning rate is in the heap.
+
+    Attributes:
+        identity: its owner in the heap.
+        name: resolved class.
+        model: what is known of the class, None if nothing.
+        trains_inputs: whether its parameters are data, not weights.
+        companions_on: options that see the size of the gradient.
+        mark: where it is built.
+    """
+
+    identity: int
+    name: str
+    model: OptimizerModel | None = field(hash=False)
+    trains_inputs: bool
+    options: frozenset[str]
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance of a class of this module; attributes are in the heap."""
+
+    identity: int
+    body: ClassCode
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """A class of this module."""
+
+    body: ClassCode
+
+
+@dataclass(frozen=True, slots=True)
+class Super:
+    """``super()`` in a method of ``home``."""
+
+    owner: Instance
+    home: ClassCode
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of this module, with the frame it is defined in and the object it is bound to."""
+
+    code: FunctionCode
+    frame: int
+    owner: Value | None = None
+    home: ClassCode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method of something that is not a class of this module, looked up and not yet called."""
+
+    owner: Value
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """``functools.partial(func, *args, **keywords)``."""
+
+    func: Value
+    args: tuple[Value, ...]
+    keywords: tuple[tuple[str, Value], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A tuple or list of known entries."""
+
+    entries: tuple[Value, ...]
+    is_tuple: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A list of like entries; ``count`` is what its length grows with, None if that is not known."""
+
+    entry: Value
+    count: Growth | None
+    evidence: Evidence = Evidence.SHAPE
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A dictionary with known keys; ``rest`` stands for entries under unknown ones."""
+
+    entries: Entries
+    rest: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """``x.shape``; ``start`` is how many leading axes were cut off."""
+
+    tensor: Tensor
+    start: int = 0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """Something that yields batches.
+
+    Attributes:
+        single: whether it yields one sample at a time.
+        evidence: whether it is known to be a loader or only called like one.
+    """
+
+    single: bool = False
+    evidence: Evidence = Evidence.SHAPE
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Something that yields single samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enumerated:
+    """``enumerate(inner)``."""
+
+    inner: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Zipped:
+    """``zip(*inners)``."""
+
+    inners: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """``range(...)``: ``count`` is what the number of rounds grows with, None if not known."""
+
+    count: Growth | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The weights of a model, or one of them."""
+
+    single: bool = False
+    is_data: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gradient:
+    """``p.grad``, or a multiple of it.
+
+    Attributes:
+        of_inputs: whether p is data.
+        growth: of the factor, None if it is not known.
+        text: source of the divisor, where there is one.
+    """
+
+    of_inputs: bool = False
+    growth: Growth | None = ONE
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ParamGroups:
+    """``optimizer.param_groups``, or one of them."""
+
+    optimizer: OptimizerValue
+    single: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """A parsed command line or a configuration object with known defaults, by name."""
+
+    defaults: tuple[tuple[str, Value], ...]
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """One of several values, each under the branch conditions that lead to it."""
+
+    options: tuple[Option, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An alternative: a value and the truth of the tests that it needs."""
+
+    value: Value
+    guards: frozenset[tuple[str, bool]] = frozenset()
+
+
+Value: TypeAlias = (
+    "Tensor | Unknown | Opaque | Constant | External | Object | Criterion | OptimizerValue | Instance | Class"
+    " | Super | Function | Method | Partial | Items | Repeated | Mapping | Shape | Loader | Dataset | Enumerated | Zipped"
+    " | Counting | Parameters | Gradient | ParamGroups | Options | Alternatives"
+)
+
+#: More alternatives than this become Unknown.
+MAX_OPTIONS = 8
+
+
+Entries: TypeAlias = "tuple[tuple[Scalar, Value], ...]"
+
+
+def merged(before: Entries, after: Entries) -> Entries:
+    """Return the entries of a dictionary updated with others."""
+    entries: dict[Scalar, Value] = dict(before)
+    entries.update(after)
+    return tuple(entries.items())
+
+
+def options_of(value: Value) -> tuple[Option, ...]:
+    """Return a value as alternatives: itself alone if there is only one."""
+    return value.options if isinstance(value, Alternatives) else (Option(value),)
+
+
+def join(options: tuple[Option, ...]) -> Value:
+    """Return one value for several alternatives."""
+    kept: dict[Value, frozenset[tuple[str, bool]]] = {}
+    for option in options:
+        if option.value in kept:
+            kept[option.value] &= option.guards
+        else:
+            kept[option.value] = option.guards
+    if len(kept) == 1:
+        return next(iter(kept))
+    if len(kept) > MAX_OPTIONS:
+        if any(_is_loss(value) for value in kept):
+            return Unknown(f"more than {MAX_OPTIONS} alternatives")
+        return Opaque("alternatives")
+    return Alternatives(tuple(Option(value, guards) for value, guards in kept.items()))
+
+
+def _is_loss(value: Value) -> bool:
+    return isinstance(value, Unknown) or (isinstance(value, Tensor) and value.is_loss)

@@ -1,0 +1,336 @@
+"""What the analysis found in a module: plain data, no syntax.
+
+Facts hold spans and never nodes, so they pickle, cache by content and travel to other processes.
+Rules see nothing else.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from fractions import Fraction
+
+from lint_reduction.growth import ONE, Count, Growth
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A stretch of source text; lines and columns are 1-based, the end column is exclusive.
+
+    Columns count characters (code points), not bytes.
+    """
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+class Evidence(enum.IntEnum):
+    """How sure the analysis is of something, from weak to strong."""
+
+    GUESS = 0
+    """Only a convention: an unknown call is taken for a model."""
+    NAME = 1
+    """A variable is called as such things are called: ``batch_size``."""
+    CONFIGURATION = 2
+    """The default of an option, which a user of the program may change."""
+    SHAPE = 3
+    """Read off a tensor, a loader or a literal: ``x.size(0)``."""
+
+
+class Certainty(enum.Enum):
+    """Whether a flow is taken on every run of its function."""
+
+    ALWAYS = "always"
+    SOMETIMES = "sometimes"
+    """Some branch or some alternative value leads there."""
+
+
+class Fate(enum.Enum):
+    """Where the path of a loss ends."""
+
+    TRAINED = "trained"
+    """Its gradient updates parameters."""
+    RETURNED = "returned"
+    """Handed to a caller that is not in view."""
+    LOGGED = "logged"
+    """Made a number for people: ``.item()``, ``float()``, a format."""
+    DETACHED = "detached"
+    """Computed without a gradient."""
+    ESCAPED = "escaped"
+    """Handed to something the analysis cannot follow; also a gradient taken of inputs."""
+
+
+class StepKind(enum.Enum):
+    """What a step on the path of a loss does to it."""
+
+    SITE = "loss"
+    SUM = "sum"
+    MEAN = "mean"
+    MULTIPLY = "multiplication"
+    DIVIDE = "division"
+    ACCUMULATE = "accumulation"
+    ONES = "gradient argument"
+    RESCALE = "gradient division"
+    BACKWARD = "backward"
+    RETURN = "return"
+    READ = "read"
+    OPTIMIZER = "optimizer"
+    LEARNING_RATE = "learning rate"
+    CLIP = "gradient clipping"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step on the path of a loss.
+
+    Attributes:
+        kind: what happens.
+        span: where.
+        growth: the factor by which the step changes the growth.
+        evidence: how the counts of ``growth`` were seen.
+        text: the expression that counts, for messages (``x.size(0)``); may be empty.
+        axes: the counts that a reduction removes.
+    """
+
+    kind: StepKind
+    span: Span
+    growth: Growth = ONE
+    evidence: Evidence = Evidence.SHAPE
+    text: str = ""
+    axes: frozenset[Count] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A value written out in the source."""
+
+    value: None | bool | int | float | str | bytes | complex
+
+    def __str__(self) -> str:
+        return repr(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of a loss call, bound to the parameter it lands in.
+
+    Attributes:
+        parameter: name of that parameter.
+        keyword: whether it was given by name.
+        literal: its value, where that is written out at this place.
+        text: its source, shortened.
+        known: its value, written here or found elsewhere (a constant, a default).
+        span: where it stands.
+    """
+
+    parameter: str
+    keyword: bool
+    literal: Literal | None
+    text: str
+    known: Literal | None
+    span: Span
+
+
+class Decision(enum.Enum):
+    """What fixes the reduction of a loss call."""
+
+    DEFAULT = "default"
+    KEYWORD = "keyword"
+    POSITION = "position"
+    LEGACY = "legacy flag"
+    ATTRIBUTE = "attribute"
+
+
+@dataclass(frozen=True, slots=True)
+class LossSite:
+    """A call that fixes how a loss is reduced: a constructor or a functional call.
+
+    Attributes:
+        callee: resolved name, ``torch.nn.MSELoss``.
+        is_class: whether the callee is a module class, called to build a criterion.
+        reduction: the effective reduction, None where it is not known.
+        decided_by: what fixes it.
+        span: the call.
+        arguments: all arguments that could be bound to a parameter.
+        accepts: the reductions that the callee runs with, empty where not known.
+        warns: those of them that torch warns about.
+        legacy: the deprecated parameters of the callee, ``size_average`` and ``reduce``.
+        legacy_value: what the legacy flags given say, None where none is given or it is not known.
+        tensors: how many leading positional arguments are tensors.
+        used_as_value: a class whose instance is used as if it were the loss itself.
+        function: qualified name of the function that holds the call, empty for the module.
+    """
+
+    callee: str
+    is_class: bool
+    reduction: str | None
+    decided_by: Decision
+    span: Span
+    arguments: tuple[Argument, ...] = ()
+    accepts: tuple[str, ...] = ()
+    warns: tuple[str, ...] = ()
+    legacy: tuple[str, ...] = ()
+    legacy_value: str | None = None
+    tensors: int = 0
+    used_as_value: bool = False
+    function: str = ""
+
+    def argument(self, parameter: str) -> Argument | None:
+        """Return the argument bound to a parameter, None if it is not given."""
+        return next((a for a in self.arguments if a.parameter == parameter), None)
+
+
+class Batch(enum.IntEnum):
+    """What the data of a loss are, as far as the batch size goes; the larger one wins."""
+
+    PARAMETERS = 0
+    """Weights of a model: no samples at all."""
+    SINGLE = 1
+    """One sample by construction."""
+    FIXED = 2
+    """The same tensors at every step: a full-batch objective has no batch size."""
+    ARGUMENT = 3
+    """Handed in from outside."""
+    DRAWN = 4
+    """Computed afresh in each round of a loop."""
+    LOADER = 5
+    """What a data loader yields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A summand of an objective.
+
+    Attributes:
+        site: the loss call it comes from, None for a loss written as arithmetic.
+        steps: what was done to it, in order, beginning with the site.
+        growth: what it grows with, None where that is not known.
+        reason: why the growth is not known.
+        batch: what its data are.
+        undetermined: counts about which ``growth`` says nothing.
+    """
+
+    site: LossSite | None
+    steps: tuple[Step, ...]
+    growth: Growth | None
+    reason: str = ""
+    batch: Batch = Batch.ARGUMENT
+    undetermined: frozenset[Count] = frozenset()
+
+    def last(self, kind: StepKind) -> Step | None:
+        """Return the last step of a kind."""
+        return next((step for step in reversed(self.steps) if step.kind is kind), None)
+
+    def cause(self, exponent: int) -> Step | None:
+        """Return the step that brings the power of samples to an exponent, 1 or -1, for good."""
+        reached: Step | None = None
+        power = Fraction(0)
+        for step in self.steps:
+            before, power = power, power + step.growth.in_samples
+            if power * exponent >= 1 and before * exponent < 1:
+                reached = step
+        return reached if power * exponent >= 1 else None
+
+    @property
+    def evidence(self) -> Evidence:
+        """The weakest evidence along the path."""
+        return min((step.evidence for step in self.steps), default=Evidence.SHAPE)
+
+
+class Behavior(enum.Enum):
+    """How the update of an optimizer follows a constant factor on the gradient."""
+
+    EQUIVARIANT = "equivariant"
+    """Proportional to the gradient: SGD, a step written by hand."""
+    INVARIANT = "invariant"
+    """Unchanged: Adam, RMSprop, Muon, Lion."""
+    TRANSITIONAL = "transitional"
+    """Equivariant in some steps: RAdam in its first five."""
+    SEARCHING = "searching"
+    """With tolerances and a first step of its own: LBFGS, where a sum is no error."""
+
+
+class Companion(enum.Enum):
+    """Something beside the loss that sees the size of the gradient even if the update does not."""
+
+    CLIPPING = "gradient clipping"
+    COUPLED_DECAY = "coupled weight decay"
+    LOSS_SCALER = "an fp16 loss scale"
+    FIRST_STEPS = "the first steps of the optimizer"
+    INITIAL_ACCUMULATOR = "an initial accumulator value"
+    MIXED_TERMS = "a term of other growth"
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerFact:
+    """The optimizer that steps on a loss.
+
+    Attributes:
+        name: resolved name, or ``"a step written by hand"``.
+        behavior: None where the class is not known.
+        learning_rate: growth of the learning rate, None where it may be anything.
+        span: where it is built, or where it steps.
+        learning_rate_span: where the learning rate gets its growth.
+    """
+
+    name: str
+    behavior: Behavior | None
+    learning_rate: Growth | None
+    span: Span
+    learning_rate_span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LossFlow:
+    """The path of one objective from its loss calls to where it ends.
+
+    Attributes:
+        terms: the summands.
+        axes: counts that are certainly not yet reduced; empty for a scalar or where not known.
+        fate: where it ends.
+        end: the step that ends it.
+        function: qualified name of the function in which it ends.
+        certainty: whether every run takes this flow.
+        functions: how many functions the path runs through.
+        optimizer: what steps on it, if that is in view.
+        steps: what happens to the gradient after ``end``: division, clipping.
+        gradient_growth: growth of the factors applied to the gradient after ``end``; None: unknown.
+        companions: what else in view sees the size of the gradient.
+        note: what the analysis wants to say about the end.
+    """
+
+    terms: tuple[Term, ...]
+    axes: tuple[Count, ...]
+    fate: Fate
+    end: Step
+    function: str
+    certainty: Certainty = Certainty.ALWAYS
+    functions: int = 1
+    optimizer: OptimizerFact | None = None
+    steps: tuple[Step, ...] = ()
+    gradient_growth: Growth | None = ONE
+    companions: frozenset[Companion] = frozenset()
+    note: str = ""
+
+    def growth(self, term: Term) -> Growth | None:
+        """Return what the gradient of a term grows with at the optimizer, None where not known."""
+        if term.growth is None or self.gradient_growth is None:
+            return None
+        return term.growth * self.gradient_growth
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleFacts:
+    """All that is known of one module.
+
+    Attributes:
+        path: as given by the caller.
+        sites: the loss calls, in source order.
+        flows: the paths of losses.
+    """
+
+    path: str
+    sites: tuple[LossSite, ...] = ()
+    flows: tuple[LossFlow, ...] = ()

@@ -1,0 +1,218 @@
+"""What is known of other people's code: data, one file per library, read once."""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+from lint_reduction.growth import Count
+from lint_reduction.libraries.schema import (
+    CompanionModel,
+    LossModel,
+    OptimizerModel,
+    SinkModel,
+    Tables,
+    WrapperModel,
+    read_tables,
+)
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_HERE = Path(__file__).parent
+_WORD_LISTS = ("uncertain", "constants", "losses", "drawing", "optimizers")
+_NOT_TABLES = ("names.toml", "operations.toml")
+_Kept = TypeVar("_Kept")
+_CallModel: TypeAlias = SinkModel | WrapperModel | CompanionModel
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a name alone is taken for.
+
+    Attributes:
+        counts: counts by name.
+        uncertain: words that make a number uncertain.
+        constants: words of numbers that never depend on the batch.
+        roles: role by name: criterion, loader, dataset, batch, mask.
+        losses: words of functions that return a loss.
+        drawing: words of functions that return other data each time.
+        optimizers: words of things that step.
+    """
+
+    counts: Mapping[str, Count]
+    uncertain: frozenset[str]
+    constants: frozenset[str]
+    roles: Mapping[str, str]
+    losses: frozenset[str]
+    drawing: frozenset[str]
+    optimizers: frozenset[str]
+
+    def count(self, name: str) -> Count | None:
+        """Return what a variable of this name counts, None if nothing is known."""
+        return _by_suffix(self.counts, _plain(name))
+
+    def role(self, name: str) -> str:
+        """Return the role of a variable of this name, empty if it has none."""
+        return _by_suffix(self.roles, _plain(name)) or ""
+
+    def is_constant(self, name: str) -> bool:
+        """Say whether a number of this name never depends on the batch: a temperature."""
+        words = _words(name)
+        return any(word in self.constants for word in words) and not self.is_uncertain(name)
+
+    def is_uncertain(self, name: str) -> bool:
+        """Say whether a number of this name may count anything."""
+        return any(word in self.uncertain for word in _words(name))
+
+    def is_optimizer(self, name: str) -> bool:
+        """Say whether something of this name is an optimizer, and no scheduler."""
+        words = set(_words(name))
+        return bool(words & self.optimizers) and not words & {"sched", "scheduler", "lr"}
+
+    def is_loss_word(self, name: str) -> bool:
+        """Say whether a function of this name returns a loss."""
+        return any(word in self.losses for word in _words(name))
+
+    def is_drawing_word(self, name: str) -> bool:
+        """Say whether a function of this name returns other data each time."""
+        return any(word in self.drawing for word in _words(name))
+
+
+def _plain(name: str) -> str:
+    return name.rpartition(".")[2].strip("_").lower()
+
+
+def _words(name: str) -> list[str]:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.rpartition(".")[2])
+    return [word.rstrip("0123456789") for word in spaced.lower().split("_") if word]
+
+
+def _by_suffix(table: Mapping[str, _Kept], name: str) -> _Kept | None:
+    while name:
+        if name in table:
+            return table[name]
+        _, underscore, name = name.partition("_")
+        if not underscore:
+            break
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Libraries:
+    """Everything known of other people's code, ready to be looked up by resolved name."""
+
+    tables: Tables
+    losses: Mapping[str, tuple[LossModel, bool]]
+    """By resolved name: the model, and whether the name is the class."""
+    optimizers: Mapping[str, OptimizerModel]
+    functions: Mapping[str, _CallModel]
+    methods: Mapping[str, tuple[_CallModel, ...]]
+    """By method name without its class."""
+    returns: Mapping[str, tuple[SinkModel, ...]]
+    operations: Mapping[str, str]
+    """Kind by name of a tensor operation."""
+    operation_modules: tuple[str, ...]
+    names: Names
+
+    def canonical(self, name: str) -> str:
+        """Return the name under which the tables list something that has several."""
+        for old, new in self.tables.aliases:
+            if name == old or name.startswith(old + "."):
+                return new + name[len(old) :]
+        return name
+
+    def operation(self, name: str) -> str | None:
+        """Return the operation that a resolved function name stands for: ``exp`` for ``torch.exp``."""
+        module, _, operation = name.rpartition(".")
+        return operation if module in self.operation_modules else None
+
+    def with_tables(self, tables: Tables, counts: Mapping[str, Count]) -> Libraries:
+        """Return these libraries with a user's own entries, which win."""
+        names = self.names
+        merged = replace(names, counts={**names.counts, **counts})
+        return _build(self.tables + tables, merged, self.operations, self.operation_modules)
+
+    def loss_names(self) -> frozenset[str]:
+        """Return the last components of all names of losses: what a file must mention."""
+        return frozenset(name.rpartition(".")[2] for name in self.losses)
+
+
+def _build(
+    tables: Tables, names: Names, operations: Mapping[str, str], modules: tuple[str, ...]
+) -> Libraries:
+    losses: dict[str, tuple[LossModel, bool]] = {}
+    for loss in tables.losses:
+        if loss.name:
+            losses[loss.name] = loss, True
+        if loss.function:
+            losses[loss.function] = loss, False
+    functions: dict[str, _CallModel] = {}
+    methods: dict[str, tuple[_CallModel, ...]] = {}
+    returns: dict[str, tuple[SinkModel, ...]] = {}
+    models: tuple[_CallModel, ...] = (*tables.sinks, *tables.wrappers, *tables.companions)
+    for model in models:
+        if model.function:
+            functions[model.function] = model
+        if model.method:
+            last = model.method.rpartition(".")[2]
+            methods[last] = (*methods.get(last, ()), model)
+    for sink in tables.sinks:
+        if sink.returns:
+            returns[sink.returns] = (*returns.get(sink.returns, ()), sink)
+        if sink.criterion_of:
+            functions[sink.criterion_of] = sink
+    optimizers = {optimizer.name: optimizer for optimizer in tables.optimizers}
+    return Libraries(tables, losses, optimizers, functions, methods, returns, operations, modules, names)
+
+
+def _load(path: Path) -> dict[str, object]:
+    with path.open("rb") as file:
+        values: dict[str, object] = tomllib.load(file)
+    return values
+
+
+def _read_names(values: dict[str, object]) -> Names:
+    def section(name: str) -> dict[str, list[str]]:
+        part = values[name]
+        assert isinstance(part, dict)
+        return part
+
+    counts = {name: Count(count) for count, names in section("counts").items() for name in names}
+    roles = {name: role for role, names in section("roles").items() for name in names}
+    words = {name: frozenset(section(name)["words"]) for name in _WORD_LISTS}
+    return Names(
+        counts,
+        words["uncertain"],
+        words["constants"],
+        roles,
+        words["losses"],
+        words["drawing"],
+        words["optimizers"],
+    )
+
+
+@functools.cache
+def load_libraries() -> Libraries:
+    """Read the tables that come with the package."""
+    tables = Tables()
+    for path in sorted(_HERE.glob("*.toml")):
+        if path.name not in _NOT_TABLES:
+            tables += read_tables(_load(path), path.name)
+    names = _read_names(_load(_HERE / "names.toml"))
+    operations: dict[str, str] = {}
+    modules: tuple[str, ...] = ()
+    for kind, listed in _load(_HERE / "operations.toml").items():
+        assert isinstance(listed, list)
+        if kind == "modules":
+            modules = tuple(listed)
+        else:
+            operations.update(dict.fromkeys(listed, kind))
+    return _build(tables, names, operations, modules)

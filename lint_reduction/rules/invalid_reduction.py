@@ -1,0 +1,58 @@
+"""A loss is given a reduction that it does not know.
+
+## What goes wrong
+
+A wrong string is not noticed when the criterion is built, only at the first call, which raises
+`ValueError` (for some losses `TypeError`). `elementwise_mean` still runs for most losses, with a warning,
+and raises for four of them. `batchmean` exists for the KL divergence only.
+
+## How to fix it
+
+`"mean"`, `"sum"` or `"none"`.
+
+## When it is fine
+
+For losses of other libraries with values of their own (`mean_batch`, `weighted_mean`, a `None` that means
+mean): the tables say which loss accepts what.
+
+## References
+
+- https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
+- pytorch/pytorch#15186, pytorch/pytorch#10148, yoshitomo-matsubara/torchdistill#234
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lint_reduction.facts import LossSite
+from lint_reduction.finding import Confidence, Finding
+from lint_reduction.impact import Severity
+from lint_reduction.rules import rule
+
+
+@rule("RED303", over=LossSite, severity=Severity.ERROR)
+def invalid_reduction(site: LossSite) -> Iterator[Finding]:
+    """Report a written reduction that the loss does not accept, or warns about."""
+    argument = site.argument("reduction")
+    if argument is None or argument.literal is None or not site.accepts or site.legacy_value is not None:
+        return
+    if not argument.keyword and not isinstance(argument.literal.value, str):
+        return
+    value = argument.literal.value
+    if value not in site.accepts:
+        yield Finding(
+            site.span,
+            f"{argument.literal} is no reduction of {site.callee}: the first call raises",
+            Severity.ERROR,
+            Confidence.HIGH,
+            f"Use one of {', '.join(repr(name) for name in site.accepts if name not in site.warns)}.",
+        )
+    elif value == "elementwise_mean":
+        yield Finding(
+            site.span,
+            "'elementwise_mean' is deprecated and has meant different things",
+            Severity.WARNING,
+            Confidence.HIGH,
+            'Use reduction="mean".',
+        )
