@@ -45,6 +45,8 @@ class Certainty(enum.Enum):
     ALWAYS = "always"
     SOMETIMES = "sometimes"
     """Some branch or some alternative value leads there."""
+    OPTIONAL = "optional"
+    """Only when an option of the program is not as usual."""
 
 
 class Fate(enum.Enum):

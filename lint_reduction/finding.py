@@ -62,16 +62,22 @@ class Finding:
 
 def confidence_of(flow: LossFlow, term: Term) -> Confidence:
     """Compute the confidence of a finding from the evidence on its path, never from a rule's wish."""
+    nothing_steps = (
+        flow.fate is Fate.TRAINED and flow.optimizer is None and flow.end.kind is not StepKind.RETURN
+    )
     doubts = [
         term.site is None,
-        flow.certainty is Certainty.SOMETIMES,
+        flow.certainty is not Certainty.ALWAYS,
         flow.functions > 1,
         term.batch <= Batch.ARGUMENT,
-        flow.fate is Fate.TRAINED and flow.optimizer is None and flow.end.kind is not StepKind.RETURN,
+        # a gradient that nothing in view steps on may be meant for something else
+        nothing_steps,
+        nothing_steps,
+        nothing_steps,
         flow.optimizer is not None and flow.optimizer.learning_rate is None,
         term.evidence < Evidence.SHAPE,
     ]
-    vague = term.site is None and term.batch <= Batch.ARGUMENT
+    vague = (term.site is None and term.batch <= Batch.ARGUMENT) or flow.certainty is Certainty.OPTIONAL
     if vague or term.evidence is Evidence.GUESS or sum(doubts) > 3:
         return Confidence.LOW
     return Confidence.MEDIUM if any(doubts) else Confidence.HIGH

@@ -149,7 +149,7 @@ def _tensors(
 ) -> Value:
     match op:
         case "+" | "-":
-            return _sum(machine, left, right)
+            return _sum(machine, op, left, right)
         case "*":
             return _product(machine, left, right, mark, exprs)
         case "/" | "//":
@@ -164,18 +164,23 @@ def _tensors(
     return replace(tensors.data(max(a.batch, b.batch)), axes=replace(BATCH_AXES, certain=False))
 
 
-def _sum(machine: Machine, left: Value, right: Value) -> Value:
+def _sum(machine: Machine, op: str, left: Value, right: Value) -> Value:
     tensor, other = (left, right) if isinstance(left, Tensor) else (right, left)
     assert isinstance(tensor, Tensor)
     if isinstance(other, Tensor):
-        return tensors.add(tensor, other)
+        return tensors.add(tensor, other, op)
     if isinstance(other, (Constant, Parameters)):
         return replace(tensor, arithmetic=True)
     if tensor.is_loss or tensor.axes.is_scalar:
         name = other.name if isinstance(other, Opaque) else ""
         summand = Summand(None, f"{name or 'a term'} is not known", batch=tensor.batch)
         return replace(tensor, summands=(*tensor.summands, summand))
-    return tensors.add(tensor, as_tensor(machine, other))
+    return tensors.add(tensor, as_tensor(machine, other), op)
+
+
+def _is_result(value: Tensor) -> bool:
+    """Say whether a value is a loss, or was reduced and may become one."""
+    return value.is_loss or (value.axes.is_scalar and bool(value.summands))
 
 
 def _presumed(value: Tensor) -> bool:
@@ -190,7 +195,7 @@ def _product(
     texts = (text(exprs[0]), text(exprs[1]))
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         for loss, weight, shown in ((left, right, texts[1]), (right, left, texts[0])):
-            if loss.is_loss and not weight.is_loss and _presumed(weight):
+            if _is_result(loss) and not weight.is_loss and _presumed(weight):
                 return tensors.lose(loss, f"multiplied by the result of {shown}, which is not known")
         return tensors.multiply(left, right, mark, texts)
     tensor, other, expr = (left, right, exprs[1]) if isinstance(left, Tensor) else (right, left, exprs[0])
@@ -210,7 +215,7 @@ def _quotient(
         if not isinstance(left, Tensor):
             start = as_factor(machine, left, exprs[0], divides=False)
             dividend = tensors.scale(Tensor(), start, StepKind.MULTIPLY, mark)
-        if dividend.is_loss and _presumed(right):
+        if _is_result(dividend) and _presumed(right):
             return tensors.lose(dividend, f"divided by {text(exprs[1])}, which is not known")
         if not dividend.summands:
             inverse = Factor(right.growth, right.evidence, right.text or text(exprs[1]))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lint_reduction.analysis import builtin_calls, methods, sinks
-from lint_reduction.analysis.code import Arg, Call, Var, dotted, text
+from lint_reduction.analysis.attributes import attribute
+from lint_reduction.analysis.code import Arg, Attr, Call, Expr, Var, dotted, text
 from lint_reduction.analysis.criteria import call_criterion, call_loss_name
 from lint_reduction.analysis.library_calls import call_library
 from lint_reduction.analysis.machine import Machine
@@ -27,21 +28,40 @@ from lint_reduction.analysis.values import (
     Method,
     Object,
     Opaque,
+    OptimizerValue,
     Partial,
     Tensor,
     Unknown,
     Value,
+    options_of,
 )
 from lint_reduction.facts import Batch
 
 
 def call_expression(machine: Machine, call: Call) -> Value:
     """Return the value of a call, after doing what it does."""
-    func = machine.evaluate(call.func)
+    func = _called(machine, call.func)
     values = [machine.evaluate(arg.value) for arg in call.args]
     result = machine.lift(func, lambda f: call_value(machine, f, call, values))
     methods.write_back(machine, call, func, values, result)
     return result
+
+
+def _called(machine: Machine, func: Expr) -> Value:
+    """Return what a call calls; an attribute of something not known is a method of it."""
+    if not isinstance(func, Attr):
+        return machine.evaluate(func)
+    owner = machine.evaluate(func.base)
+    if func.name == "backward" and any(isinstance(o.value, Tensor) for o in options_of(owner)):
+        # one sink for all alternatives, which stay with the tests that they need
+        return Method(owner, func.name)
+
+    def method(value: Value) -> Value:
+        if isinstance(value, (Opaque, Object, Loader, OptimizerValue)):
+            return Method(value, func.name)
+        return attribute(machine, value, func.name)
+
+    return machine.lift(owner, method)
 
 
 def call_value(machine: Machine, func: Value, call: Call, values: Sequence[Value]) -> Value:
@@ -153,14 +173,16 @@ def unknown_call(
     if any(isinstance(v, Unknown) for v in flat) or any(t.is_loss for t in tensors):
         return machine.unknown(f"passes through {name}(), which is not known", call.mark)
     names = machine.libraries.names
+    if names.is_optimizer(name):
+        return Opaque(name, called=True)
     if names.role(name) == "criterion" or names.is_loss_word(name):
-        return Opaque(name, called=True, varies=machine.in_loop)
+        return Opaque(name, called=True)
     batches = [t.batch for t in tensors if t.summands]
     batches += [v.batch for v in flat if isinstance(v, Opaque) and v.batch is not Batch.ARGUMENT]
-    drawn = machine.in_loop and (names.is_drawing_word(name) or not flat)
+    varies = machine.in_loop and (names.is_drawing_word(name) or not flat)
+    varies |= any(isinstance(v, Opaque) and v.varies for v in flat)
     if not batches:
-        batch = Batch.DRAWN if drawn or any(isinstance(v, Opaque) and v.varies for v in flat) else Batch.ARGUMENT
-        return Opaque(name, batch, called=True, varies=machine.in_loop)
+        return Opaque(name, Batch.DRAWN if varies else Batch.ARGUMENT, called=True, varies=varies)
     counts_only = all(t.axes.is_scalar for t in tensors) and bool(tensors)
     if counts_only:
         return Opaque(name, max(batches), called=True)

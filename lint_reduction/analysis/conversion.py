@@ -10,6 +10,7 @@ from lint_reduction.analysis.tensors import Factor, data
 from lint_reduction.analysis.values import (
     BATCH_AXES,
     PRESUMED_AXES,
+    WEIGHT_AXES,
     Alternatives,
     Constant,
     Items,
@@ -35,7 +36,7 @@ def as_tensor(machine: Machine, value: Value) -> Tensor:
             axes = PRESUMED_AXES if called else replace(BATCH_AXES, certain=False)
             return data(batch, axes)
         case Parameters(_, is_data):
-            return data(Batch.FIXED if is_data else Batch.PARAMETERS, replace(BATCH_AXES, counts=frozenset()))
+            return data(Batch.FIXED if is_data else Batch.PARAMETERS, WEIGHT_AXES)
         case Items(entries) if entries:
             return max((as_tensor(machine, entry) for entry in entries), key=lambda t: t.batch)
         case Repeated(entry):
@@ -62,7 +63,7 @@ def as_factor(machine: Machine, value: Value, expr: Expr | None, *, divides: boo
         case Constant(number) if divides and type(number) in (int, float) and number in machine.module.batch_sizes:
             # the number that a loader is given elsewhere, so it may stand for the batch
             return Factor(SAMPLES, Evidence.GUESS, text(expr) if expr is not None else str(number))
-        case Constant():
+        case Constant(number) if isinstance(number, (int, float)):
             return _constant_factor(machine, expr)
         case Tensor():
             return Factor(value.growth, value.evidence, value.text or text(expr), _reason(text(expr)))

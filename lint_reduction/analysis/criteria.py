@@ -213,7 +213,7 @@ def loss_value(
     if reduction is None:
         return machine.unknown("the reduction is not known here", site.mark)
     tensors = [as_tensor(machine, value) for value in inputs]
-    batch = max((t.batch for t in tensors), default=Batch.ARGUMENT)
+    batch = _batch_of(tensors)
     unit = model.growth("mean") if reduction == "none" else model.growth(reduction)
     if unit is None:
         return machine.unknown(f"reduction {reduction!r} is not accepted", site.mark)
@@ -229,6 +229,14 @@ def loss_value(
     return Tensor((summand,), axes, batch)
 
 
+def _batch_of(tensors: Sequence[Tensor]) -> Batch:
+    """Return what the data of a loss are: one sample if one of its inputs is, else the most variable."""
+    known = [t.batch for t in tensors if t.summands]
+    if Batch.SINGLE in known:
+        return Batch.SINGLE
+    return max(known, default=Batch.ARGUMENT)
+
+
 def _unreduced(model: LossModel) -> Axes:
     counts = frozenset(count for count, _ in model.none.powers)
     rank = 1 if counts == {Count.SAMPLES} and not model.more_positions else None
@@ -242,6 +250,11 @@ def _of_inputs(unit: Growth, axes: Axes, tensors: Sequence[Tensor]) -> tuple[Gro
         without = unit.without({Count.SAMPLES})
         left = axes.counts - {Count.SAMPLES}
         return without, SCALAR if not left else Axes(Place.NONE, left, None, False, axes.more)
+    if any(Count.ITERATIONS in a.counts and Count.SAMPLES not in a.counts for a in known):
+        # made of a list that a loop has filled: the steps of an episode, not the rows of a batch
+        power = unit.exponent(Count.SAMPLES)
+        steps = unit.without({Count.SAMPLES}) * Growth.of(Count.ITERATIONS) ** power
+        return steps, axes if not axes.counts else replace(axes, certain=False)
     if any(a.counts == {Count.VALID} for a in known):
         power = unit.exponent(Count.SAMPLES)
         picked = unit.without({Count.SAMPLES}) * Growth.of(Count.VALID) ** power

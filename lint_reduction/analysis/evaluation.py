@@ -30,10 +30,11 @@ from lint_reduction.analysis.code import (
     Unary,
     Var,
 )
+from lint_reduction.analysis.conversion import as_tensor
 from lint_reduction.analysis.indexing import item
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.reading import read_as_number
-from lint_reduction.analysis.state import visible
+from lint_reduction.analysis.state import unusual, visible
 from lint_reduction.analysis.tensors import as_mask
 from lint_reduction.analysis.values import (
     Alternatives,
@@ -183,7 +184,10 @@ def _item(machine: Machine, base: Expr, key: Expr) -> Value:
 def _unary(machine: Machine, op: str, value: Value) -> Value:
     def apply(v: Value) -> Value:
         if op == "not":
-            return Constant(not v.value, v.evidence) if isinstance(v, Constant) else Opaque()
+            if isinstance(v, Constant):
+                return Constant(not v.value, v.evidence)
+            known = usually(v)
+            return Opaque(usual=None if known is None else not known)
         if isinstance(v, Constant) and op == "-" and isinstance(v.value, (int, float)):
             return Constant(-v.value, v.evidence)
         return v
@@ -204,6 +208,9 @@ def compare(machine: Machine, op: str, left: Value, right: Value) -> Value:
         for operand in (a, b):
             if isinstance(operand, Tensor) and operand.summands and not operand.axes.is_scalar:
                 return as_mask(operand)
+        if isinstance(a, Opaque) and not a.varies and isinstance(b, Constant) and type(b.value) in (int, float):
+            # labels != -100
+            return as_mask(as_tensor(machine, a))
         return Opaque(varies=any(isinstance(v, Opaque) and v.varies for v in (a, b)))
 
     return machine.lift_two(left, right, apply)
@@ -241,6 +248,11 @@ def truth(value: Value) -> bool | None:
     return True
 
 
+def usually(value: Value) -> bool | None:
+    """Return whether a test holds when nobody sets the option that it asks for."""
+    return value.usual if isinstance(value, Opaque) else None
+
+
 def _logic(machine: Machine, op: str, left: Expr, right: Expr) -> Value:
     first = evaluate(machine, left)
     known = truth(first)
@@ -255,11 +267,13 @@ def _logic(machine: Machine, op: str, left: Expr, right: Expr) -> Value:
 
 
 def _choice(machine: Machine, expr: Choice) -> Value:
-    known = truth(evaluate(machine, expr.test))
+    test = evaluate(machine, expr.test)
+    known = truth(test)
     if known is not None:
         return evaluate(machine, expr.body if known else expr.orelse)
     path = machine.state.path
     options: list[Option] = []
+    usual = usually(test)
     for branch, holds in ((expr.body, True), (expr.orelse, False)):
         tests = machine.tests(expr.test, holds)
         if any(path.get(key, value) is not value for key, value in tests):
@@ -269,7 +283,8 @@ def _choice(machine: Machine, expr: Choice) -> Value:
         value = evaluate(machine, branch)
         path.clear()
         path.update(before)
-        options.extend(Option(o.value, o.guards | frozenset(tests)) for o in options_of(value))
+        branch_options = tuple(Option(o.value, o.guards | frozenset(tests)) for o in options_of(value))
+        options.extend(unusual(branch_options, usual is not None and usual is not holds))
     return join(tuple(options)) if options else Opaque()
 
 

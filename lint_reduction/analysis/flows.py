@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.state import UNUSUAL
 from lint_reduction.analysis.training import (
     BoundArgument,
     Companioned,
@@ -290,14 +291,14 @@ def _flow(flow: _Found, sites: dict[int, LossSite], spans: dict[int, Span]) -> L
     steps = [Step(StepKind.RESCALE, spans[r.mark], r.growth or ONE) for r in flow.rescales]
     steps += [Step(StepKind.CLIP, spans[mark]) for mark in flow.clips]
     functions = {flow.sink.function, *(t for t in _functions(flow, sites))}
-    sometimes = len(options_of(flow.sink.value)) > 1
+    sometimes = len(options_of(flow.sink.value)) > 1 or tensor.sometimes
     return LossFlow(
         terms,
         _certain(tensor),
         flow.fate,
         _step(flow.sink.hop, spans),
         flow.sink.function,
-        Certainty.SOMETIMES if sometimes else Certainty.ALWAYS,
+        Certainty.OPTIONAL if UNUSUAL in flow.option.guards else _CERTAINTY[sometimes],
         len(functions),
         _optimizer(flow.optimizer, spans),
         tuple(steps),
@@ -305,6 +306,9 @@ def _flow(flow: _Found, sites: dict[int, LossSite], spans: dict[int, Span]) -> L
         _companions(flow),
         flow.note,
     )
+
+
+_CERTAINTY = {True: Certainty.SOMETIMES, False: Certainty.ALWAYS}
 
 
 def _functions(flow: _Found, sites: dict[int, LossSite]) -> Iterator[str]:

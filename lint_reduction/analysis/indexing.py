@@ -7,6 +7,7 @@ from dataclasses import replace
 from lint_reduction.analysis import tensors
 from lint_reduction.analysis.code import Expr, Slice as SliceExpr
 from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.shapes import alone
 from lint_reduction.analysis.values import (
     SCALAR,
     Constant,
@@ -63,11 +64,11 @@ def _other(value: Value, keys: tuple[Value, ...]) -> Value:
         case Opaque(name, batch, called, varies):
             key = keys[0] if len(keys) == 1 else None
             named = str(key.value) if isinstance(key, Constant) and isinstance(key.value, str) else name
-            drawn = max(batch, Batch.DRAWN) if any(_varies(k) for k in keys) else batch
+            drawn = max(batch, Batch.DRAWN) if any(_draws(k) for k in keys) else batch
             row = any(isinstance(k, Opaque) and k.is_row for k in keys)
             if row:
                 return Opaque(named, Batch.SINGLE, varies=True)
-            return Opaque(named, drawn, called, varies or any(_varies(k) for k in keys))
+            return Opaque(named, drawn, called, varies or any(_draws(k) for k in keys))
         case Loader() | Parameters() | External():
             return value
         case Unknown():
@@ -75,9 +76,13 @@ def _other(value: Value, keys: tuple[Value, ...]) -> Value:
     return Opaque()
 
 
-def _varies(key: Value) -> bool:
+def _draws(key: Value) -> bool:
+    """Say whether indexing with a key takes other rows each time: a moving slice, drawn indices.
+
+    A loop counter alone does not: it picks the entries of a list one after the other, every time anew.
+    """
     if isinstance(key, Opaque):
-        return key.varies
+        return key.varies and (key.name == "slice" or key.called or key.batch >= Batch.DRAWN)
     return isinstance(key, Tensor) and key.batch >= Batch.DRAWN
 
 
@@ -140,7 +145,7 @@ def _tensor(machine: Machine, value: Tensor, keys: tuple[Value, ...], exprs: tup
         return replace(value, text="") if not value.is_loss else Opaque(name)
     if isinstance(first, Tensor) and first.is_mask:
         return tensors.select(value)
-    if any(_varies(key) for key in keys) and value.batch in (Batch.FIXED, Batch.ARGUMENT):
+    if any(_draws(key) for key in keys) and value.batch in (Batch.FIXED, Batch.ARGUMENT):
         value = tensors.with_batch(value, Batch.DRAWN)
     if len(keys) > 1 or isinstance(expr, SliceExpr):
         return _sliced(value, keys, exprs)
@@ -151,6 +156,8 @@ def _picked(machine: Machine, value: Tensor, key: Value) -> Value:
     if isinstance(key, Opaque) and key.is_row:
         return tensors.one_sample(value)
     if isinstance(key, Constant) and key.value is None:
+        if not (value.axes.certain and value.batch is Batch.LOADER):
+            return alone(value)
         return replace(value, axes=replace(value.axes, place=Place.SOMEWHERE, rank=None))
     if isinstance(key, Constant):
         if value.may_be_container or not value.axes.certain:

@@ -39,7 +39,7 @@ from lint_reduction.analysis.code import (
 )
 from lint_reduction.analysis.code import Items as ItemsExpr
 from lint_reduction.analysis.conversion import as_factor, as_tensor
-from lint_reduction.analysis.evaluation import evaluate, truth
+from lint_reduction.analysis.evaluation import evaluate, truth, usually
 from lint_reduction.analysis.indexing import size
 from lint_reduction.analysis.machine import Frame, Hooks, Machine
 from lint_reduction.analysis.objects import call_function, symbolic
@@ -381,7 +381,7 @@ def _if(machine: Machine, statement: If) -> None:
     frame.state = before
     frame.state.path.update(when_false)
     execute(machine, statement.orelse)
-    frame.state = merge(first, frame.state, when_true[0][0] if len(when_true) == 1 else "")
+    frame.state = merge(first, frame.state, when_true[0][0] if len(when_true) == 1 else "", usually(test))
 
 
 def _note_condition(machine: Machine, test: Expr) -> None:

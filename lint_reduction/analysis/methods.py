@@ -15,6 +15,7 @@ from lint_reduction.analysis.values import (
     Constant,
     Criterion,
     Dataset,
+    Function,
     Gradient,
     Instance,
     Items,
@@ -47,6 +48,9 @@ def call_method(machine: Machine, owner: Value, name: str, call: Call, values: S
     known = sinks.call_table_method(machine, owner, name, call, values)
     if known is not None:
         return known
+    if name == "step" and isinstance(owner, (Opaque, Tensor)) and _steps(machine, owner, call, values):
+        sinks.step(machine, owner if isinstance(owner, Opaque) else Opaque("optimizer"), call, values)
+        return Opaque(called=True)
     match owner:
         case Tensor() | Shape():
             return _tensor_method(machine, owner, name, call, values)
@@ -180,10 +184,6 @@ def _criterion_method(machine: Machine, owner: Criterion, name: str) -> Value | 
 def _opaque_method(
     machine: Machine, owner: Opaque, name: str, call: Call, values: Sequence[Value]
 ) -> Value | None:
-    names = machine.libraries.names
-    if name == "step" and (names.is_optimizer(owner.name) or _is_closure(values)):
-        sinks.step(machine, owner, call, values)
-        return Opaque(called=True)
     if name in ("zero_grad", "state_dict", "load_state_dict"):
         return Constant(None)
     if name in PARAMETER_METHODS:
@@ -202,8 +202,13 @@ def _opaque_method(
     return None
 
 
-def _is_closure(values: Sequence[Value]) -> bool:
-    return any(getattr(v, "code", None) is not None for v in values)
+def _steps(machine: Machine, owner: Opaque | Tensor, call: Call, values: Sequence[Value]) -> bool:
+    """Say whether ``owner.step()`` is the step of an optimizer, not of a scheduler or an environment."""
+    if any(isinstance(value, Function) for value in values):
+        return True
+    names = machine.libraries.names
+    shown = text(call.func.base) if isinstance(call.func, Attr) else ""
+    return names.is_optimizer(shown) or (isinstance(owner, Opaque) and names.is_optimizer(owner.name))
 
 
 def _operation_on_opaque(

@@ -10,6 +10,7 @@ from lint_reduction.analysis.code import (
     Assign,
     Call,
     ClassCode,
+    Const,
     Expr,
     FunctionCode,
     Param,
@@ -127,7 +128,7 @@ def call_function(
     """Run a function of this module with given arguments and return what it returns."""
     code = function.code
     if code.body is None or len(machine.frames) >= MAX_FRAMES or machine.running.count(code) > 1:
-        return Opaque(code.name, called=True, varies=machine.in_loop)
+        return Opaque(code.name, called=True)
     machine.visited.add(id(code))
     caller = machine.frame
     state = State(heap=caller.state.heap)
@@ -193,6 +194,8 @@ def symbolic(machine: Machine, param: Param) -> Value:
                 return Opaque("loader")
     if names.role(param.name) == "batch":
         return replace(data(Batch.LOADER, BATCH_AXES), may_be_container=True, evidence=Evidence.NAME, text=param.name)
+    if isinstance(param.default, Const) and isinstance(param.default.value, bool):
+        return Opaque(param.name, usual=param.default.value)
     return Opaque(param.name)
 
 

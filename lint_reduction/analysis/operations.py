@@ -175,7 +175,7 @@ def _linear(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Val
         return _extremum(tensor, other)
     if name == "sort":
         return Items((tensor, Opaque("indices")), is_tuple=True)
-    return tensor
+    return tensors.made_of(tensor, "square") if name in ("abs", "absolute") else tensor
 
 
 def _extremum(tensor: Tensor, other: Tensor) -> Tensor:
@@ -262,6 +262,11 @@ def _like(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value
 
 def _created(machine: Machine, name: str, owner: Value) -> Value:
     if name.removeprefix("new_") in _FILLED or isinstance(owner, Constant):
+        return Tensor(batch=Batch.FIXED)
+    if isinstance(owner, Repeated):
+        entry = as_tensor(machine, owner.entry)
+        return tensors.detach(tensors.stack(number(owner.count), tensors.one_sample(entry), owner.evidence))
+    if isinstance(owner, Opaque) and machine.libraries.names.is_constant(owner.name):
         return Tensor(batch=Batch.FIXED)
     if isinstance(owner, (Tensor, Opaque)) and name in ("tensor", "as_tensor", "from_numpy", "asarray"):
         return replace(tensors.detach(as_tensor(machine, owner)), may_be_container=False)

@@ -1,6 +1,7 @@
 """Command lines and configuration classes: options, and the values they have when nobody sets them.
 
-A text or a flag has its default as value; a number keeps only its name, since people change numbers.
+A text has its default as value; a flag remembers it, so that what happens only when it is set is known
+for an option; a number keeps only its name, since people change numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from lint_reduction.facts import Evidence
 
 def default_value(name: str, value: Value | None) -> Value:
     """Return the value of an option with a default."""
-    if isinstance(value, Constant) and isinstance(value.value, (str, bool)):
+    if isinstance(value, Constant) and isinstance(value.value, bool):
+        return Opaque(name, usual=value.value)
+    if isinstance(value, Constant) and isinstance(value.value, str):
         return Constant(value.value, Evidence.CONFIGURATION)
     return Opaque(name)
 
@@ -37,7 +40,8 @@ def add_argument(machine: Machine, parser: Object, call: Call, values: Sequence[
         name = long[0].lstrip("-").replace("-", "_") if long else ""
     action = keywords.get("action")
     flag = isinstance(action, Constant) and action.value in ("store_true", "store_false")
-    value = Opaque(name) if flag else default_value(name, keywords.get("default"))
+    default = Constant(action.value == "store_false") if flag and isinstance(action, Constant) else keywords.get("default")
+    value = default_value(name, default)
     if name:
         machine.state.heap[(parser.identity, f"option {name}")] = value
 

@@ -17,6 +17,7 @@ from lint_reduction.analysis.values import (
     Tensor,
     Value,
 )
+from lint_reduction.facts import Batch
 from lint_reduction.growth import SAMPLES, Count
 
 
@@ -88,11 +89,22 @@ def widened(name: str, tensor: Tensor, values: Sequence[Value]) -> Tensor:
         return tensor
     if name.startswith("unsqueeze"):
         at = _number(values[0]) if values else None
+        if at == 0 and not (axes.certain and tensor.batch is Batch.LOADER):
+            # a batch of one is made of one sample
+            return alone(tensor)
         if at == 0 or at is None:
             place = Place.SOMEWHERE if axes.place is not Place.NONE else Place.NONE
             return replace(tensor, axes=replace(axes, place=place, rank=None))
         return replace(tensor, axes=replace(axes, rank=None if axes.rank is None else axes.rank + 1))
     return replace(tensor, axes=replace(axes, rank=None, more=True))
+
+
+def alone(tensor: Tensor) -> Tensor:
+    """Return a tensor that stands for one sample."""
+    single = min(tensor.batch, Batch.SINGLE)
+    summands = tuple(replace(s, batch=min(s.batch, single)) for s in tensor.summands)
+    axes = Axes(Place.NONE, tensor.axes.counts - {Count.SAMPLES}, None, tensor.axes.certain, tensor.axes.more)
+    return replace(tensor, axes=axes, batch=single, summands=summands, may_be_container=False)
 
 
 def squeezed(tensor: Tensor, values: Sequence[Value]) -> Tensor:

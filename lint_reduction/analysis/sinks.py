@@ -100,6 +100,9 @@ def _objective(value: Tensor, gradient: Value | None, mark: int) -> Tensor:
 def backward(machine: Machine, owner: Value, call: Call, values: Sequence[Value]) -> Value:
     """Call ``owner.backward(...)``: of a loss, or of an engine that is given one."""
     match owner:
+        case Alternatives(options):
+            losses = tuple(o for o in options if isinstance(o.value, (Tensor, Unknown)))
+            train(machine, join(losses), call.mark, gradient=argument(call, values, (0, "gradient")))
         case Tensor() | Unknown():
             gradient = argument(call, values, (0, "gradient"))
             train(machine, owner, call.mark, gradient=gradient)

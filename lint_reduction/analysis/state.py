@@ -59,31 +59,41 @@ class State:
         self.path, self.alive = other.path, other.alive
 
 
-def merge(first: State, second: State, test: str) -> State:
+#: The test that a value needs if it is only there when an option is not as usual.
+UNUSUAL = ("unusual", True)
+
+
+def merge(first: State, second: State, test: str, usual: bool | None = None) -> State:
     """Return the state after a branch, where both ways meet.
 
     Args:
         first: where the test holds.
         second: where it does not.
         test: key of the test, empty if values cannot be told apart by it.
+        usual: outcome of the test when nobody sets the option that it asks for, None for other tests.
     """
     if not first.alive or not second.alive:
         return first if first.alive else second
     merged = State(loop_of={**second.loop_of, **first.loop_of})
     merged.path = {key: truth for key, truth in first.path.items() if second.path.get(key) is truth}
-    merged.variables = _join_all(first.variables, second.variables, test)
-    merged.heap = _join_all(first.heap, second.heap, test)
+    merged.variables = _join_all(first.variables, second.variables, test, usual)
+    merged.heap = _join_all(first.heap, second.heap, test, usual)
     return merged
 
 
-def _join_all(first: dict[_Key, Value], second: dict[_Key, Value], test: str) -> dict[_Key, Value]:
+def _join_all(
+    first: dict[_Key, Value], second: dict[_Key, Value], test: str, usual: bool | None
+) -> dict[_Key, Value]:
     joined = dict(second)
     for key, value in first.items():
         other = second.get(key)
         if other is None or other is value:
             joined[key] = value
         elif other != value:
-            joined[key] = join((*guarded(value, test, True), *guarded(other, test, False)))
+            when_true, when_false = guarded(value, test, True), guarded(other, test, False)
+            if usual is not None:
+                when_true, when_false = unusual(when_true, usual is False), unusual(when_false, usual is True)
+            joined[key] = join((*when_true, *when_false))
     return joined
 
 
@@ -93,6 +103,13 @@ def guarded(value: Value, test: str, truth: bool) -> tuple[Option, ...]:
     if not test:
         return options
     return tuple(replace(o, guards=o.guards | {(test, truth)}) for o in options)
+
+
+def unusual(options: tuple[Option, ...], is_unusual: bool) -> tuple[Option, ...]:
+    """Return alternatives marked as such that need an option to be set."""
+    if not is_unusual:
+        return options
+    return tuple(replace(o, guards=o.guards | {UNUSUAL}) for o in options)
 
 
 def visible(value: Value, path: dict[str, bool]) -> Value:

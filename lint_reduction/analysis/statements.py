@@ -93,6 +93,7 @@ class StatementLowering(Lowering):
             decorators,
             frozenset(self.definitions[id(node)].all_names),
             self.definitions[id(node)].yields,
+            self.mark(node.name) if wanted else 0,
         )
         if wanted:
             self.functions.append(function)

@@ -21,6 +21,8 @@ from lint_reduction.growth import DENSITY, ONE, SAMPLES, Count, Growth
 #: An objective with more terms than this is not followed.
 MAX_SUMMANDS = 24
 
+_DIFFERENCE = frozenset({"difference"})
+_NOTHING: frozenset[str] = frozenset()
 _POSITIONS = frozenset({Count.ELEMENTS, Count.CLASSES})
 
 
@@ -91,13 +93,32 @@ def _merged(summands: tuple[Summand, ...]) -> tuple[Summand, ...]:
     return (Summand(None, "an objective of too many terms", batch=max(s.batch for s in result)),)
 
 
-def add(left: Tensor, right: Tensor) -> Tensor:
+def _is_weights(value: Tensor) -> bool:
+    return value.batch is Batch.PARAMETERS and bool(value.summands) and not value.is_loss and value.axes != SCALAR
+
+
+def _weights(left: Tensor, right: Tensor) -> Tensor | None:
+    """Return the result of an elementwise operation if one operand has the shape of a weight.
+
+    The other then has it as well, whatever it was made from: there are no samples in it.
+    """
+    if left.is_loss or right.is_loss or not (_is_weights(left) or _is_weights(right)):
+        return None
+    return replace(left if _is_weights(left) else right, arithmetic=True)
+
+
+def add(left: Tensor, right: Tensor, op: str = "+") -> Tensor:
     """Return ``left + right`` or ``left - right``: the terms of both."""
+    weights = _weights(left, right)
+    if weights is not None:
+        return weights
     return Tensor(
         _merged(left.summands + right.summands),
         broadcast(left.axes, right.axes),
         max(left.batch, right.batch),
         arithmetic=bool(left.summands and right.summands) or left.arithmetic or right.arithmetic,
+        sometimes=left.sometimes or right.sometimes,
+        made_of=left.made_of | right.made_of | (_DIFFERENCE if op == "-" and left.summands and right.summands else _NOTHING),
         evidence=min(left.evidence, right.evidence),
         text=left.text or right.text,
     )
@@ -116,12 +137,31 @@ def scale(value: Tensor, factor: Factor, kind: StepKind, mark: int) -> Tensor:
     return replace(value, summands=tuple(s.step(hop) for s in summands))
 
 
+def _counts_another_batch(value: Tensor, other: Tensor) -> bool:
+    """Say whether a number counts the rows of other data than those a value is made of.
+
+    The size of the whole data set is no size of the batch: ``n_data / x.size(0)`` is not 1.
+    """
+    growth = other.growth
+    if growth is None or growth.in_samples == 0 or not value.summands or other.is_mask:
+        return False
+    return (value.batch >= Batch.DRAWN) is not (other.batch >= Batch.DRAWN) and other.axes.is_scalar
+
+
+_ANOTHER = "it is not known whether {} counts the same batch"
+
+
 def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("", "")) -> Tensor:
     """Return ``left * right``; the operand with the loss in it is the value, the other the factor."""
+    weights = _weights(left, right)
+    if weights is not None:
+        return weights
     value, other, text = left, right, texts[1]
     if (not left.is_loss and right.is_loss) or not left.summands:
         value, other, text = right, left, texts[0]
     factor = Factor(other.growth, other.evidence, other.text or text, "a factor with terms of different growth")
+    if _counts_another_batch(value, other):
+        factor = replace(factor, growth=None, reason=_ANOTHER.format(other.text or text))
     if other.is_mask:
         factor = replace(factor, growth=DENSITY)
         if value.is_mask:
@@ -136,6 +176,7 @@ def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("
         batch=max(left.batch, right.batch),
         arithmetic=True,
         is_mask=False,
+        made_of=left.made_of | right.made_of,
         evidence=min(left.evidence, right.evidence),
         text=left.text and right.text and f"{left.text} * {right.text}",
     )
@@ -143,7 +184,12 @@ def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("
 
 def divide(left: Tensor, right: Tensor, mark: int, text: str = "") -> Tensor:
     """Return ``left / right``."""
+    weights = _weights(left, right)
+    if weights is not None:
+        return weights
     factor = Factor(right.growth, right.evidence, right.text or text, "a divisor with terms of different growth")
+    if _counts_another_batch(left, right):
+        factor = replace(factor, growth=None, reason=_ANOTHER.format(right.text or text))
     if right.is_mask:
         factor = replace(factor, growth=DENSITY)
     quotient = scale(left, factor, StepKind.DIVIDE, mark)
@@ -154,6 +200,7 @@ def divide(left: Tensor, right: Tensor, mark: int, text: str = "") -> Tensor:
         axes=broadcast(left.axes, right.axes),
         batch=max(left.batch, right.batch),
         arithmetic=True,
+        made_of=left.made_of | right.made_of,
         evidence=min(left.evidence, right.evidence),
         text=left.text and right.text and f"{left.text} / {right.text}",
     )
@@ -176,19 +223,26 @@ def through(value: Tensor, function: Callable[[Growth], Growth | None], reason: 
     return replace(value, summands=tuple(s.step(hop) for s in value.summands), arithmetic=True, is_mask=False)
 
 
+def made_of(value: Tensor, operation: str) -> Tensor:
+    """Return a tensor that remembers one more operation."""
+    return replace(value, made_of=value.made_of | {operation}, arithmetic=True)
+
+
 def power(value: Tensor, exponent: Fraction) -> Tensor:
     """Return ``value ** exponent``."""
-    return through(value, lambda growth: growth**exponent, "a power of terms of different growth")
+    result = through(value, lambda growth: growth**exponent, "a power of terms of different growth")
+    return made_of(result, "square") if exponent == 2 else result
 
 
 def nonlinear(value: Tensor, name: str) -> Tensor:
     """Return a function of a tensor that keeps growth 1 only."""
-    return through(value, lambda growth: growth if growth.in_samples == 0 else None, f"passes through {name}()")
+    result = through(value, lambda growth: growth if growth.in_samples == 0 else None, f"passes through {name}()")
+    return made_of(result, "exp") if name.startswith("exp") else result
 
 
 def logarithm(value: Tensor) -> Tensor:
     """Return a logarithm: its gradient has no scale."""
-    return through(value, lambda _: ONE, "the logarithm of something not known")
+    return made_of(through(value, lambda _: ONE, "the logarithm of something not known"), "log")
 
 
 def detach(value: Tensor) -> Tensor:
@@ -271,9 +325,10 @@ def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool
         return replace(lose(value, "a product over entries"), axes=removal.axes)
     step = {"summing": StepKind.SUM, "averaging": StepKind.MEAN}.get(kind)
     evidence = value.evidence
-    if not value.axes.certain and Count.SAMPLES in removal.counts:
-        # an unknown call made it; that arithmetic was done on it speaks for a tensor with a batch axis
-        evidence = min(evidence, Evidence.NAME if value.arithmetic else Evidence.GUESS)
+    if not value.is_loss and Count.SAMPLES in removal.counts:
+        # data that an unknown call made may have no batch axis, and may be no loss
+        known = Evidence.SHAPE if value.axes.certain else Evidence.NAME
+        evidence = min(evidence, known if value.is_written_loss else Evidence.GUESS)
     undetermined = frozenset({Count.ELEMENTS}) if removal.undetermined and kind == "summing" else frozenset()
     summands = value.summands
     if step is not None and (removal.counts or removal.undetermined or factor != ONE):

@@ -119,6 +119,8 @@ SCALAR = Axes()
 BATCH_AXES = Axes(Place.FIRST, frozenset({Count.SAMPLES, Count.ELEMENTS}), None)
 #: What an unknown call makes of a batch.
 PRESUMED_AXES = replace(BATCH_AXES, certain=False)
+#: A weight, or something of its shape.
+WEIGHT_AXES = Axes(Place.NONE, frozenset(), None)
 #: One sample.
 SAMPLE_AXES = Axes(Place.NONE, frozenset({Count.ELEMENTS}), None)
 
@@ -134,6 +136,9 @@ class Tensor:
         is_mask: whether its entries are true and false.
         may_be_container: a batch of a loader may be a tuple or a dictionary of tensors.
         arithmetic: whether anything was computed with it.
+        made_of: which operations of losses written by hand went into it: ``difference``, ``square``,
+            ``exp``, ``log``.
+        sometimes: whether its terms come from several alternatives, too many to keep apart.
         evidence: how sure it is that a count counts what it is taken for.
         text: source of the expression, where it counts something.
     """
@@ -144,8 +149,18 @@ class Tensor:
     is_mask: bool = False
     may_be_container: bool = False
     arithmetic: bool = False
+    made_of: frozenset[str] = frozenset()
+    sometimes: bool = False
     evidence: Evidence = Evidence.SHAPE
     text: str = ""
+
+    @property
+    def is_written_loss(self) -> bool:
+        """Whether it looks like a loss written as arithmetic: a squared error, a KL divergence."""
+        made = self.made_of
+        if "square" in made and made & {"difference", "exp", "log"}:
+            return True
+        return self.axes.certain and bool(made & {"square", "log"})
 
     @property
     def is_loss(self) -> bool:
@@ -178,6 +193,7 @@ class Opaque:
         called: whether it is the result of a call.
         varies: whether it changes from one round of a loop to the next.
         is_row: whether it is the index of a sample.
+        usual: truth of a flag when nobody sets it.
     """
 
     name: str = ""
@@ -185,6 +201,7 @@ class Opaque:
     called: bool = False
     varies: bool = False
     is_row: bool = False
+    usual: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,11 +476,30 @@ def join(options: tuple[Option, ...]) -> Value:
     if len(kept) == 1:
         return next(iter(kept))
     if len(kept) > MAX_OPTIONS:
-        if any(_is_loss(value) for value in kept):
-            return Unknown(f"more than {MAX_OPTIONS} alternatives")
-        return Opaque("alternatives")
+        return _union(tuple(kept))
     return Alternatives(tuple(Option(value, guards) for value, guards in kept.items()))
 
 
-def _is_loss(value: Value) -> bool:
-    return isinstance(value, Unknown) or (isinstance(value, Tensor) and value.is_loss)
+def _union(values: tuple[Value, ...]) -> Value:
+    """Return one value for more alternatives than are kept apart: the terms of all of them."""
+    if any(isinstance(value, Unknown) for value in values):
+        return Unknown(f"more than {MAX_OPTIONS} alternatives")
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    if not tensors:
+        return Opaque("alternatives")
+    terms: dict[object, Summand] = {}
+    for tensor in tensors:
+        for summand in tensor.summands:
+            terms.setdefault((summand.site, summand.growth, summand.gradient, summand.batch), summand)
+    axes = tensors[0].axes
+    if any(tensor.axes != axes for tensor in tensors):
+        counts = frozenset(count for tensor in tensors for count in tensor.axes.counts)
+        axes = Axes(Place.SOMEWHERE, counts, None, certain=False, more=True)
+    return Tensor(
+        tuple(terms.values()),
+        axes,
+        max(tensor.batch for tensor in tensors),
+        arithmetic=True,
+        sometimes=True,
+        evidence=min(tensor.evidence for tensor in tensors),
+    )

@@ -61,7 +61,11 @@ class Names:
 
     def role(self, name: str) -> str:
         """Return the role of a variable of this name, empty if it has none."""
-        return _by_suffix(self.roles, _plain(name)) or ""
+        role = _by_suffix(self.roles, _plain(name)) or ""
+        if role == "batch" and (set(_words(name)) - {"batch", "samples"}) & self.uncertain:
+            # num_items_in_batch is no batch
+            return ""
+        return role
 
     def is_constant(self, name: str) -> bool:
         """Say whether a number of this name never depends on the batch: a temperature."""

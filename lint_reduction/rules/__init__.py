@@ -73,7 +73,7 @@ def rule(
     def register(check: Callable[[_Subject], Iterator[Finding]]) -> Callable[[_Subject], Iterator[Finding]]:
         module = sys.modules[check.__module__]
         name = check.__module__.rpartition(".")[2].replace("_", "-")
-        is_flow = over is LossFlow
+        is_flow = issubclass(over, LossFlow)
         _registered[code] = Rule(
             code,
             name,

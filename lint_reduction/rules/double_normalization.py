@@ -41,7 +41,7 @@ def double_normalization(flow: LossFlow) -> Iterator[Finding]:
         if growth.exponent(Count.ITERATIONS) > 0 and term.batch is not Batch.LOADER:
             # a total over a loop of which nothing is known: its rounds may be the samples
             continue
-        cause = term.cause(-1) or flow.last(StepKind.RESCALE)
+        cause = term.cause(-1) or next((s for s in flow.steps if s.kind is StepKind.RESCALE), None)
         if cause is None or cause.kind not in (StepKind.DIVIDE, StepKind.RESCALE):
             continue
         behavior = None if flow.optimizer is None else flow.optimizer.behavior
