@@ -1,5 +1,58 @@
-"""Find PyTorch losses whose reduction makes the gradient depend on the batch."""
+"""Find PyTorch losses whose reduction makes the gradient depend on the batch.
+
+The public API: ``lint_paths``, ``lint_source`` and the ``Finding`` that they return.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lint_reduction.finding import Finding
+    from lint_reduction.run.report import Diagnostic
+
 __version__ = "0.1.0"
+__all__ = ["__version__", "lint_paths", "lint_source"]
+
+
+def lint_paths(
+    paths: Iterable[str | Path], *, select: Iterable[str] | None = None, ignore: Iterable[str] = ()
+) -> tuple[Diagnostic, ...]:
+    """Lint files and directories and return what was found, sorted by path and place.
+
+    Args:
+        paths: what to lint.
+        select: rules to run instead of those that the configuration or the defaults say.
+        ignore: rules not to run.
+
+    Raises:
+        ConfigError: a path or a rule does not exist, or a configuration is wrong.
+    """
+    from lint_reduction.run.pipeline import Overrides, lint
+
+    chosen = None if select is None else tuple(select)
+    report = lint([Path(path) for path in paths], Overrides(chosen, ignore=tuple(ignore)))
+    return report.diagnostics
+
+
+def lint_source(
+    source: str, path: str = "<string>", *, select: Iterable[str] | None = None
+) -> tuple[Finding, ...]:
+    """Lint source text and return what was found, sorted by place.
+
+    Args:
+        source: the text of a module.
+        path: what to call it.
+        select: rules to run instead of the default ones.
+
+    Raises:
+        ConfigError: a rule does not exist.
+    """
+    from lint_reduction.config import Settings
+    from lint_reduction.run.pipeline import Overrides, lint_text, make_context, with_large_stack
+
+    chosen = None if select is None else tuple(select)
+    context = make_context(Settings(), Overrides(chosen))
+    return with_large_stack(lambda: lint_text(source, path, path, context)).findings

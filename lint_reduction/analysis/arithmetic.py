@@ -53,6 +53,8 @@ def binary(
             machine.sites[operand.site.index].used_as_value = True
             return Opaque()
     if isinstance(left, Constant) and isinstance(right, Constant):
+        if op in ("*", "/") and any(_is_count(machine, v, e) for v, e in zip((left, right), exprs, strict=True)):
+            return _opaques(machine, op, left, right, mark, exprs)
         return _constants(op, left, right)
     if isinstance(left, (Items, Repeated)) or isinstance(right, (Items, Repeated)):
         return _lists(op, left, right)
@@ -63,6 +65,11 @@ def binary(
     if not isinstance(left, Tensor) and not isinstance(right, Tensor):
         return _opaques(machine, op, left, right, mark, exprs)
     return _tensors(machine, op, left, right, mark, exprs)
+
+
+def _is_count(machine: Machine, value: Constant, expr: Expr | None) -> bool:
+    """Say whether a constant has the name of a count: ``BATCH_SIZE = 16`` is more than 16."""
+    return expr is not None and as_factor(machine, value, expr, divides=False).growth != ONE
 
 
 def _constants(op: str, left: Constant, right: Constant) -> Value:

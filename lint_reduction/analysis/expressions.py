@@ -195,7 +195,7 @@ def _call(lower: Lowering, node: cst.Call) -> Expr:
         value = lower.expression(arg.value)
         if keyword == "batch_size":
             lower.note_batch_size(value)
-        args.append(Arg(value, keyword, len(arg.star), lower.mark(arg) if keep else 0))
+        args.append(Arg(value, keyword, len(arg.star), lower.mark(arg) if keep or keyword == "lr" else 0))
     return Call(func, tuple(args), lower.mark(node))
 
 

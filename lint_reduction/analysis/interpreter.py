@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lint_reduction.analysis import arithmetic, gradients, library_calls, loops, tensors
+from lint_reduction.analysis.attributes import foreign_bases
 from lint_reduction.analysis.builtin_calls import accumulated
 from lint_reduction.analysis.calls import call_value
 from lint_reduction.analysis.code import (
@@ -523,6 +524,7 @@ _HOOKS = Hooks(
     evaluate_in_method=_evaluate_in_method,
     call_value=call_value,
     run_unused_functions=run_unused_functions,
+    foreign_bases=foreign_bases,
     binary=_binary_at,
     tensor=as_tensor,
 )

@@ -131,7 +131,7 @@ def make_optimizer(
             if factor.growth is not None:
                 rate = tensors.count(factor.growth, factor.evidence, factor.text)
             machine.state.heap[(identity, "lr")] = rate
-            machine.state.heap[(identity, "lr mark")] = Constant(call.mark)
+            machine.state.heap[(identity, "lr mark")] = Constant(arg.mark)
     options = set()
     if model is not None:
         decay = given.get("weight_decay")

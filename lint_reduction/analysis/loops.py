@@ -19,9 +19,11 @@ from lint_reduction.analysis.values import (
     Enumerated,
     External,
     Function,
+    Instance,
     Items,
     Loader,
     Mapping,
+    Object,
     Opaque,
     Options,
     Parameters,
@@ -101,6 +103,10 @@ def _listed(machine: Machine, iterable: Value, expr: Expr | None, target: Expr |
             counts = {part.count for part in parts}
             data = any(part.yields_data for part in parts)
             return Rounds(value, counts.pop() if len(counts) == 1 else None, parts[0].evidence, data)
+        case Object(name) if name.endswith(("Dataset", "Subset")) or ".datasets." in name:
+            return rounds_of(machine, Dataset())
+        case Instance(_, body) if any(base.endswith("Dataset") for base in machine.foreign_bases(body)):
+            return rounds_of(machine, Dataset())
         case Function(code) if code.is_generator:
             return Rounds(Opaque(batch=Batch.DRAWN, varies=True), None)
         case Shape() | External() | Options():

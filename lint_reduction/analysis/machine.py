@@ -77,6 +77,7 @@ class Hooks:
         evaluate_in_method: run an expression as it stands in a method, without local variables.
         call_value: call anything with evaluated arguments.
         run_unused_functions: run the functions that a frame defined and nobody called.
+        foreign_bases: the names of the bases of a class that are of other modules.
         binary: apply an operator to two values, at the place of a call.
         tensor: the tensor that a value is taken for.
     """
@@ -88,6 +89,7 @@ class Hooks:
     evaluate_in_method: Callable[[Machine, FunctionCode, ClassCode, Instance, Expr], Value]
     call_value: Callable[[Machine, Value, Call, Sequence[Value]], Value]
     run_unused_functions: Callable[[Machine, Frame], None]
+    foreign_bases: Callable[[Machine, ClassCode], set[str]]
     binary: Callable[[Machine, str, Value, Value, Call], Value]
     tensor: Callable[[Machine, Value], Tensor]
 
@@ -151,6 +153,10 @@ class Machine:
     def run_unused_functions(self, frame: Frame) -> None:
         """Run the functions that a frame defined and nobody called."""
         self.hooks.run_unused_functions(self, frame)
+
+    def foreign_bases(self, body: ClassCode) -> set[str]:
+        """Return the resolved names of the bases of a class that are of other modules."""
+        return self.hooks.foreign_bases(self, body)
 
     def binary(self, op: str, left: Value, right: Value, call: Call) -> Value:
         """Apply an operator to two values, at the place of a call."""

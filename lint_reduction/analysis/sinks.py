@@ -218,8 +218,8 @@ def learning_rate(machine: Machine, optimizer: Value) -> tuple[Growth | None, in
     if value is None:
         return ONE, 0
     factor = as_factor(machine, value, None, divides=False)
-    at = mark.value if isinstance(mark, Constant) and isinstance(mark.value, int) else optimizer.mark
-    return factor.growth, 0 if factor.growth == ONE else at
+    at = mark.value if isinstance(mark, Constant) and isinstance(mark.value, int) else 0
+    return factor.growth, at or (0 if factor.growth == ONE else optimizer.mark)
 
 
 def parser_method(

@@ -102,7 +102,8 @@ def guarded(value: Value, test: str, truth: bool) -> tuple[Option, ...]:
     options = options_of(value)
     if not test:
         return options
-    return tuple(replace(o, guards=o.guards | {(test, truth)}) for o in options)
+    possible = tuple(o for o in options if (test, not truth) not in o.guards) or options
+    return tuple(replace(o, guards=o.guards | {(test, truth)}) for o in possible)
 
 
 def unusual(options: tuple[Option, ...], is_unusual: bool) -> tuple[Option, ...]:

@@ -6,11 +6,11 @@ A loss, an optimizer, a sink, a wrapper and a companion are written the same way
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from lint_reduction.config import TABLE_KEYS, unknown_key
 from lint_reduction.errors import ConfigError
 from lint_reduction.facts import Behavior, Companion
 from lint_reduction.growth import Count, Growth
@@ -255,14 +255,7 @@ class Entry:
         """Complain about a key that nobody took."""
         for key in self.values:
             if key not in self.taken:
-                raise ConfigError(unknown_key(self.place, key, self.taken))
-
-
-def unknown_key(place: str, key: str, known: Iterable[str]) -> str:
-    """Return the message about an unknown key, with the nearest known one."""
-    near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.0)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{place}: unknown key {key!r}{hint}"
+                raise ConfigError(unknown_key(self.place, key, tuple(sorted(self.taken))))
 
 
 def _loss(entry: Entry) -> LossModel:
@@ -363,10 +356,6 @@ def _read_each(
         models.append(read(entry))
         entry.finish()
     return tuple(models)
-
-
-#: The tables that a library file, or a user's configuration, may have.
-TABLE_KEYS = ("loss", "optimizer", "sink", "wrapper", "companion", "alias")
 
 
 def read_tables(tables: Mapping[str, object], place: str) -> Tables:

@@ -1,0 +1,59 @@
+"""Output formats: one file each with ``render(report, style) -> str``, found by name."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from lint_reduction.errors import ConfigError
+from lint_reduction.impact import Severity
+from lint_reduction.run.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How text for people looks.
+
+    Attributes:
+        color: whether to use terminal colors.
+    """
+
+    color: bool = False
+
+    def paint(self, text: str, *codes: int) -> str:
+        """Return a text in a color, or as it is."""
+        if not self.color or not text:
+            return text
+        return f"\033[{';'.join(map(str, codes))}m{text}\033[0m"
+
+
+def format_names() -> tuple[str, ...]:
+    """Return the names of all formats."""
+    return tuple(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def render(name: str, report: Report, style: Style) -> str:
+    """Return a report in a format.
+
+    Raises:
+        ConfigError: there is no such format.
+    """
+    if name not in format_names():
+        raise ConfigError(f"no output format {name!r}; known: {', '.join(format_names())}")
+    module = importlib.import_module(f"{__name__}.{name}")
+    function = cast("Callable[[Report, Style], str]", module.render)
+    return function(report, style)
+
+
+def summary_line(report: Report) -> str:
+    """Return the last line of a report for people."""
+    counts = [(report.count(severity), str(severity)) for severity in reversed(Severity)]
+    parts = [f"{count} {word}{'s' * (count != 1)}" for count, word in counts if count]
+    silenced = f" ({report.suppressed} suppressed)" if report.suppressed else ""
+    if not parts:
+        return f"All checks passed!{silenced}"
+    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"Found {listed}.{silenced}"

@@ -1,0 +1,104 @@
+"""For people: the source around each finding, with the path of the loss marked in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lint_reduction.facts import Span
+from lint_reduction.finding import Finding
+from lint_reduction.formats import Style, summary_line
+from lint_reduction.impact import Severity
+from lint_reduction.run.report import Diagnostic, Report
+
+_COLORS = {Severity.ERROR: (1, 31), Severity.WARNING: (1, 33), Severity.NOTE: (1, 36)}
+_NEWLINE = re.compile(r"\r\n|\r|\n")
+_MAX_WIDTH = 160
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """A stretch of a line with a word under it."""
+
+    line: int
+    start: int
+    end: int
+    text: str
+    primary: bool
+
+
+def render(report: Report, style: Style) -> str:
+    """Return the findings with their source, and a summary."""
+    parts = []
+    for diagnostic in report.diagnostics:
+        text = report.sources.get(diagnostic.path, "")
+        parts.append("\n".join(_finding(diagnostic, _NEWLINE.split(text) if text else [], style)) + "\n")
+    parts.append(summary_line(report) + "\n")
+    return "\n".join(parts)
+
+
+def _finding(diagnostic: Diagnostic, lines: Sequence[str], style: Style) -> Iterator[str]:
+    finding = diagnostic.finding
+    color = _COLORS[finding.severity]
+    head = style.paint(f"{finding.severity}[{finding.code}]", *color)
+    yield f"{head} {style.paint(finding.name, 1)}: {finding.message}"
+    labels = _labels(finding, lines)
+    width = len(str(max((label.line for label in labels), default=finding.span.line)))
+    margin = " " * width
+    arrow = style.paint("-->", 1, 34)
+    yield f"{margin}{arrow} {diagnostic.path}:{finding.span.line}:{finding.span.column}"
+    bar = style.paint("|", 1, 34)
+    if labels:
+        yield f"{margin} {bar}"
+        yield from _excerpt(labels, lines, width, style, color)
+        yield f"{margin} {bar}"
+    equals = style.paint("=", 1, 34)
+    if finding.growth is not None:
+        yield f"{margin} {equals} {style.paint('growth', 1)}: {finding.growth}"
+    if finding.code != "RED000":
+        yield f"{margin} {equals} {style.paint('confidence', 1)}: {finding.confidence}"
+    if finding.advice:
+        yield f"{margin} {equals} {style.paint('help', 1)}: {finding.advice}"
+
+
+def _labels(finding: Finding, lines: Sequence[str]) -> list[_Label]:
+    spans = [(finding.span, "", True)] + [(r.span, r.role, False) for r in finding.related]
+    labels = [_label(span, text, primary, lines) for span, text, primary in spans if 0 < span.line <= len(lines)]
+    return sorted(labels, key=lambda label: (label.line, not label.primary, label.start))
+
+
+def _label(span: Span, text: str, primary: bool, lines: Sequence[str]) -> _Label:
+    line = lines[span.line - 1]
+    end = span.end_column - 1 if span.end_line == span.line else len(line)
+    start = span.column - 1
+    return _Label(span.line, start, max(end, start + 1), text, primary)
+
+
+def _excerpt(
+    labels: Sequence[_Label], lines: Sequence[str], width: int, style: Style, color: tuple[int, ...]
+) -> Iterator[str]:
+    bar = style.paint("|", 1, 34)
+    shown = 0
+    for label in labels:
+        if label.line != shown:
+            if shown and label.line > shown + 1:
+                yield style.paint("...", 1, 34)
+            number = style.paint(f"{label.line:>{width}}", 1, 34)
+            yield f"{number} {bar} {_printable(lines[label.line - 1])}"
+            shown = label.line
+        mark = "^" if label.primary else "-"
+        tint = color if label.primary else (1, 34)
+        under = " " * _width(lines[label.line - 1][: label.start])
+        length = min(_width(lines[label.line - 1][label.start : label.end]) or 1, _MAX_WIDTH)
+        text = f" {label.text}" if label.text else ""
+        yield f"{' ' * width} {bar} {under}{style.paint(mark * length + text, *tint)}"
+
+
+def _printable(line: str) -> str:
+    """Return a line with tabs widened and without characters that would move the cursor."""
+    return "".join(c if c.isprintable() else " " for c in line.replace("\t", "    ")).rstrip()
+
+
+def _width(text: str) -> int:
+    return len(text.replace("\t", "    "))

@@ -1,0 +1,62 @@
+"""A versioned JSON object: summary and diagnostics."""
+
+from __future__ import annotations
+
+import json
+
+from lint_reduction import __version__
+from lint_reduction.formats import Style
+from lint_reduction.impact import Severity
+from lint_reduction.run.report import Diagnostic, Report
+
+#: Raised when a field changes its meaning or goes away; new fields do not raise it.
+SCHEMA_VERSION = 1
+
+
+def render(report: Report, style: Style) -> str:
+    """Return the report as JSON; lines and columns are 1-based, end columns exclusive."""
+    del style
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "lint-reduction", "version": __version__},
+        "summary": {
+            "files": report.files,
+            "analyzed": report.analyzed,
+            "unparsed": report.unparsed,
+            "suppressed": report.suppressed,
+            **{str(severity): report.count(severity) for severity in reversed(Severity)},
+        },
+        "diagnostics": [_diagnostic(diagnostic) for diagnostic in report.diagnostics],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _diagnostic(diagnostic: Diagnostic) -> dict[str, object]:
+    finding = diagnostic.finding
+    return {
+        "code": finding.code,
+        "name": finding.name,
+        "severity": str(finding.severity),
+        "confidence": str(finding.confidence),
+        "message": finding.message,
+        "advice": finding.advice,
+        "path": diagnostic.path.replace("\\", "/"),
+        "absolute_path": diagnostic.absolute,
+        "line": finding.span.line,
+        "column": finding.span.column,
+        "end_line": finding.span.end_line,
+        "end_column": finding.span.end_column,
+        "growth": None if finding.growth is None else str(finding.growth),
+        "related": [
+            {
+                "role": related.role,
+                "path": diagnostic.path.replace("\\", "/"),
+                "line": related.span.line,
+                "column": related.span.column,
+                "end_line": related.span.end_line,
+                "end_column": related.span.end_column,
+            }
+            for related in finding.related
+        ],
+        "fix": None,
+    }

@@ -1,0 +1,231 @@
+"""The command ``lint-reduction``; everything that takes time to import is imported where it is used."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lint_reduction import __version__
+from lint_reduction.errors import LintReductionError
+
+if TYPE_CHECKING:
+    from lint_reduction.run.pipeline import Overrides
+    from lint_reduction.run.report import Report
+    from lint_reduction.source.discover import Candidate
+
+_FORMATS = ("full", "concise", "json")
+#: A run that takes longer shows how far it is.
+_PROGRESS_AFTER = 1.0
+
+
+class _DefaultCommand(click.Group):
+    """A group whose commands can be left out: ``lint-reduction PATH`` is ``lint-reduction check PATH``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h", "--version", "-V"):
+            args = ["check", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    cls=_DefaultCommand, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True
+)
+@click.version_option(__version__, "-V", "--version", prog_name="lint-reduction")
+def cli() -> None:
+    """Find PyTorch losses whose reduction makes the gradient depend on the batch.
+
+    `lint-reduction PATH...` is short for `lint-reduction check PATH...`.
+    """
+
+
+@cli.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("paths", nargs=-1, metavar="[PATHS]...")
+@click.option("--select", "select", multiple=True, metavar="RULES", help="Run these rules only: codes, prefixes, names or ALL; comma-separated.")
+@click.option("--extend-select", multiple=True, metavar="RULES", help="Run these rules as well.")
+@click.option("--ignore", multiple=True, metavar="RULES", help="Do not run these rules.")
+@click.option("--min-confidence", type=click.Choice(["low", "medium", "high"]), help="Report findings that are at least so sure. [default: medium]")
+@click.option("--output-format", type=click.Choice(_FORMATS), default="full", show_default=True, envvar="LINT_REDUCTION_OUTPUT_FORMAT", help="How to print findings.")
+@click.option("--statistics", is_flag=True, help="Print how often each rule was found, and nothing else.")
+@click.option("-e", "--exit-zero", is_flag=True, help="Exit with 0 even if there are findings.")
+@click.option("--stdin-filename", metavar="PATH", help="What to call the code read from `-`.")
+@click.option("--force-exclude", is_flag=True, help="Leave out excluded files even if they are named.")
+@click.option("--config", "configuration", type=click.Path(path_type=Path), metavar="FILE", help="Use this configuration for all files.")
+@click.option("--isolated", is_flag=True, help="Read no configuration.")
+@click.option("--no-color", is_flag=True, help="Print without colors, as NO_COLOR does.")
+def check(
+    paths: tuple[str, ...],
+    select: tuple[str, ...],
+    extend_select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    min_confidence: str | None,
+    output_format: str,
+    *,
+    statistics: bool,
+    exit_zero: bool,
+    stdin_filename: str | None,
+    force_exclude: bool,
+    configuration: Path | None,
+    isolated: bool,
+    no_color: bool,
+) -> None:
+    """Lint files and directories, the current one if none is named.
+
+    \b
+    Exit status: 0 no finding, or only notes; 1 a warning or an error, or a file
+    that cannot be analyzed; 2 a wrong option or configuration, a missing path.
+    """
+    from lint_reduction.finding import Confidence
+    from lint_reduction.formats import Style, render
+    from lint_reduction.run.pipeline import Overrides
+
+    gc.disable()  # trees are freed by reference count; the collector only walks them
+    overrides = Overrides(
+        _split(select) if select else None,
+        _split(extend_select),
+        _split(ignore),
+        Confidence[min_confidence.upper()] if min_confidence else None,
+        force_exclude,
+        isolated,
+        configuration,
+    )
+    report = _lint_stdin(stdin_filename, overrides) if paths == ("-",) else _lint_paths(paths, overrides)
+    if statistics:
+        _print(_statistics(report))
+    else:
+        _print(render(output_format, report, Style(_use_color(no_color=no_color))))
+    for crash in report.crashes:
+        click.echo(f"{crash}\nThis is a bug in lint-reduction; please report it.", err=True)
+    if report.crashes:
+        raise SystemExit(2)
+    raise SystemExit(1 if report.fails and not exit_zero else 0)
+
+
+def _split(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+
+
+def _lint_paths(paths: Sequence[str], overrides: Overrides) -> Report:
+    from lint_reduction.run.pipeline import lint
+
+    return lint([Path(path) for path in paths or ["."]], overrides, _progress)
+
+
+def _lint_stdin(name: str | None, overrides: Overrides) -> Report:
+    from lint_reduction.run.pipeline import Contexts, lint_bytes, with_large_stack
+    from lint_reduction.run.report import collect
+
+    shown = name or "<stdin>"
+    absolute = os.path.abspath(shown)  # noqa: PTH100  # the file need not exist
+    context = Contexts(overrides).of(Path(absolute).parent if name else Path.cwd())
+    data = sys.stdin.buffer.read()
+    return collect([with_large_stack(lambda: lint_bytes(data, shown, absolute, context, named=True))])
+
+
+def _progress(candidates: Sequence[Candidate]) -> Iterator[Candidate]:
+    """Pass the candidates on; on a terminal show a bar on stderr if that takes long."""
+    if not sys.stderr.isatty():
+        yield from candidates
+        return
+    import time
+
+    started = time.monotonic()
+    for index, candidate in enumerate(candidates):
+        if time.monotonic() - started > _PROGRESS_AFTER:
+            yield from _with_bar(candidates, index)
+            return
+        yield candidate
+
+
+def _with_bar(candidates: Sequence[Candidate], done: int) -> Iterator[Candidate]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("linting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("linting", total=len(candidates), completed=done)
+        for candidate in candidates[done:]:
+            yield candidate
+            progress.advance(task)
+
+
+def _statistics(report: Report) -> str:
+    counts: dict[tuple[str, str], int] = {}
+    for diagnostic in report.diagnostics:
+        key = diagnostic.finding.code, diagnostic.finding.name
+        counts[key] = counts.get(key, 0) + 1
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    width = max((len(str(count)) for count in counts.values()), default=1)
+    return "".join(f"{count:>{width}}  {code}  {name}\n" for (code, name), count in ordered)
+
+
+@cli.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("rule")
+@click.option("--no-color", is_flag=True, help="Print without colors, as NO_COLOR does.")
+def explain(rule: str, *, no_color: bool) -> None:
+    """Print what a rule finds, why it matters and how to fix it."""
+    from lint_reduction.frontends.docs import explanation
+
+    text = explanation(rule)
+    if not _use_color(no_color=no_color):
+        _print(text)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console(force_terminal=True).print(Markdown(text))
+
+
+@cli.command(context_settings={"help_option_names": ["-h", "--help"]})
+def rules() -> None:
+    """List all rules."""
+    from lint_reduction.frontends.docs import rule_list
+
+    _print(rule_list())
+
+
+@cli.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("file", type=click.Path(path_type=Path))
+def facts(file: Path) -> None:
+    """Print what is known of the losses in a file, and why the rest is not."""
+    from lint_reduction.frontends.facts import describe_file
+
+    _print(describe_file(file))
+
+
+def _use_color(*, no_color: bool) -> bool:
+    if no_color or os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
+
+
+def _print(text: str) -> None:
+    if isinstance(getattr(sys.stdout, "errors", None), str) and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Run the command; what goes wrong is one line on stderr and exit status 2."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        raise SystemExit(130) from None
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+    except click.ClickException as error:
+        click.echo(f"lint-reduction: {error.format_message()}", err=True)
+        raise SystemExit(2) from None
+    except LintReductionError as error:
+        click.echo(f"lint-reduction: {error}", err=True)
+        raise SystemExit(2) from None
+    except BrokenPipeError:
+        # the reader has gone away, as `head` does; nothing more can be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None

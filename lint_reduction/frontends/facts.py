@@ -1,0 +1,80 @@
+"""``lint-reduction facts FILE``: what the analysis proved, and why the rest is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from lint_reduction.analysis import analyze
+from lint_reduction.errors import ConfigError, SourceError
+from lint_reduction.facts import Certainty, LossFlow, LossSite, Term
+from lint_reduction.run.pipeline import Contexts, Overrides, with_large_stack
+from lint_reduction.source.file import decode, read_bytes
+
+
+def describe_file(path: Path) -> str:
+    """Return what is known of the losses in a file.
+
+    Raises:
+        ConfigError: the file cannot be read or parsed.
+    """
+    context = Contexts(Overrides()).of(path.absolute().parent)
+    try:
+        text = decode(read_bytes(path))
+        facts = with_large_stack(lambda: analyze(str(path), text, context.libraries, complete=True))
+    except SourceError as error:
+        raise ConfigError(f"{path}:{error.line}:{error.column}: {error.reason}") from None
+    lines = [f"{path}: {len(facts.sites)} loss calls, {len(facts.flows)} flows"]
+    for site in facts.sites:
+        lines.append("")
+        lines.extend(_site(site))
+        for flow in facts.flows:
+            if any(term.site == site for term in flow.terms):
+                lines.extend(_flow(flow, site))
+    arithmetic = [flow for flow in facts.flows if all(term.site is None for term in flow.terms)]
+    if arithmetic:
+        lines += ["", "losses written as arithmetic"]
+    for flow in arithmetic:
+        lines.extend(_flow(flow, None))
+    return "\n".join(lines) + "\n"
+
+
+def _site(site: LossSite) -> Iterator[str]:
+    reduction = site.reduction or "not known"
+    where = f" in {site.function}()" if site.function else ""
+    yield f"{site.span.line}:{site.span.column} {site.callee}{where}: reduction {reduction} ({site.decided_by.value})"
+
+
+def _flow(flow: LossFlow, site: LossSite | None) -> Iterator[str]:
+    how = "" if flow.certainty is Certainty.ALWAYS else f", {flow.certainty.value}"
+    note = f" ({flow.note})" if flow.note else ""
+    yield f"  {flow.fate.value} at line {flow.end.span.line}{how}{note}"
+    if flow.axes:
+        yield f"    not reduced over {', '.join(count.value for count in flow.axes)}"
+    for term in flow.terms:
+        if site is None or term.site == site:
+            yield f"    growth {_growth(flow, term)}: {' -> '.join(_steps(term)) or 'data'}"
+    others = [term for term in flow.terms if site is not None and term.site != site]
+    if others:
+        yield f"    with {len(others)} other term{'s' * (len(others) > 1)}"
+    if flow.optimizer is not None:
+        behavior = "of unknown behavior" if flow.optimizer.behavior is None else flow.optimizer.behavior.value
+        rate = "not known" if flow.optimizer.learning_rate is None else str(flow.optimizer.learning_rate)
+        yield f"    stepped on by {flow.optimizer.name} ({behavior}), growth of the learning rate {rate}"
+    for companion in sorted(c.value for c in flow.companions):
+        yield f"    beside {companion}"
+
+
+def _growth(flow: LossFlow, term: Term) -> str:
+    growth = flow.growth(term)
+    if growth is None:
+        return f"not known, {term.reason or 'the gradients are divided by something not known'}"
+    data = term.batch.name.lower()
+    open_counts = ", ".join(sorted(count.value for count in term.undetermined))
+    return f"{growth} (data: {data}{f'; nothing said about {open_counts}' if open_counts else ''})"
+
+
+def _steps(term: Term) -> Iterator[str]:
+    for step in term.steps:
+        factor = f" * {step.growth}" if step.growth.powers else ""
+        yield f"{step.kind.value} at line {step.span.line}{factor}"

@@ -1,0 +1,1 @@
+"""One invocation: which rules run on which files, and what comes out."""

@@ -1,0 +1,54 @@
+"""The fixtures: programs with what they expect written beside the line it stands on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+FIXTURES = ROOT / "fixtures"
+
+_EXPECT = re.compile(r"#\s*expect:\s*(?P<items>.+)$")
+_ITEM = re.compile(r'(?P<name>[a-z-]+)(?:\s+"(?P<growth>[^"]*)")?')
+_VERIFY = re.compile(r"^Verify: (?P<claim>.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A finding that a fixture expects; ``growth`` only where it says one."""
+
+    line: int
+    name: str
+    growth: str | None
+
+
+def expected(path: Path) -> list[Expected]:
+    """Return what the comments of a fixture expect, in order."""
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        match = _EXPECT.search(line)
+        if match is None:
+            continue
+        for item in match["items"].split(","):
+            part = _ITEM.fullmatch(item.strip())
+            assert part is not None, f"{path}:{number}: cannot read {item!r}"
+            found.append(Expected(number, part["name"], part["growth"]))
+    return found
+
+
+def claim(path: Path) -> str:
+    """Return the ``Verify:`` line of a fixture, empty if it has none."""
+    match = _VERIFY.search(path.read_text())
+    return match["claim"] if match else ""
+
+
+def rule_folders() -> list[Path]:
+    """Return the folders of the rules."""
+    return sorted(p for p in FIXTURES.iterdir() if p.is_dir() and (p / "bad.py").exists())
+
+
+def programs() -> list[Path]:
+    """Return every fixture program with expectations: those of the rules and the reference ones."""
+    files = [path for folder in rule_folders() for path in folder.glob("*.py")]
+    return sorted([*files, *(FIXTURES / "reference").glob("*.py")])

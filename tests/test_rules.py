@@ -1,0 +1,73 @@
+"""Findings of each fixture are those that its comments expect, exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lint_reduction.config import Settings
+from lint_reduction.finding import Confidence, Finding
+from lint_reduction.rules import all_rules
+from lint_reduction.run.pipeline import Overrides, lint_text, make_context
+from tests.fixture_files import FIXTURES, claim, expected, programs, rule_folders
+
+DEFAULT = make_context(Settings(), Overrides())
+EVERYTHING = make_context(Settings(), Overrides(select=("ALL",), min_confidence=Confidence.LOW))
+
+
+def _findings(path: Path, *, everything: bool) -> tuple[Finding, ...]:
+    result = lint_text(path.read_text(), str(path), str(path), EVERYTHING if everything else DEFAULT)
+    assert not result.crash
+    return result.findings
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(FIXTURES))
+
+
+@pytest.mark.parametrize("path", programs(), ids=_name)
+def test_findings_are_those_expected(path: Path) -> None:
+    findings = _findings(path, everything=False)
+    wanted = expected(path)
+    assert [(f.span.line, f.name) for f in findings] == sorted((e.line, e.name) for e in wanted) or (
+        sorted((f.span.line, f.name) for f in findings) == sorted((e.line, e.name) for e in wanted)
+    )
+    for entry in wanted:
+        if entry.growth is not None:
+            found = next(f for f in findings if (f.span.line, f.name) == (entry.line, entry.name))
+            assert str(found.growth) == entry.growth
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in programs() if p.name.startswith(("good", "n"))], ids=_name
+)
+def test_nothing_is_said_about_good_programs_by_any_rule(path: Path) -> None:
+    assert not expected(path)
+    assert _findings(path, everything=True) == ()
+
+
+@pytest.mark.parametrize("path", [p for p in programs() if p.name.startswith("bad")], ids=_name)
+def test_bad_programs_expect_their_own_rule(path: Path) -> None:
+    assert path.parent.name.replace("_", "-") in {entry.name for entry in expected(path)}
+
+
+@pytest.mark.parametrize("path", programs(), ids=_name)
+def test_every_fixture_says_what_it_is_and_what_measuring_it_shows(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith('"""')
+    assert claim(path)
+    assert len(text.splitlines()) <= 36
+
+
+def test_every_rule_has_its_folder() -> None:
+    assert {folder.name.replace("_", "-") for folder in rule_folders()} == {rule.name for rule in all_rules()}
+    for folder in rule_folders():
+        assert (folder / "good.py").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["unscaled_sum", "unscaled_manual_sum", "batch_multiplied_loss", "double_normalization", "unreduced_backward"]
+)
+def test_the_first_rules_have_traps(name: str) -> None:
+    assert len(list((FIXTURES / name).glob("good_*.py"))) >= 4
