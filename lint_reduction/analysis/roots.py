@@ -54,6 +54,10 @@ def run_module(machine: Machine) -> list[Trace]:
     for root in (*first, *roots):
         if id(root.code) not in machine.visited:
             traces.append(_run(machine, lambda root=root: _run_root(machine, root, instances)))
+        elif root.home is not None and root.code.name in ("forward", "__call__"):
+            # a loss class that the module itself tries out is there for others as well
+            trace = _run(machine, lambda root=root: _run_method(machine, root, instances))
+            traces.append(Trace([e for e in trace.events if isinstance(e, Sink) and e.fate is Fate.RETURNED]))
     return traces
 
 
@@ -119,6 +123,19 @@ def _run_root(machine: Machine, root: Root, instances: dict[int, Instance]) -> N
         result = run_with_unknown_arguments(machine, Function(root.code, frame.identity, owner, root.home))
         _leaves(machine, result, root.code)
     frame.state.heap = before
+
+
+def _run_method(machine: Machine, root: Root, instances: dict[int, Instance]) -> None:
+    """Run a method for what it returns, whoever calls it in view."""
+    assert root.home is not None
+    instance = instances.get(id(root.home)) or _symbolic_instance(machine, root.home)
+    instances[id(root.home)] = instance
+    before = dict(machine.frames[0].state.heap)
+    result = run_with_unknown_arguments(
+        machine, Function(root.code, machine.frames[0].identity, instance, root.home)
+    )
+    _leaves(machine, result, root.code)
+    machine.frames[0].state.heap = before
 
 
 def _leaves(machine: Machine, result: Value, code: FunctionCode) -> None:
