@@ -37,9 +37,7 @@ def lint_paths(
     return report.diagnostics
 
 
-def lint_source(
-    source: str, path: str = "<string>", *, select: Iterable[str] | None = None
-) -> tuple[Finding, ...]:
+def lint_source(source: str, path: str = "<string>", *, select: Iterable[str] | None = None) -> tuple[Finding, ...]:
     """Lint source text and return what was found, sorted by place.
 
     Args:

@@ -62,9 +62,7 @@ class Finding:
 
 def confidence_of(flow: LossFlow, term: Term) -> Confidence:
     """Compute the confidence of a finding from the evidence on its path, never from a rule's wish."""
-    nothing_steps = (
-        flow.fate is Fate.TRAINED and flow.optimizer is None and flow.end.kind is not StepKind.RETURN
-    )
+    nothing_steps = flow.fate is Fate.TRAINED and flow.optimizer is None and flow.end.kind is not StepKind.RETURN
     doubts = [
         term.site is None,
         flow.certainty is not Certainty.ALWAYS,

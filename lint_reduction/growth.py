@@ -133,9 +133,7 @@ class Growth:
     def __str__(self) -> str:
         if not self.powers:
             return "1"
-        return " * ".join(
-            count.value if power == 1 else f"{count.value}^{power}" for count, power in self.powers
-        )
+        return " * ".join(count.value if power == 1 else f"{count.value}^{power}" for count, power in self.powers)
 
 
 ONE = Growth()

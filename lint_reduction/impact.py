@@ -69,9 +69,7 @@ def update_growth(gradient: Growth, learning_rate: Growth, behavior: Behavior | 
     return gradient * learning_rate
 
 
-def severity_of_growth(
-    gradient: Growth, behavior: Behavior | None, companions: AbstractSet[Companion]
-) -> Severity:
+def severity_of_growth(gradient: Growth, behavior: Behavior | None, companions: AbstractSet[Companion]) -> Severity:
     """Return how loudly to report a gradient that follows the batch size.
 
     An optimizer that is not in view gives a warning: it may be either kind. LBFGS has absolute

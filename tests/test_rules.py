@@ -39,9 +39,7 @@ def test_findings_are_those_expected(path: Path) -> None:
             assert str(found.growth) == entry.growth
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in programs() if p.name.startswith(("good", "n"))], ids=_name
-)
+@pytest.mark.parametrize("path", [p for p in programs() if p.name.startswith(("good", "n"))], ids=_name)
 def test_nothing_is_said_about_good_programs_by_any_rule(path: Path) -> None:
     assert not expected(path)
     assert _findings(path, everything=True) == ()
@@ -67,7 +65,8 @@ def test_every_rule_has_its_folder() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["unscaled_sum", "unscaled_manual_sum", "batch_multiplied_loss", "double_normalization", "unreduced_backward"]
+    "name",
+    ["unscaled_sum", "unscaled_manual_sum", "batch_multiplied_loss", "double_normalization", "unreduced_backward"],
 )
 def test_the_first_rules_have_traps(name: str) -> None:
     assert len(list((FIXTURES / name).glob("good_*.py"))) >= 4

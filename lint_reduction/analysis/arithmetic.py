@@ -99,9 +99,7 @@ def _lists(op: str, left: Value, right: Value) -> Value:
     return Opaque()
 
 
-def _gradients(
-    machine: Machine, op: str, left: Value, right: Value, exprs: tuple[Expr | None, Expr | None]
-) -> Value:
+def _gradients(machine: Machine, op: str, left: Value, right: Value, exprs: tuple[Expr | None, Expr | None]) -> Value:
     gradient, other, expr = (left, right, exprs[1]) if isinstance(left, Gradient) else (right, left, exprs[0])
     assert isinstance(gradient, Gradient)
     if op in ("+", "-"):
@@ -196,9 +194,7 @@ def _presumed(value: Tensor) -> bool:
     return plain and not value.axes.certain and not value.axes.is_scalar
 
 
-def _product(
-    machine: Machine, left: Value, right: Value, mark: int, exprs: tuple[Expr | None, Expr | None]
-) -> Value:
+def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tuple[Expr | None, Expr | None]) -> Value:
     texts = (text(exprs[0]), text(exprs[1]))
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         for loss, weight, shown in ((left, right, texts[1]), (right, left, texts[0])):
@@ -214,9 +210,7 @@ def _product(
     return replace(tensors.scale(tensor, factor, StepKind.MULTIPLY, mark), arithmetic=True, is_mask=False)
 
 
-def _quotient(
-    machine: Machine, left: Value, right: Value, mark: int, exprs: tuple[Expr | None, Expr | None]
-) -> Value:
+def _quotient(machine: Machine, left: Value, right: Value, mark: int, exprs: tuple[Expr | None, Expr | None]) -> Value:
     if isinstance(right, Tensor):
         dividend = as_tensor(machine, left)
         if not isinstance(left, Tensor):
@@ -236,7 +230,8 @@ def _quotient(
 
 
 def _power(machine: Machine, left: Value, right: Value) -> Value:
-    if isinstance(left, Tensor) and isinstance(right, Constant) and isinstance(right.value, (int, float)):
-        if math.isfinite(right.value):
-            return tensors.power(left, Fraction(right.value).limit_denominator(12))
+    if isinstance(left, Tensor) and isinstance(right, Constant):
+        exponent = right.value
+        if isinstance(exponent, (int, float)) and math.isfinite(exponent):
+            return tensors.power(left, Fraction(exponent).limit_denominator(12))
     return tensors.nonlinear(as_tensor(machine, left if isinstance(left, Tensor) else right), "**")

@@ -23,8 +23,8 @@ from lint_reduction.analysis.values import (
     Mapping,
     Method,
     Opaque,
-    Options,
     OptimizerValue,
+    Options,
     Parameters,
     ParamGroups,
     Place,
@@ -201,9 +201,7 @@ def foreign_bases(machine: Machine, body: ClassCode) -> set[str]:
     for current in lineage(machine, body):
         for base in current.bases:
             for option in options_of(machine.evaluate(base)):
-                if isinstance(option.value, External):
-                    names.add(option.value.name)
-                elif isinstance(option.value, Opaque):
+                if isinstance(option.value, (External, Opaque)):
                     names.add(option.value.name)
     return names
 
@@ -221,5 +219,3 @@ def _assigned_elsewhere(machine: Machine, owner: Instance, name: str) -> Value |
     if not values:
         return None
     return join(tuple(option for value in values for option in options_of(value)))
-
-

@@ -99,9 +99,7 @@ def _sum_of(machine: Machine, value: Value, call: Call) -> Value:
         case Items(entries):
             total: Value = Constant(0)
             for entry in entries:
-                total = machine.lift_two(
-                    total, entry, lambda a, b: binary(machine, "+", a, b, call.mark, (None, None))
-                )
+                total = machine.lift_two(total, entry, lambda a, b: binary(machine, "+", a, b, call.mark, (None, None)))
             return total
         case Repeated(entry, count, evidence):
             return machine.lift(entry, lambda e: accumulated(e, loops.number(count), evidence, call.mark))
@@ -224,4 +222,3 @@ _HANDLERS: dict[str, Callable[[Machine, Call, Sequence[Value]], Value | None]] =
     "dict": _dict, "next": _next, "getattr": _getattr, "setattr": _setattr, "super": _super, "map": _map,
     "filter": _filter,
 }  # fmt: skip
-

@@ -153,9 +153,7 @@ def split(call: Call, values: Sequence[Value]) -> tuple[list[Value], dict[str, V
     return positional, keywords
 
 
-def unknown_call(
-    machine: Machine, name: str, call: Call, values: Sequence[Value], owner: Value | None = None
-) -> Value:
+def unknown_call(machine: Machine, name: str, call: Call, values: Sequence[Value], owner: Value | None = None) -> Value:
     """Return what is known of a call of something unknown.
 
     Data come back as data, a loss as an unknown loss: it may have been reduced, scaled or logged.
@@ -191,6 +189,6 @@ def unknown_call(
 
 def _note_step(machine: Machine, name: str, call: Call, tensors: Sequence[Tensor]) -> None:
     """A step that is told the size of the batch divides by it, as far as anybody knows."""
-    if any(t.axes.is_scalar and t.growth is not None and t.growth.in_samples != 0 for t in tensors):
-        if any(word in name.lower() for word in ("step", "update", "sgd", "optimi")):
-            machine.record(Rescale(call.mark, None, text(call)))
+    told = any(t.axes.is_scalar and t.growth is not None and t.growth.in_samples != 0 for t in tensors)
+    if told and any(word in name.lower() for word in ("step", "update", "sgd", "optimi")):
+        machine.record(Rescale(call.mark, None, text(call)))

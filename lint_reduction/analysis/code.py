@@ -415,6 +415,11 @@ def text(expr: Expr | None, depth: int = 6) -> str:
             return f"{text(left, depth - 1)} {op} {text(right, depth - 1)}"
         case Unary(op, operand):
             return f"{op} {text(operand, depth - 1)}" if op == "not" else op + text(operand, depth - 1)
+    return _part_text(expr, depth)
+
+
+def _part_text(expr: Expr, depth: int) -> str:
+    match expr:
         case Items(kind, items):
             inside = ", ".join(text(item, depth - 1) for item in items)
             return f"[{inside}]" if kind == "list" else f"({inside})"

@@ -206,9 +206,7 @@ def _inputs(model: LossModel, bound: Bound) -> list[Value]:
     return named or list(bound.leading[: len(model.inputs)])
 
 
-def loss_value(
-    machine: Machine, model: LossModel, reduction: str | None, site: Site, inputs: Sequence[Value]
-) -> Value:
+def loss_value(machine: Machine, model: LossModel, reduction: str | None, site: Site, inputs: Sequence[Value]) -> Value:
     """Return the value of a loss for given inputs."""
     if reduction is None:
         return machine.unknown("the reduction is not known here", site.mark)
@@ -267,6 +265,6 @@ def _of_inputs(unit: Growth, axes: Axes, tensors: Sequence[Tensor]) -> tuple[Gro
 
 
 def _grows(tensor: Tensor) -> bool:
-    return any(s.growth is None or s.growth.without({Count.ELEMENTS, Count.CLASSES}) != ONE for s in tensor.summands) and not (
-        tensor.is_mask
-    )
+    return any(
+        s.growth is None or s.growth.without({Count.ELEMENTS, Count.CLASSES}) != ONE for s in tensor.summands
+    ) and not (tensor.is_mask)

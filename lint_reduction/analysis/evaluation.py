@@ -19,16 +19,20 @@ from lint_reduction.analysis.code import (
     Expr,
     Formatted,
     Item,
-    Items as ItemsExpr,
     Lambda,
     Logic,
     Named,
-    Opaque as OpaqueExpr,
     Pairs,
     Slice,
     Star,
     Unary,
     Var,
+)
+from lint_reduction.analysis.code import (
+    Items as ItemsExpr,
+)
+from lint_reduction.analysis.code import (
+    Opaque as OpaqueExpr,
 )
 from lint_reduction.analysis.conversion import as_tensor
 from lint_reduction.analysis.indexing import item
@@ -110,6 +114,12 @@ def _evaluate_rest(machine: Machine, expr: Expr) -> Value:
             return _comprehension(machine, expr)
         case Lambda(function):
             return Function(function, machine.frame.identity)
+        case _:
+            return _evaluate_parts(machine, expr)
+
+
+def _evaluate_parts(machine: Machine, expr: Expr) -> Value:
+    match expr:
         case Named(name, value):
             result = evaluate(machine, value)
             machine.state.variables[name] = result
@@ -328,5 +338,3 @@ def _comprehension(machine: Machine, expr: Comp) -> Value:
         return loops.comprehend(machine, expr)
     finally:
         machine.state.variables = saved
-
-

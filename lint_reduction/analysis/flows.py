@@ -23,8 +23,8 @@ from lint_reduction.analysis.values import (
     Constant,
     Hop,
     Opaque,
-    Option,
     OptimizerValue,
+    Option,
     Site,
     Summand,
     Tensor,
@@ -121,9 +121,7 @@ def _flows(trace: Trace) -> Iterator[_Found]:
                     yield from _flow_of(trace.events, index, event, option, option.value)
 
 
-def _flow_of(
-    events: list[Event], index: int, sink: Sink, option: Option, tensor: Tensor
-) -> Iterator[_Found]:
+def _flow_of(events: list[Event], index: int, sink: Sink, option: Option, tensor: Tensor) -> Iterator[_Found]:
     summands = tensor.summands
     if sink.fate is Fate.TRAINED:
         summands = tuple(s for s in summands if s.gradient)
@@ -234,8 +232,12 @@ def _is_of_interest(machine: Machine, flow: _Found) -> bool:
     tensor = flow.option.value
     unreduced = isinstance(tensor, Tensor) and bool(_certain(tensor))
     factor = _after(flow)
-    return unreduced or classes or any(
-        s.growth is not None and factor is not None and (s.growth * factor).in_samples != 0 for s in flow.summands
+    return (
+        unreduced
+        or classes
+        or any(
+            s.growth is not None and factor is not None and (s.growth * factor).in_samples != 0 for s in flow.summands
+        )
     )
 
 
@@ -244,9 +246,7 @@ def _site_is_of_interest(record: SiteRecord) -> bool:
         return True
     inputs = set(record.model.inputs)
     slots = {"reduction", *record.model.legacy}
-    return any(
-        a.parameter in slots or (not a.keyword and a.parameter not in inputs) for a in record.arguments
-    )
+    return any(a.parameter in slots or (not a.keyword and a.parameter not in inputs) for a in record.arguments)
 
 
 def _certain(tensor: Tensor) -> tuple[Count, ...]:

@@ -35,9 +35,7 @@ def call_gradient_method(
     return owner if result is None else result
 
 
-def _on_gradient(
-    machine: Machine, owner: Gradient, name: str, call: Call, values: Sequence[Value]
-) -> Value | None:
+def _on_gradient(machine: Machine, owner: Gradient, name: str, call: Call, values: Sequence[Value]) -> Value | None:
     if name in _SCALING and values:
         divides = _SCALING[name] == "/"
         growth = factor_on_gradient(machine, values[0], call.args[0].value, divides=divides)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lint_reduction.analysis import tensors
-from lint_reduction.analysis.code import Expr, Slice as SliceExpr
+from lint_reduction.analysis.code import Expr
+from lint_reduction.analysis.code import Slice as SliceExpr
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.shapes import alone
 from lint_reduction.analysis.values import (

@@ -90,14 +90,10 @@ def _binary_at(machine: Machine, op: str, left: Value, right: Value, call: Call)
         call.func.base if isinstance(call.func, Attr) else None,
         call.args[0].value if call.args else None,
     )
-    return machine.lift_two(
-        left, right, lambda a, b: arithmetic.binary(machine, op, a, b, call.mark, exprs)
-    )
+    return machine.lift_two(left, right, lambda a, b: arithmetic.binary(machine, op, a, b, call.mark, exprs))
 
 
-def _evaluate_in_method(
-    machine: Machine, method: FunctionCode, home: ClassCode, owner: Instance, expr: Expr
-) -> Value:
+def _evaluate_in_method(machine: Machine, method: FunctionCode, home: ClassCode, owner: Instance, expr: Expr) -> Value:
     """Run an expression as it stands in a method that is not run: parameters are not known."""
     if len(machine.frames) > 10:
         return Opaque()
@@ -300,11 +296,7 @@ def unpacked(machine: Machine, value: Value, targets: tuple[Expr, ...]) -> list[
             return [*entries[:starred], rest, *entries[len(entries) - tail :]]
         case Alternatives(options):
             columns = [unpacked(machine, option.value, targets) for option in options]
-            return [
-                join(tuple(Option(o.value, o.guards | option.guards) for option, column in zip(options, columns, strict=True)
-                           for o in options_of(column[i])))
-                for i in range(number)
-            ]  # fmt: skip
+            return [_column(options, [column[i] for column in columns]) for i in range(number)]
         case Shape(tensor, start):
             return [size(tensor, i + start, f"{value.text}[{i}]" if value.text else "") for i in range(number)]
         case Tensor():
@@ -315,6 +307,12 @@ def unpacked(machine: Machine, value: Value, targets: tuple[Expr, ...]) -> list[
             return [Opaque(getattr(t, "name", ""), value.batch, value.called, value.varies) for t in targets]
     entry = loops.entry_of(machine, value)
     return [entry] * number
+
+
+def _column(options: tuple[Option, ...], values: Sequence[Value]) -> Value:
+    """Return what one part of a target gets from several alternatives, each under the tests it needs."""
+    parts = zip(options, values, strict=True)
+    return join(tuple(Option(o.value, o.guards | option.guards) for option, part in parts for o in options_of(part)))
 
 
 def _part_of_tensor(value: Tensor) -> Value:

@@ -135,9 +135,9 @@ def make_optimizer(
     options = set()
     if model is not None:
         decay = given.get("weight_decay")
-        if model.weight_decay == "coupled" and decay is not None and not _is_zero(decay):
-            if _is_zero(given.get(model.decoupled_flag, Constant(0))):
-                options.add("coupled decay")
+        coupled = model.weight_decay == "coupled" and _is_zero(given.get(model.decoupled_flag, Constant(0)))
+        if coupled and decay is not None and not _is_zero(decay):
+            options.add("coupled decay")
         if model.accumulator and not _is_zero(given.get(model.accumulator, Constant(0))):
             options.add("accumulator")
     inputs = params is not None and _is_input(params)
@@ -174,9 +174,7 @@ def _operation(machine: Machine, operation: str, call: Call, values: Sequence[Va
     if operation in _OPERATORS and len(values) > 1:
         exprs = (call.args[0].value, call.args[1].value)
         op = _OPERATORS[operation]
-        return machine.lift_two(
-            values[0], values[1], lambda a, b: binary(machine, op, a, b, call.mark, exprs)
-        )
+        return machine.lift_two(values[0], values[1], lambda a, b: binary(machine, op, a, b, call.mark, exprs))
     if operation in ("square", "sqrt") and owner is not None:
         exponent = Constant(2 if operation == "square" else 0.5)
         return machine.lift(owner, lambda v: machine.binary("**", machine.tensor(v), exponent, call))
@@ -215,7 +213,9 @@ def _by_last_name(machine: Machine, name: str, call: Call, values: Sequence[Valu
     return None
 
 
-_ITERATION = frozenset({"tqdm", "trange", "track", "islice", "cycle", "chain", "prange", "progress_bar", "deepcopy", "copy"})
+_ITERATION = frozenset(
+    {"tqdm", "trange", "track", "islice", "cycle", "chain", "prange", "progress_bar", "deepcopy", "copy"}
+)
 
 
 def _note_criterion(machine: Machine, value: Value) -> None:
@@ -277,7 +277,11 @@ def _autograd_grad(machine: Machine, call: Call, values: Sequence[Value]) -> Val
     machine.record(InputGradient(call.mark))
     batch = max(as_tensor(machine, outputs).batch, as_tensor(machine, inputs).batch)
     gradient_of = replace(tensors.data(batch, BATCH_AXES), may_be_container=True)
-    return Items((gradient_of,)) if not isinstance(inputs, Items) or len(inputs.entries) == 1 else Repeated(gradient_of, ONE)
+    return (
+        Items((gradient_of,))
+        if not isinstance(inputs, Items) or len(inputs.entries) == 1
+        else Repeated(gradient_of, ONE)
+    )
 
 
 def _is_weights(value: Value) -> bool:
@@ -314,9 +318,7 @@ def _lambda_lr(machine: Machine, call: Call, values: Sequence[Value]) -> Value |
     return Object("torch.optim.lr_scheduler.LambdaLR", machine.new_identity())
 
 
-def scale_learning_rate(
-    machine: Machine, optimizer: OptimizerValue, growth: Growth | None, mark: int
-) -> None:
+def scale_learning_rate(machine: Machine, optimizer: OptimizerValue, growth: Growth | None, mark: int) -> None:
     """Multiply the learning rate of an optimizer by something of a growth, None if not known."""
     if growth == ONE:
         return
@@ -377,4 +379,3 @@ _HANDLERS: dict[str, _Handler] = {
     "einops.reduce": _einops_reduce,
     "argparse.ArgumentParser": _argument_parser,
 }
-

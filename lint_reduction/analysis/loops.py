@@ -92,7 +92,9 @@ def _listed(machine: Machine, iterable: Value, expr: Expr | None, target: Expr |
         case Repeated(entry, count, evidence):
             return Rounds(entry, count, evidence)
         case Mapping(entries):
-            return Rounds(join(tuple(o for k, _ in entries for o in options_of(Constant(k)))) if entries else Opaque(), ONE)
+            return Rounds(
+                join(tuple(o for k, _ in entries for o in options_of(Constant(k)))) if entries else Opaque(), ONE
+            )
         case Parameters():
             return Rounds(replace(iterable, single=True), ONE)
         case ParamGroups():
@@ -237,5 +239,3 @@ def _comprehend_all(machine: Machine, expr: Comp) -> Value:
     if expr.kind == "dict":
         return Mapping((), element)
     return Repeated(element, count, evidence)
-
-

@@ -117,9 +117,7 @@ def _wanted(definitions: list[Definition], loss_words: frozenset[str], libraries
     return {d.qualname for d in chosen.values() if isinstance(d.node, cst.FunctionDef)}
 
 
-def _near(
-    definition: Definition, named: dict[str, list[Definition]], seeds: frozenset[str]
-) -> Iterator[Definition]:
+def _near(definition: Definition, named: dict[str, list[Definition]], seeds: frozenset[str]) -> Iterator[Definition]:
     parent = definition.parent
     if parent is not None and parent.parent is not None:
         yield parent
@@ -133,9 +131,7 @@ def _near(
         for callee in named.get(name, ()):
             yield callee
             if isinstance(callee.node, cst.ClassDef):
-                yield from (
-                    d for d in callee.inner if d.name in _CALLED_BY_INSTANCE and d.own & (seeds | _REDUCTIONS)
-                )
+                yield from (d for d in callee.inner if d.name in _CALLED_BY_INSTANCE and d.own & (seeds | _REDUCTIONS))
 
 
 def _carriers(definition: Definition, loss_words: frozenset[str]) -> Iterator[str]:

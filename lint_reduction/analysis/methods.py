@@ -181,9 +181,7 @@ def _criterion_method(machine: Machine, owner: Criterion, name: str) -> Value | 
     return Opaque()
 
 
-def _opaque_method(
-    machine: Machine, owner: Opaque, name: str, call: Call, values: Sequence[Value]
-) -> Value | None:
+def _opaque_method(machine: Machine, owner: Opaque, name: str, call: Call, values: Sequence[Value]) -> Value | None:
     if name in ("zero_grad", "state_dict", "load_state_dict"):
         return Constant(None)
     if name in PARAMETER_METHODS:
@@ -228,9 +226,7 @@ def _operation_on_opaque(
     return operate(machine, name, owner, operands(call, values))
 
 
-def _object_method(
-    machine: Machine, owner: Value, name: str, call: Call, values: Sequence[Value]
-) -> Value | None:
+def _object_method(machine: Machine, owner: Value, name: str, call: Call, values: Sequence[Value]) -> Value | None:
     if isinstance(owner, (Object, Instance, Loader, Dataset)):
         if name in PARAMETER_METHODS:
             return Parameters()
@@ -243,9 +239,7 @@ def _object_method(
     return None
 
 
-def _library_object(
-    machine: Machine, owner: Object, name: str, call: Call, values: Sequence[Value]
-) -> Value | None:
+def _library_object(machine: Machine, owner: Object, name: str, call: Call, values: Sequence[Value]) -> Value | None:
     last = owner.name.rpartition(".")[2]
     if name == "step" and values and isinstance(values[0], (OptimizerValue, Opaque)) and "Scaler" in last:
         sinks.step(machine, values[0], call, ())
@@ -310,5 +304,3 @@ def _grown(machine: Machine, owner: Items | Repeated, call: Call, name: str, val
         count = None
     entries = (*before, *(added.entries if isinstance(added, Items) and name == "extend" else (added,)))
     return Repeated(join(tuple(o for e in entries for o in options_of(e))), count, machine.loop_evidence())
-
-

@@ -63,9 +63,7 @@ def decorator_names(code: FunctionCode | ClassCode) -> list[str]:
     return names
 
 
-def instantiate(
-    machine: Machine, body: ClassCode, positional: Sequence[Value], keywords: dict[str, Value]
-) -> Value:
+def instantiate(machine: Machine, body: ClassCode, positional: Sequence[Value], keywords: dict[str, Value]) -> Value:
     """Build an instance of a class of this module and run its constructor."""
     instance = Instance(machine.new_identity(), body)
     constructor = next((c for c in lineage(machine, body) if "__init__" in c.methods), None)
@@ -77,9 +75,7 @@ def instantiate(
     return instance
 
 
-def _set_fields(
-    machine: Machine, instance: Instance, positional: Sequence[Value], keywords: dict[str, Value]
-) -> None:
+def _set_fields(machine: Machine, instance: Instance, positional: Sequence[Value], keywords: dict[str, Value]) -> None:
     """Set the fields of a dataclass, a named tuple or the like."""
     fields = [name for home in lineage(machine, instance.body) for name, _ in _fields(home)]
     for name, value in (*zip(fields, positional, strict=False), *keywords.items()):
@@ -163,9 +159,7 @@ def _bind(
         frame.state.variables[param.name] = _argument(machine, frame, param, given, rest)
 
 
-def _argument(
-    machine: Machine, frame: Frame, param: Param, given: list[Value], rest: dict[str, Value]
-) -> Value:
+def _argument(machine: Machine, frame: Frame, param: Param, given: list[Value], rest: dict[str, Value]) -> Value:
     if param.kind == "*":
         entries = tuple(given)
         given.clear()

@@ -103,7 +103,11 @@ def _on_tensor(machine: Machine, name: str, kind: str, tensor: Tensor, given: Op
         case "logarithmic":
             return tensors.logarithm(tensor)
         case "normalized":
-            return replace(tensor, arithmetic=True, is_mask=False) if not tensor.is_loss else tensors.nonlinear(tensor, name)
+            return (
+                replace(tensor, arithmetic=True, is_mask=False)
+                if not tensor.is_loss
+                else tensors.nonlinear(tensor, name)
+            )
         case "normalizing":
             dims = dims_of(given.get(0, "dim"))
             return tensors.normalize_over(tensor, _LAST if dims == "all" else None if isinstance(dims, str) else dims)
@@ -194,7 +198,9 @@ def _reduced(machine: Machine, name: str, kind: str, tensor: Tensor, given: Oper
     keep = given.get(at + 1, "keepdim")
     keepdim = isinstance(keep, Constant) and bool(keep.value)
     if dims == "unknown":
-        return replace(tensors.lose(tensor, "reduced over axes that are not known"), axes=replace(tensor.axes, certain=False))
+        return replace(
+            tensors.lose(tensor, "reduced over axes that are not known"), axes=replace(tensor.axes, certain=False)
+        )
     axes = None if dims == "all" or isinstance(dims, str) else dims
     result = tensors.reduce(tensor, kind, axes, keepdim, given.mark)
     if name in _PAIRS and axes is not None:
@@ -288,7 +294,11 @@ def _stacked(machine: Machine, owner: Value, kind: str) -> Value:
         for entry in owner.entries[1:]:
             total = tensors.add(total, as_tensor(machine, entry))
         return _joined(total, ONE, kind, Evidence.SHAPE)
-    return tensors.data(as_tensor(machine, owner).batch, PRESUMED_AXES) if isinstance(owner, (Opaque, Tensor)) else Opaque()
+    return (
+        tensors.data(as_tensor(machine, owner).batch, PRESUMED_AXES)
+        if isinstance(owner, (Opaque, Tensor))
+        else Opaque()
+    )
 
 
 def _joined(tensor: Tensor, entries: Growth, kind: str, evidence: Evidence) -> Tensor:

@@ -40,7 +40,9 @@ def add_argument(machine: Machine, parser: Object, call: Call, values: Sequence[
         name = long[0].lstrip("-").replace("-", "_") if long else ""
     action = keywords.get("action")
     flag = isinstance(action, Constant) and action.value in ("store_true", "store_false")
-    default = Constant(action.value == "store_false") if flag and isinstance(action, Constant) else keywords.get("default")
+    default = (
+        Constant(action.value == "store_false") if flag and isinstance(action, Constant) else keywords.get("default")
+    )
     value = default_value(name, default)
     if name:
         machine.state.heap[(parser.identity, f"option {name}")] = value

@@ -77,9 +77,7 @@ class _State(CodegenState):
         return _PASS if index is None else _Recorder(self, index)
 
 
-def locate(
-    module: cst.Module, nodes: Sequence[cst.CSTNode | None], starts: tuple[int, ...] | None
-) -> tuple[Span, ...]:
+def locate(module: cst.Module, nodes: Sequence[cst.CSTNode | None], starts: tuple[int, ...] | None) -> tuple[Span, ...]:
     """Return the span of each node, a dummy for an entry that is None.
 
     Args:

@@ -61,12 +61,8 @@ def run_module(machine: Machine) -> list[Trace]:
     return traces
 
 
-def _is_mentioned(
-    code: FunctionCode, functions: tuple[FunctionCode, ...], mentioned: list[frozenset[str]]
-) -> bool:
-    return any(
-        code.name in names for other, names in zip(functions, mentioned, strict=True) if other is not code
-    )
+def _is_mentioned(code: FunctionCode, functions: tuple[FunctionCode, ...], mentioned: list[frozenset[str]]) -> bool:
+    return any(code.name in names for other, names in zip(functions, mentioned, strict=True) if other is not code)
 
 
 def _run(machine: Machine, body: object) -> Trace:
@@ -131,9 +127,7 @@ def _run_method(machine: Machine, root: Root, instances: dict[int, Instance]) ->
     instance = instances.get(id(root.home)) or _symbolic_instance(machine, root.home)
     instances[id(root.home)] = instance
     before = dict(machine.frames[0].state.heap)
-    result = run_with_unknown_arguments(
-        machine, Function(root.code, machine.frames[0].identity, instance, root.home)
-    )
+    result = run_with_unknown_arguments(machine, Function(root.code, machine.frames[0].identity, instance, root.home))
     _leaves(machine, result, root.code)
     machine.frames[0].state.heap = before
 
@@ -208,7 +202,12 @@ def _run_trainer_step(machine: Machine, root: Root, instance: Instance, model: S
     loss = sinks.returned(result, model)
     machine.frame.function = root.code.qualname
     sinks.train(
-        machine, loss, root.code.mark, model=model, optimizer=_configured(machine, instance, model), kind=StepKind.RETURN
+        machine,
+        loss,
+        root.code.mark,
+        model=model,
+        optimizer=_configured(machine, instance, model),
+        kind=StepKind.RETURN,
     )
     machine.frame.function = ""
 

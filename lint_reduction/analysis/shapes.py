@@ -125,5 +125,3 @@ def permuted(name: str, tensor: Tensor, values: Sequence[Value]) -> Tensor:
     if keeps_first or tensor.axes.place in (Place.NONE, Place.MERGED):
         return tensor
     return replace(tensor, axes=replace(tensor.axes, place=Place.SOMEWHERE))
-
-

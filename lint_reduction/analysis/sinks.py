@@ -24,8 +24,8 @@ from lint_reduction.analysis.values import (
     Mapping,
     Object,
     Opaque,
-    Option,
     OptimizerValue,
+    Option,
     Tensor,
     Unknown,
     Value,
@@ -132,9 +132,7 @@ def _models(machine: Machine, owner: Value, name: str) -> list[SinkModel | Wrapp
     return [entry for entry in entries if entry.method.rpartition(".")[0] in names]
 
 
-def call_table_method(
-    machine: Machine, owner: Value, name: str, call: Call, values: Sequence[Value]
-) -> Value | None:
+def call_table_method(machine: Machine, owner: Value, name: str, call: Call, values: Sequence[Value]) -> Value | None:
     """Call a method that the tables know, None if they do not know it."""
     if not values or name not in machine.libraries.methods:
         return None
@@ -222,9 +220,7 @@ def learning_rate(machine: Machine, optimizer: Value) -> tuple[Growth | None, in
     return factor.growth, at or (0 if factor.growth == ONE else optimizer.mark)
 
 
-def parser_method(
-    machine: Machine, owner: Object, name: str, call: Call, values: Sequence[Value]
-) -> Value | None:
+def parser_method(machine: Machine, owner: Object, name: str, call: Call, values: Sequence[Value]) -> Value | None:
     """Call a method of an argument parser: options collect in the heap, parsing returns them."""
     if name == "add_argument":
         add_argument(machine, owner, call, values)

@@ -81,9 +81,7 @@ def merge(first: State, second: State, test: str, usual: bool | None = None) -> 
     return merged
 
 
-def _join_all(
-    first: dict[_Key, Value], second: dict[_Key, Value], test: str, usual: bool | None
-) -> dict[_Key, Value]:
+def _join_all(first: dict[_Key, Value], second: dict[_Key, Value], test: str, usual: bool | None) -> dict[_Key, Value]:
     joined = dict(second)
     for key, value in first.items():
         other = second.get(key)
@@ -128,8 +126,10 @@ def _excluded(guards: Guards, path: dict[str, bool]) -> bool:
         if path.get(test, truth) is not truth:
             return True
         subject, equals, _ = test.partition(" == ")
-        if truth and equals and any(
-            holds and other != test and other.startswith(subject + " == ") for other, holds in path.items()
+        if (
+            truth
+            and equals
+            and any(holds and other != test and other.startswith(subject + " == ") for other, holds in path.items())
         ):
             return True
     return False

@@ -118,7 +118,9 @@ def add(left: Tensor, right: Tensor, op: str = "+") -> Tensor:
         max(left.batch, right.batch),
         arithmetic=bool(left.summands and right.summands) or left.arithmetic or right.arithmetic,
         sometimes=left.sometimes or right.sometimes,
-        made_of=left.made_of | right.made_of | (_DIFFERENCE if op == "-" and left.summands and right.summands else _NOTHING),
+        made_of=left.made_of
+        | right.made_of
+        | (_DIFFERENCE if op == "-" and left.summands and right.summands else _NOTHING),
         evidence=min(left.evidence, right.evidence),
         text=left.text or right.text,
     )

@@ -68,9 +68,7 @@ class Summand:
     def step(self, hop: Hop, *, undetermined: frozenset[Count] = frozenset()) -> Summand:
         """Return the summand after one more step."""
         growth = None if self.growth is None else self.growth * hop.growth
-        return replace(
-            self, growth=growth, hops=(*self.hops, hop), undetermined=self.undetermined | undetermined
-        )
+        return replace(self, growth=growth, hops=(*self.hops, hop), undetermined=self.undetermined | undetermined)
 
     def lost(self, reason: str) -> Summand:
         """Return the summand with its growth no longer known."""
@@ -442,8 +440,8 @@ class Option:
 
 Value: TypeAlias = (
     "Tensor | Unknown | Opaque | Constant | External | Object | Criterion | OptimizerValue | Instance | Class"
-    " | Super | Function | Method | Partial | Items | Repeated | Mapping | Shape | Loader | Dataset | Enumerated | Zipped"
-    " | Counting | Parameters | Gradient | ParamGroups | Options | Alternatives"
+    " | Super | Function | Method | Partial | Items | Repeated | Mapping | Shape | Loader | Dataset | Enumerated"
+    " | Zipped | Counting | Parameters | Gradient | ParamGroups | Options | Alternatives"
 )
 
 #: More alternatives than this become Unknown.

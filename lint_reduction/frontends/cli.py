@@ -33,9 +33,7 @@ class _DefaultCommand(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(
-    cls=_DefaultCommand, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True
-)
+@click.group(cls=_DefaultCommand, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
 @click.version_option(__version__, "-V", "--version", prog_name="lint-reduction")
 def cli() -> None:
     """Find PyTorch losses whose reduction makes the gradient depend on the batch.
@@ -46,16 +44,39 @@ def cli() -> None:
 
 @cli.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("paths", nargs=-1, metavar="[PATHS]...")
-@click.option("--select", "select", multiple=True, metavar="RULES", help="Run these rules only: codes, prefixes, names or ALL; comma-separated.")
+@click.option(
+    "--select",
+    "select",
+    multiple=True,
+    metavar="RULES",
+    help="Run these rules only: codes, prefixes, names or ALL; comma-separated.",
+)
 @click.option("--extend-select", multiple=True, metavar="RULES", help="Run these rules as well.")
 @click.option("--ignore", multiple=True, metavar="RULES", help="Do not run these rules.")
-@click.option("--min-confidence", type=click.Choice(["low", "medium", "high"]), help="Report findings that are at least so sure. [default: medium]")
-@click.option("--output-format", type=click.Choice(_FORMATS), default="full", show_default=True, envvar="LINT_REDUCTION_OUTPUT_FORMAT", help="How to print findings.")
+@click.option(
+    "--min-confidence",
+    type=click.Choice(["low", "medium", "high"]),
+    help="Report findings that are at least so sure. [default: medium]",
+)
+@click.option(
+    "--output-format",
+    type=click.Choice(_FORMATS),
+    default="full",
+    show_default=True,
+    envvar="LINT_REDUCTION_OUTPUT_FORMAT",
+    help="How to print findings.",
+)
 @click.option("--statistics", is_flag=True, help="Print how often each rule was found, and nothing else.")
 @click.option("-e", "--exit-zero", is_flag=True, help="Exit with 0 even if there are findings.")
 @click.option("--stdin-filename", metavar="PATH", help="What to call the code read from `-`.")
 @click.option("--force-exclude", is_flag=True, help="Leave out excluded files even if they are named.")
-@click.option("--config", "configuration", type=click.Path(path_type=Path), metavar="FILE", help="Use this configuration for all files.")
+@click.option(
+    "--config",
+    "configuration",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Use this configuration for all files.",
+)
 @click.option("--isolated", is_flag=True, help="Read no configuration.")
 @click.option("--no-color", is_flag=True, help="Print without colors, as NO_COLOR does.")
 def check(

@@ -38,8 +38,9 @@ def rule_list() -> str:
     """Return all rules, one a line: code, name, severity, state, summary."""
     rules = all_rules()
     width = max(len(rule.name) for rule in rules)
+    state = {True: "default", False: "opt-in "}
     lines = [
-        f"{rule.code}  {rule.name:<{width}}  {rule.severity!s:<7}  {'default' if rule.default else 'opt-in ':<7}  {rule.summary}"
+        f"{rule.code}  {rule.name:<{width}}  {rule.severity!s:<7}  {state[rule.default]}  {rule.summary}"
         for rule in rules
     ]
     return "\n".join(lines) + "\n"

@@ -149,9 +149,7 @@ class Libraries:
         return frozenset(name.rpartition(".")[2] for name in self.losses)
 
 
-def _build(
-    tables: Tables, names: Names, operations: Mapping[str, str], modules: tuple[str, ...]
-) -> Libraries:
+def _build(tables: Tables, names: Names, operations: Mapping[str, str], modules: tuple[str, ...]) -> Libraries:
     losses: dict[str, tuple[LossModel, bool]] = {}
     for loss in tables.losses:
         if loss.name:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from lint_reduction.config import TABLE_KEYS, unknown_key
+from lint_reduction.config import unknown_key
 from lint_reduction.errors import ConfigError
 from lint_reduction.facts import Behavior, Companion
-from lint_reduction.growth import Count, Growth
+from lint_reduction.growth import Growth
 
 _Model = TypeVar("_Model")
 
@@ -225,7 +225,7 @@ class Entry:
         if not value:
             return None
         if len(value) != 2 or type(value[0]) is not int or type(value[1]) is not str:
-            raise ConfigError(f"{self.place}: {key} must be a position and a name, such as [0, \"loss\"]")
+            raise ConfigError(f'{self.place}: {key} must be a position and a name, such as [0, "loss"]')
         return value[0], value[1]
 
     def growth(self, key: str, default: str) -> Growth:
@@ -328,9 +328,7 @@ def _sink(entry: Entry) -> SinkModel:
 
 
 def _wrapper(entry: Entry) -> WrapperModel:
-    return WrapperModel(
-        entry.text("function"), entry.text("method"), entry.number("argument", 0), entry.flag("all")
-    )
+    return WrapperModel(entry.text("function"), entry.text("method"), entry.number("argument", 0), entry.flag("all"))
 
 
 def _companion(entry: Entry) -> CompanionModel:

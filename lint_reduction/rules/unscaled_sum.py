@@ -56,7 +56,7 @@ def unscaled_sum(flow: LossFlow) -> Iterator[Finding]:
             f"gradient grows as {growth}: {term.site.callee} sums over the batch and nothing divides it",
             severity_of_growth(growth, behavior, flow.companions),
             confidence_of(flow, term),
-            "Divide by the size of the batch, or use reduction=\"mean\"; then scale the learning rate up to match.",
+            'Divide by the size of the batch, or use reduction="mean"; then scale the learning rate up to match.',
             growth,
             path_of(flow, term, term.site.span),
         )

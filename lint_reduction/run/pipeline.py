@@ -163,9 +163,7 @@ def lint(
     contexts = Contexts(overrides)
     here = Path.cwd()
     respect = contexts.of(here).settings.respect_gitignore
-    candidates = discover(
-        paths, contexts.excludes, respect_gitignore=respect, force_exclude=overrides.force_exclude
-    )
+    candidates = discover(paths, contexts.excludes, respect_gitignore=respect, force_exclude=overrides.force_exclude)
 
     def run() -> list[FileResult]:
         return [lint_candidate(candidate, contexts, here) for candidate in progress(candidates)]
@@ -325,9 +323,7 @@ def _note(span: Span, message: str) -> Finding:
 
 def _unreadable(shown: str, absolute: str, error: SourceError, data: bytes = b"") -> FileResult:
     span = Span(error.line, error.column, error.line, error.column + 1)
-    finding = Finding(
-        span, error.reason, Severity.ERROR, Confidence.HIGH, code=UNREADABLE, name="unreadable-file"
-    )
+    finding = Finding(span, error.reason, Severity.ERROR, Confidence.HIGH, code=UNREADABLE, name="unreadable-file")
     text = data.decode("utf-8", errors="replace") if data and len(data) <= MAX_BYTES else ""
     return FileResult(shown, absolute, (finding,), text, unparsed=True)
 

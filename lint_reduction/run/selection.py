@@ -83,9 +83,7 @@ def codes_of(selector: str) -> tuple[str, ...]:
     return beginning
 
 
-def select_rules(
-    select: Iterable[str] | None, extend_select: Iterable[str], ignore: Iterable[str]
-) -> Selection:
+def select_rules(select: Iterable[str] | None, extend_select: Iterable[str], ignore: Iterable[str]) -> Selection:
     """Return the rules that some selectors stand for.
 
     Args:

@@ -113,9 +113,7 @@ def _named_excluded(path: str, is_excluded: Callable[[str, bool], bool]) -> bool
     return is_excluded(path, False) or any(is_excluded(str(parent), True) for parent in parents)
 
 
-def _walk(
-    root: Path, is_excluded: Callable[[str, bool], bool], ignored: Ignored
-) -> Iterator[Candidate]:
+def _walk(root: Path, is_excluded: Callable[[str, bool], bool], ignored: Ignored) -> Iterator[Candidate]:
     """Yield the Python files below a directory; symbolic links to directories are not followed."""
     absolute = Path(os.path.abspath(root))  # noqa: PTH100
     stack: list[tuple[str, list[Path]]] = [(str(absolute), ignored.above(absolute))]
@@ -124,7 +122,9 @@ def _walk(
         try:
             entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
         except OSError as error:
-            yield Candidate(_shown(directory, absolute, root), named=True, problem=(error.strerror or str(error)).lower())
+            yield Candidate(
+                _shown(directory, absolute, root), named=True, problem=(error.strerror or str(error)).lower()
+            )
             continue
         if ignored.respected and directory != str(absolute) and ignored.spec(Path(directory)) is not None:
             bases = [Path(directory), *bases]

@@ -62,9 +62,7 @@ def build_prefilter(libraries: Libraries) -> Prefilter:
     for old, new in libraries.tables.aliases:
         # a library that re-exports another's losses may be the only one that is named
         roots.setdefault(new.partition(".")[0], set()).add(old.partition(".")[0])
-    groups = [
-        Group(alias.encode(), _patterns(names)) for root, names in by_root.items() for alias in roots[root]
-    ]
+    groups = [Group(alias.encode(), _patterns(names)) for root, names in by_root.items() for alias in roots[root]]
     sinks = {"backward"} | {s.returns for s in libraries.tables.sinks} | {"autograd.grad", "value_and_grad"}
     sinks |= {s.criterion_of.rpartition(".")[2] for s in libraries.tables.sinks}
     sinks |= {name for name, role in libraries.names.roles.items() if role == "loss_scaler"}

@@ -90,7 +90,7 @@ def _comments_by_line(text: str) -> tuple[list[tuple[Span, str, bool]], list[tup
     comments, logical = [], []
     for number, line in enumerate(text.splitlines(), 1):
         at = line.find("#")
-        if line[:at if at >= 0 else None].strip():
+        if line[: at if at >= 0 else None].strip():
             logical.append((number, number))
         if at >= 0:
             span = Span(number, at + 1, number, len(line) + 1)
