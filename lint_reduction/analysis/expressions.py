@@ -62,6 +62,8 @@ class Lowering:
         marked: the nodes whose place is wanted; a mark is an index here, 0 stands for none.
         batch_sizes: names and numbers given as ``batch_size=``.
         scope: names of the definitions around the place at hand.
+        names: every name and attribute lowered so far in the function at hand.
+        yields: whether the function at hand yields.
     """
 
     def __init__(self, loss_words: frozenset[str]) -> None:
@@ -69,6 +71,8 @@ class Lowering:
         self.marked: list[cst.CSTNode | None] = [None]
         self.batch_sizes: set[str | int] = set()
         self.scope: list[str] = []
+        self.names: set[str] = set()
+        self.yields = False
 
     def note_batch_size(self, value: Expr) -> None:
         """Remember what a data loader, or a call like one, is given as its batch size."""
@@ -122,7 +126,7 @@ class Lowering:
         return tuple(lowered)
 
 
-def _name(_: Lowering, node: cst.Name) -> Expr:
+def _name(lower: Lowering, node: cst.Name) -> Expr:
     match node.value:
         case "None":
             return Const(None)
@@ -130,10 +134,12 @@ def _name(_: Lowering, node: cst.Name) -> Expr:
             return Const(True)
         case "False":
             return Const(False)
+    lower.names.add(node.value)
     return Var(node.value)
 
 
 def _attribute(lower: Lowering, node: cst.Attribute) -> Expr:
+    lower.names.add(node.attr.value)
     return Attr(lower.expression(node.value), node.attr.value)
 
 
@@ -313,6 +319,7 @@ def _await(lower: Lowering, node: cst.Await) -> Expr:
 
 
 def _yield(lower: Lowering, node: cst.Yield) -> Expr:
+    lower.yields = True
     value = node.value
     if isinstance(value, cst.From):
         return Opaque((lower.expression(value.item),))

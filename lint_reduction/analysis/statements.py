@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias, cast
 
 import libcst as cst
@@ -28,7 +28,6 @@ from lint_reduction.analysis.code import (
     With,
 )
 from lint_reduction.analysis.expressions import Lowering
-from lint_reduction.analysis.tree import Definition
 
 _UPDATE = {
     cst.AddAssign: "+", cst.SubtractAssign: "-", cst.MultiplyAssign: "*", cst.DivideAssign: "/",
@@ -39,11 +38,10 @@ _UPDATE = {
 
 
 class StatementLowering(Lowering):
-    """Lowers statements; functions outside ``wanted`` keep only their signature."""
+    """Lowers statements; functions outside ``wanted`` keep only their signature, None stands for all."""
 
-    def __init__(self, loss_words: frozenset[str], definitions: Iterable[Definition], wanted: set[str]) -> None:
+    def __init__(self, loss_words: frozenset[str], wanted: frozenset[str] | None) -> None:
         super().__init__(loss_words)
-        self.definitions = {id(d.node): d for d in definitions}
         self.wanted = wanted
         self.functions: list[FunctionCode] = []
 
@@ -79,20 +77,24 @@ class StatementLowering(Lowering):
     def function(self, node: cst.FunctionDef) -> FunctionCode:
         """Lower a function, without its body if it is not wanted."""
         qualname = ".".join([*self.scope, node.name.value])
-        wanted = qualname in self.wanted
+        wanted = self.wanted is None or qualname in self.wanted
         params = self.params(node.params)
         decorators = tuple(self.expression(d.decorator) for d in node.decorators)
+        outer_names, outer_yields = self.names, self.yields
+        self.names, self.yields = set(), False
         self.scope.append(node.name.value)
         body = self.suite(node.body) if wanted else None
         self.scope.pop()
+        names, yields = self.names, self.yields
+        self.names, self.yields = outer_names | names | {node.name.value}, outer_yields
         function = FunctionCode(
             node.name.value,
             qualname,
             params,
             body,
             decorators,
-            frozenset(self.definitions[id(node)].all_names),
-            self.definitions[id(node)].yields,
+            frozenset(names),
+            yields,
             self.mark(node.name) if wanted else 0,
         )
         if wanted:

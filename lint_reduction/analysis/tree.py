@@ -1,4 +1,4 @@
-"""Walk a libcst tree without visitors: which definitions it has, and which names each mentions.
+"""Which fields of a libcst node hold code, to walk a tree without visitors.
 
 A visitor call rebuilds every node it passes and enters every comma; a stack over the fields that
 hold code is some forty times faster. Which fields those are is read off the node classes the first
@@ -8,9 +8,6 @@ time one is met; ``tests/test_tree.py`` fails when a new libcst brings a field t
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
-
-import libcst as cst
 
 #: Fields that hold layout or tokens, never code.
 LAYOUT_FIELDS = frozenset(
@@ -44,61 +41,4 @@ def code_fields(node_class: type) -> tuple[str, ...]:
         names = [f.name for f in dataclasses.fields(node_class)] if dataclasses.is_dataclass(node_class) else []
         found = tuple(name for name in names if name in CODE_FIELDS)
         _fields[node_class] = found
-    return found
-
-
-@dataclass(slots=True, eq=False)
-class Definition:
-    """A function or a class, the definitions inside it, and the names it mentions.
-
-    ``own`` are the names outside inner definitions, ``all_names`` those with them; ``yields`` says
-    whether it is a generator.
-    """
-
-    node: cst.FunctionDef | cst.ClassDef | cst.Module
-    qualname: str
-    parent: Definition | None
-    own: set[str] = field(default_factory=set)
-    all_names: set[str] = field(default_factory=set)
-    inner: list[Definition] = field(default_factory=list)
-    yields: bool = False
-
-    @property
-    def name(self) -> str:
-        """Return the name without what stands around it."""
-        return self.qualname.rpartition(".")[2]
-
-
-def index_definitions(module: cst.Module) -> list[Definition]:
-    """Return the module and all definitions in it, outer ones before inner ones."""
-    top = Definition(module, "", None)
-    found = [top]
-    stack: list[tuple[object, Definition]] = [(child, top) for child in reversed(module.body)]
-    while stack:
-        node, owner = stack.pop()
-        kind = type(node)
-        if kind is cst.Name:
-            assert isinstance(node, cst.Name)
-            owner.own.add(node.value)
-            continue
-        if kind is cst.Yield:
-            owner.yields = True
-        if kind is cst.FunctionDef or kind is cst.ClassDef:
-            assert isinstance(node, (cst.FunctionDef, cst.ClassDef))
-            owner.own.add(node.name.value)
-            prefix = f"{owner.qualname}." if owner.qualname else ""
-            inner = Definition(node, prefix + node.name.value, owner)
-            owner.inner.append(inner)
-            found.append(inner)
-            owner = inner
-        for name in code_fields(kind):
-            value = getattr(node, name)
-            if isinstance(value, cst.CSTNode):
-                stack.append((value, owner))
-            elif isinstance(value, (list, tuple)):
-                stack.extend((item, owner) for item in value)
-    for definition in reversed(found):
-        definition.all_names |= definition.own
-        if definition.parent is not None:
-            definition.parent.all_names |= definition.all_names
     return found

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 import threading
 import traceback
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import TypeVar
 
 from pathspec import GitIgnoreSpec
 
-from lint_reduction.config import Settings, find_configuration, load_settings
+from lint_reduction.config import Settings, configuration_in, load_settings
 from lint_reduction.errors import ConfigError, SourceError
 from lint_reduction.facts import Span
 from lint_reduction.finding import Confidence, Finding
@@ -24,11 +22,19 @@ from lint_reduction.impact import Severity
 from lint_reduction.libraries import Libraries, load_libraries
 from lint_reduction.libraries.schema import read_tables
 from lint_reduction.run.report import FileResult, Report, collect
-from lint_reduction.run.selection import UNREADABLE, UNUSED_SUPPRESSION, Selection, codes_of, select_rules
-from lint_reduction.source.discover import DEFAULT_EXCLUDE, Candidate, discover
-from lint_reduction.source.file import MAX_BYTES, decode, is_ascii_superset, read_bytes
+from lint_reduction.run.selection import (
+    UNREADABLE,
+    UNUSED_SUPPRESSION,
+    Choice,
+    Selection,
+    codes_of,
+    names_of,
+    select_rules,
+)
+from lint_reduction.source.discover import DEFAULT_EXCLUDE, Candidate, discover, is_pattern
+from lint_reduction.source.file import MAX_BYTES, check_size, decode, is_ascii_superset, read_bytes
 from lint_reduction.source.prefilter import Prefilter, build_prefilter
-from lint_reduction.source.suppressions import Suppression, find_suppressions
+from lint_reduction.source.suppressions import Suppression, find_suppressions, mentions_rules
 
 _Result = TypeVar("_Result")
 #: Deeply nested code recurses; a thread can have the stack for it.
@@ -86,24 +92,39 @@ class Contexts:
         """
         context = self.by_directory.get(directory)
         if context is None:
-            path = None if self.overrides.isolated else self.overrides.configuration
-            if path is None and not self.overrides.isolated:
-                path = find_configuration(directory)
-            context = self.by_configuration.get(path)
-            if context is None:
-                settings = Settings() if path is None else load_settings(path)
-                context = self.by_configuration[path] = make_context(settings, self.overrides)
-            self.by_directory[directory] = context
+            context = self.by_directory[directory] = self._closest(directory)
+        return context
+
+    def _closest(self, directory: Path) -> Context:
+        if self.overrides.isolated:
+            return self._under(None)
+        if self.overrides.configuration is not None:
+            return self._under(self.overrides.configuration)
+        path = configuration_in(directory)
+        if path is not None or directory.parent == directory:
+            return self._under(path)
+        return self.of(directory.parent)
+
+    def _under(self, path: Path | None) -> Context:
+        context = self.by_configuration.get(path)
+        if context is None:
+            settings = Settings() if path is None else load_settings(path)
+            context = self.by_configuration[path] = make_context(settings, self.overrides)
         return context
 
     def excludes(self, path: str, is_directory: bool) -> bool:
         """Say whether the settings leave out an absolute path."""
-        directory = Path(path).parent
-        context = self.of(directory)
+        context = self.of(Path(path).parent)
         relative = os.path.relpath(path, context.settings.root).replace(os.sep, "/")
         if relative.startswith("../"):
             relative = Path(path).name
         return context.exclude.match_file(relative + "/" * is_directory)
+
+    def leaves_out(self, path: str) -> bool:
+        """Say whether the settings leave out an absolute path, or a directory that it stands in."""
+        root = self.of(Path(path).parent).settings.root
+        inside = [parent for parent in Path(path).parents if root in parent.parents]
+        return self.excludes(path, False) or any(self.excludes(str(parent), True) for parent in inside)
 
 
 def make_context(settings: Settings, overrides: Overrides) -> Context:
@@ -112,11 +133,9 @@ def make_context(settings: Settings, overrides: Overrides) -> Context:
     Raises:
         ConfigError: a rule, a table or a count is wrong.
     """
-    selection = select_rules(
-        settings.select if overrides.select is None else overrides.select,
-        (*settings.extend_select, *overrides.extend_select),
-        (*settings.ignore, *overrides.ignore),
-    )
+    _check(settings)
+    said = Choice(settings.select, settings.extend_select, settings.ignore)
+    selection = select_rules(said, Choice(overrides.select, overrides.extend_select, overrides.ignore))
     exclude = (*(DEFAULT_EXCLUDE if settings.exclude is None else settings.exclude), *settings.extend_exclude)
     libraries = load_libraries()
     if settings.tables or settings.counts:
@@ -135,6 +154,24 @@ def make_context(settings: Settings, overrides: Overrides) -> Context:
         per_file,
         GitIgnoreSpec.from_lines(exclude),
     )
+
+
+def _check(settings: Settings) -> None:
+    """Make sure that the rules and patterns of a configuration are some, naming the key that is wrong."""
+    rules = {"select": settings.select or (), "extend-select": settings.extend_select, "ignore": settings.ignore}
+    rules.update((f"per-file-ignores: {pattern}", listed) for pattern, listed in settings.per_file_ignores)
+    for key, selectors in rules.items():
+        for selector in selectors:
+            try:
+                codes_of(selector)
+            except ConfigError as error:
+                raise ConfigError(f"{settings.source}: {key}: {error}") from None
+    patterns = {"exclude": settings.exclude or (), "extend-exclude": settings.extend_exclude}
+    patterns["per-file-ignores"] = tuple(pattern for pattern, _ in settings.per_file_ignores)
+    for key, listed in patterns.items():
+        for pattern in listed:
+            if not is_pattern(pattern):
+                raise ConfigError(f"{settings.source}: {key}: not a pattern: {pattern!r}")
 
 
 def _counts(settings: Settings) -> dict[str, Count]:
@@ -163,7 +200,8 @@ def lint(
     contexts = Contexts(overrides)
     here = Path.cwd()
     respect = contexts.of(here).settings.respect_gitignore
-    candidates = discover(paths, contexts.excludes, respect_gitignore=respect, force_exclude=overrides.force_exclude)
+    leaves_out = contexts.leaves_out if overrides.force_exclude else None
+    candidates = discover(paths, contexts.excludes, respect_gitignore=respect, leaves_out=leaves_out)
 
     def run() -> list[FileResult]:
         return [lint_candidate(candidate, contexts, here) for candidate in progress(candidates)]
@@ -186,7 +224,7 @@ def lint_candidate(candidate: Candidate, contexts: Contexts, here: Path) -> File
 
 def _shown(absolute: str, here: Path) -> str:
     relative = os.path.relpath(absolute, here)
-    return absolute if relative.startswith("..") else relative
+    return absolute if relative == os.pardir or relative.startswith(os.pardir + os.sep) else relative
 
 
 def lint_bytes(data: bytes, shown: str, absolute: str, context: Context, *, named: bool) -> FileResult:
@@ -219,44 +257,43 @@ def _guarded(shown: str, absolute: str, data: bytes, run: Callable[[], FileResul
 
 
 def _lint_bytes(data: bytes, shown: str, absolute: str, context: Context, named: bool) -> FileResult:
-    may_hold = b"lint-reduction:" in data or context.prefilter.may_hold_finding(data)
+    may_hold = mentions_rules(data) or context.prefilter.may_hold_finding(data)
     if not may_hold and is_ascii_superset(data):
         if named:
             _check_syntax(decode(data))
         elif not data.isascii() or b"\0" in data:
             decode(data)
         return FileResult(shown, absolute)
-    if len(data) > MAX_BYTES:
-        raise SourceError(f"too large to be analyzed: {len(data) / 1e6:.1f} MB, the limit is {MAX_BYTES / 1e6:.0f} MB")
+    check_size(data)
     return _lint_text(decode(data), shown, absolute, context)
 
 
 def _lint_text(text: str, shown: str, absolute: str, context: Context) -> FileResult:
-    from lint_reduction.analysis import analyze  # importing libcst takes longer than most runs
+    from lint_reduction.analysis import analyze
 
     try:
         facts = analyze(shown, text, context.libraries)
     except RecursionError:
         raise SourceError("nested too deeply to be analyzed") from None
-    findings = [finding for rule in context.selection.rules for finding in rule.check(facts)]
-    kept = [f for f in worst_of_each(findings) if _is_wanted(f, context, absolute)]
+    ignored = _ignored_in(absolute, context)
+    rules = [rule for rule in context.selection.rules if rule.code not in ignored]
+    findings = [finding for rule in rules for finding in rule.check(facts)]
+    kept = worst_of_each(finding for finding in findings if _is_sure_enough(finding, context))
     if context.settings.fixed_batch_size:
         kept = [replace(f, severity=Severity.NOTE) if f.code in ("RED101", "RED102") else f for f in kept]
     suppressions = find_suppressions(text)
-    reported, silenced = _suppress(kept, suppressions, context.selection)
+    reported, silenced = _suppress(kept, suppressions)
+    if context.selection.unused_suppressions and UNUSED_SUPPRESSION not in ignored:
+        ran = frozenset(rule.code for rule in rules)
+        reported += [note for s in suppressions for note in _unused(s, findings, ran)]
     ordered = tuple(sorted(reported, key=lambda f: (f.span, f.code)))
     return FileResult(shown, absolute, ordered, text if ordered else "", analyzed=True, suppressed=silenced)
 
 
 def _check_syntax(text: str) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            from lint_reduction.analysis.parse import parse
+    from lint_reduction.analysis import check_syntax
 
-            parse(text)
+    check_syntax(text)
 
 
 def worst_of_each(findings: Iterable[Finding]) -> list[Finding]:
@@ -270,29 +307,21 @@ def worst_of_each(findings: Iterable[Finding]) -> list[Finding]:
     return list(worst.values())
 
 
-def _is_wanted(finding: Finding, context: Context, path: str) -> bool:
+def _is_sure_enough(finding: Finding, context: Context) -> bool:
     wanted = Confidence.LOW if finding.code in context.selection.named else context.min_confidence
-    if finding.confidence < wanted:
-        return False
+    return finding.confidence >= wanted
+
+
+def _ignored_in(path: str, context: Context) -> frozenset[str]:
+    """Return the codes of the rules that the settings switch off for a file."""
     relative = os.path.relpath(path, context.settings.root).replace(os.sep, "/")
-    return not any(finding.code in codes and spec.match_file(relative) for spec, codes in context.per_file)
+    return frozenset(code for spec, codes in context.per_file if spec.match_file(relative) for code in codes)
 
 
-def _suppress(
-    findings: list[Finding], suppressions: tuple[Suppression, ...], selection: Selection
-) -> tuple[list[Finding], int]:
+def _suppress(findings: list[Finding], suppressions: tuple[Suppression, ...]) -> tuple[list[Finding], int]:
     """Return the findings that no comment silences, and how many one does."""
-    used: set[tuple[Span, str]] = set()
-    reported = []
-    for finding in findings:
-        silencing = [(s, rule) for s in suppressions for rule in s.rules if _silences(s, rule, finding)]
-        if not silencing:
-            reported.append(finding)
-        used.update((s.span, rule) for s, rule in silencing)
-    silenced = len(findings) - len(reported)
-    if selection.unused_suppressions:
-        reported += [f for s in suppressions for f in _unused(s, used, selection)]
-    return reported, silenced
+    reported = [f for f in findings if not any(_silences(s, rule, f) for s in suppressions for rule in s.rules)]
+    return reported, len(findings) - len(reported)
 
 
 def _silences(suppression: Suppression, rule: str, finding: Finding) -> bool:
@@ -302,16 +331,17 @@ def _silences(suppression: Suppression, rule: str, finding: Finding) -> bool:
     return suppression.whole_file or any(suppression.first <= line <= suppression.last for line in lines)
 
 
-def _unused(suppression: Suppression, used: set[tuple[Span, str]], selection: Selection) -> Iterable[Finding]:
+def _unused(suppression: Suppression, findings: list[Finding], ran: frozenset[str]) -> Iterable[Finding]:
+    """Yield what is wrong with a suppression, given everything that was found, however sure."""
     if not suppression.rules:
         yield _note(suppression.span, "names no rule, so it silences nothing")
     for rule in suppression.rules:
         try:
-            codes = codes_of(rule)
+            code, _ = names_of(rule)
         except ConfigError as error:
             yield _note(suppression.span, str(error))
             continue
-        if (suppression.span, rule) not in used and set(codes) <= selection.codes:
+        if code in ran and not any(_silences(suppression, rule, finding) for finding in findings):
             yield _note(suppression.span, f"{rule} is not found here, so this comment silences nothing")
 
 
