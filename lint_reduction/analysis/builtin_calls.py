@@ -35,7 +35,7 @@ from lint_reduction.analysis.values import (
     merged,
     options_of,
 )
-from lint_reduction.facts import Evidence, StepKind
+from lint_reduction.facts import Batch, Evidence, StepKind
 from lint_reduction.growth import ONE, Growth
 
 
@@ -176,6 +176,9 @@ def _next(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None
     rounds = loops.rounds_of(machine, values[0], _expr(call))
     if isinstance(values[0], Opaque) and isinstance(rounds.value, Opaque):
         return replace(rounds.value, called=True, varies=machine.in_loop)
+    if isinstance(rounds.value, Tensor) and not machine.in_loop:
+        # drawn once; in a loop that comes later it is the same batch in every round
+        return tensors.at_most(rounds.value, Batch.ARGUMENT)
     return rounds.value
 
 

@@ -395,6 +395,12 @@ def perhaps_one_sample(value: Tensor) -> Tensor:
     return replace(value, axes=replace(value.axes, certain=False), batch=batch, summands=summands)
 
 
+def at_most(value: Tensor, batch: Batch) -> Tensor:
+    """Return a tensor whose data are at most as variable as ``batch``."""
+    summands = tuple(replace(s, batch=min(s.batch, batch)) for s in value.summands)
+    return replace(value, batch=min(value.batch, batch), summands=summands)
+
+
 def with_batch(value: Tensor, batch: Batch) -> Tensor:
     """Return a tensor whose data are at least as variable as ``batch``."""
     if value.batch >= batch:

@@ -56,7 +56,8 @@ def kl_div_mean(flow: LossFlow) -> Iterator[Finding]:
         if term.growth.exponent(Count.ELEMENTS) > 0:
             # multiplied by the size of an axis again
             continue
-        if term.site.reduction == "none" and not _averaged_over_classes(flow, term):
+        if not term.steps[0].axes and not _averaged_over_classes(flow, term):
+            # unreduced here
             continue
         yield Finding(
             term.site.span,
