@@ -209,6 +209,10 @@ def compare(machine: Machine, op: str, left: Value, right: Value) -> Value:
     """Return the outcome of a comparison: a truth value, or a mask for tensors with axes."""
 
     def apply(a: Value, b: Value) -> Value:
+        if isinstance(b, Constant) and type(b.value) in (int, float) and counts_something(machine, a):
+            known = _beside_nothing(op, b.value)
+            if known is not None:
+                return Constant(known)
         if isinstance(a, Constant) and isinstance(b, Constant) and op in _COMPARE:
             if a.value.__class__ is b.value.__class__ or a.value is None or b.value is None:
                 return Constant(bool(_COMPARE[op](a.value, b.value)), min(a.evidence, b.evidence))
@@ -224,6 +228,24 @@ def compare(machine: Machine, op: str, left: Value, right: Value) -> Value:
         return Opaque(varies=any(isinstance(v, Opaque) and v.varies for v in (a, b)))
 
     return machine.lift_two(left, right, apply)
+
+
+def counts_something(machine: Machine, value: Value) -> bool:
+    """Say whether a value is a number of samples or the like, which is only 0 where there is no loss either."""
+    if isinstance(value, Tensor):
+        growth = value.growth
+        return value.axes.is_scalar and not value.is_loss and growth is not None and growth.in_samples > 0
+    names = machine.libraries.names
+    return isinstance(value, Opaque) and bool(value.name) and names.counts_by_name(value.name)
+
+
+def _beside_nothing(op: str, limit: float) -> bool | None:
+    """Return how a count that is not 0 compares with a number, None unless that asks whether there is anything."""
+    if (op in (">", "!=") and limit == 0) or (op in (">", ">=") and limit == 1):
+        return True
+    if (op in ("<=", "==") and limit == 0) or (op == "<" and limit == 1):
+        return False
+    return None
 
 
 def _identity(op: str, a: Value, b: Value) -> Value:

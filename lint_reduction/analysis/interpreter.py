@@ -33,6 +33,7 @@ from lint_reduction.analysis.code import (
     Star,
     Stmt,
     Try,
+    Unary,
     Update,
     Var,
     While,
@@ -40,7 +41,7 @@ from lint_reduction.analysis.code import (
 )
 from lint_reduction.analysis.code import Items as ItemsExpr
 from lint_reduction.analysis.conversion import as_factor, as_tensor
-from lint_reduction.analysis.evaluation import evaluate, truth, usually
+from lint_reduction.analysis.evaluation import counts_something, evaluate, truth, usually
 from lint_reduction.analysis.indexing import size
 from lint_reduction.analysis.machine import Frame, Hooks, Machine
 from lint_reduction.analysis.objects import call_function, symbolic
@@ -358,9 +359,11 @@ def _update_gradient(machine: Machine, statement: Update, before: Value, added: 
 
 
 def _if(machine: Machine, statement: If) -> None:
+    if _replaces_zero(statement):
+        return
     test = machine.evaluate(statement.test)
     _note_condition(machine, statement.test)
-    known = truth(test)
+    known = True if counts_something(machine, test) else truth(test)
     path = machine.state.path
     when_true, when_false = machine.tests(statement.test, True), machine.tests(statement.test, False)
     if known is None:
@@ -381,6 +384,16 @@ def _if(machine: Machine, statement: If) -> None:
     frame.state.path.update(when_false)
     execute(machine, statement.orelse)
     frame.state = merge(first, frame.state, when_true[0][0] if len(when_true) == 1 else "", usually(test))
+
+
+def _replaces_zero(statement: If) -> bool:
+    """``if n == 0: n = 1`` only keeps a division from failing."""
+    match statement:
+        case If(Compare("==" | "<" | "<=", tested, Const(limit)), (Assign((target,), Const(value)),), ()):
+            return tested == target and isinstance(limit, (int, float)) and isinstance(value, (int, float))
+        case If(Unary("not", tested), (Assign((target,), Const(value)),), ()):
+            return tested == target and isinstance(value, (int, float)) and not isinstance(value, bool)
+    return False
 
 
 def _note_condition(machine: Machine, test: Expr) -> None:

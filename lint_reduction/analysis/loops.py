@@ -146,7 +146,9 @@ def _opaque(machine: Machine, iterable: Opaque, expr: Expr | None, target: Expr 
         return rounds_of(machine, Dataset())
     if shown in ("params", "parameters"):
         return Rounds(Parameters(single=True), ONE)
-    return Rounds(Opaque(batch=Batch.DRAWN, varies=True, called=iterable.called), None)
+    named = [part.name for part in target.items if isinstance(part, Var)] if isinstance(target, ItemsExpr) else []
+    yields_data = iterable.called or any(names.role(name) == "batch" for name in named)
+    return Rounds(Opaque(batch=Batch.DRAWN, varies=True, called=iterable.called), None, yields_data=yields_data)
 
 
 def entry_of(machine: Machine, value: Value) -> Value:

@@ -76,6 +76,10 @@ class Names:
         """Say whether a number of this name may count anything."""
         return any(word in self.uncertain for word in _words(name))
 
+    def counts_by_name(self, name: str) -> bool:
+        """Say whether a number of this name counts something: ``num_pos``, ``n_valid``, ``batch_size``."""
+        return self.count(name) is not None or bool(set(_words(name)) & {"n", "num", "count", "numel", "nb", "cnt"})
+
     def is_optimizer(self, name: str) -> bool:
         """Say whether something of this name is an optimizer, and no scheduler."""
         words = set(_words(name))
