@@ -36,9 +36,11 @@ def trained_growth(flow: LossFlow, term: Term) -> Growth | None:
     """Return what the gradient of a term grows with, None where there is no batch to grow with.
 
     None as well for a flow that trains nothing, a growth that is not known, weights, a single sample,
-    and data that are the same at every step: a full-batch objective has no batch size.
+    and data that are the same at every step: a full-batch objective has no batch size. LBFGS is made for
+    such, so that what is handed in from outside is taken for the whole of the data.
     """
-    if flow.fate is not Fate.TRAINED or term.batch < Batch.ARGUMENT:
+    searches = flow.optimizer is not None and flow.optimizer.behavior is Behavior.SEARCHING
+    if flow.fate is not Fate.TRAINED or term.batch < (Batch.DRAWN if searches else Batch.ARGUMENT):
         return None
     return flow.growth(term)
 
