@@ -75,6 +75,7 @@ class StepKind(enum.Enum):
     ACCUMULATE = "accumulation"
     ONES = "gradient argument"
     RESCALE = "gradient division"
+    WINDOW = "step after several backward calls"
     BACKWARD = "backward"
     RETURN = "return"
     READ = "read"

@@ -375,12 +375,14 @@ class ModuleCode:
         body: top-level statements.
         functions: every function that was lowered, outer ones first.
         batch_sizes: names and numbers given somewhere as ``batch_size=``.
+        windows: names and numbers of rounds after which an optimizer steps.
     """
 
     path: str
     body: tuple[Stmt, ...]
     functions: tuple[FunctionCode, ...]
     batch_sizes: frozenset[str | int]
+    windows: frozenset[str | int]
 
 
 def dotted(expr: Expr) -> str:
@@ -454,3 +456,18 @@ def assigned_attributes(body: tuple[Stmt, ...]) -> Iterator[tuple[str, Expr]]:
             case Match(_, cases):
                 for _, then in cases:
                     yield from assigned_attributes(then)
+
+
+def window_size(test: Expr) -> Expr | None:
+    """Return ``steps`` in ``i % steps == 0`` and its variants, None for other conditions."""
+    match test:
+        case Compare("==", Binary("%", _, size), Const(0)):
+            return size
+        case Compare("==", Binary("%", _, size), Binary("-", last, Const(1))) if last == size:
+            return size
+        case Unary("not", Binary("%", _, size)):
+            return size
+        case Logic(_, left, right):
+            found = window_size(left)
+            return window_size(right) if found is None else found
+    return None

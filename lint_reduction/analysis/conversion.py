@@ -63,6 +63,8 @@ def as_factor(machine: Machine, value: Value, expr: Expr | None, *, divides: boo
         case Constant(number) if divides and type(number) in (int, float) and number in machine.module.batch_sizes:
             # the number that a loader is given elsewhere, so it may stand for the batch
             return Factor(SAMPLES, Evidence.GUESS, text(expr) if expr is not None else str(number))
+        case Constant(number) if divides and type(number) in (int, float) and number in machine.module.windows:
+            return Factor(Growth.of(Count.MICRO_BATCHES), Evidence.CONFIGURATION, text(expr) or str(number))
         case Constant(number) if isinstance(number, (int, float)):
             return _constant_factor(machine, expr)
         case Tensor():
@@ -93,6 +95,8 @@ def _opaque_factor(machine: Machine, value: Opaque, expr: Expr | None, divides: 
     full = dotted(expr) if expr is not None else ""
     if full and full in machine.module.batch_sizes:
         return Factor(SAMPLES, Evidence.CONFIGURATION, shown)
+    if full and full in machine.module.windows:
+        return Factor(Growth.of(Count.MICRO_BATCHES), Evidence.CONFIGURATION, shown)
     for name in names:
         found = machine.libraries.names.count(name)
         if found is not None:

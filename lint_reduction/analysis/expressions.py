@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias, cast
 
 import libcst as cst
@@ -61,6 +61,7 @@ class Lowering:
             such calls keep their place.
         marked: the nodes whose place is wanted; a mark is an index here, 0 stands for none.
         batch_sizes: names and numbers given as ``batch_size=``.
+        windows: names and numbers of rounds after which an optimizer steps.
         scope: names of the definitions around the place at hand.
         names: every name and attribute lowered so far in the function at hand.
         yields: whether the function at hand yields.
@@ -70,16 +71,18 @@ class Lowering:
         self.loss_words = loss_words
         self.marked: list[cst.CSTNode | None] = [None]
         self.batch_sizes: set[str | int] = set()
+        self.windows: set[str | int] = set()
         self.scope: list[str] = []
         self.names: set[str] = set()
         self.yields = False
 
     def note_batch_size(self, value: Expr) -> None:
         """Remember what a data loader, or a call like one, is given as its batch size."""
-        if isinstance(value, Const) and type(value.value) is int and value.value > 1:
-            self.batch_sizes.add(value.value)
-        elif name := dotted(value):
-            self.batch_sizes.add(name)
+        self.batch_sizes.update(_number_or_name(value))
+
+    def note_window(self, value: Expr) -> None:
+        """Remember in how many rounds an optimizer steps."""
+        self.windows.update(_number_or_name(value))
 
     def mark(self, node: cst.CSTNode) -> int:
         """Ask for the place of a node."""
@@ -124,6 +127,13 @@ class Lowering:
             lowered.append(Clause(self.expression(comp.target), self.expression(comp.iter), conditions))
             comp = comp.inner_for_in
         return tuple(lowered)
+
+
+def _number_or_name(value: Expr) -> Iterator[str | int]:
+    if isinstance(value, Const) and type(value.value) is int and value.value > 1:
+        yield value.value
+    elif name := dotted(value):
+        yield name
 
 
 def _name(lower: Lowering, node: cst.Name) -> Expr:

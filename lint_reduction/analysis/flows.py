@@ -18,6 +18,8 @@ from lint_reduction.analysis.training import (
     Sink,
     SiteRecord,
     Trace,
+    Window,
+    ZeroGrad,
 )
 from lint_reduction.analysis.values import (
     Constant,
@@ -66,6 +68,8 @@ class _Found:
     clips: tuple[int, ...]
     fate: Fate
     note: str
+    window: Window | None = None
+    step_mark: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,22 @@ def _flow_of(events: list[Event], index: int, sink: Sink, option: Option, tensor
     elif any(isinstance(e, InputGradient) for e in events):
         fate, note = Fate.ESCAPED, "the gradient is taken with respect to inputs"
     summands = tuple(_settled(s, sink) for s in summands)
-    yield _Found(sink, option, summands, optimizer, rescales, frozenset(companions), clips, fate, note)
+    found = _Found(sink, option, summands, optimizer, rescales, frozenset(companions), clips, fate, note)
+    _accumulate(found, events, later)
+    yield found
+
+
+def _accumulate(found: _Found, events: list[Event], later: list[Event]) -> None:
+    """Note that the gradient is that of several micro-batches: steps and zeroes only at the end of a window.
+
+    A step every few rounds whose gradients are zeroed in each round (the generator of a GAN) is no such.
+    """
+    step = next((e for e in later if isinstance(e, OptimizerStep)), None)
+    if step is None:
+        return
+    window = next((w for w in reversed(step.windows) if w not in found.sink.windows), None)
+    if window is not None and any(isinstance(e, ZeroGrad) and window in e.windows for e in events):
+        found.window, found.step_mark = window, step.mark
 
 
 def _settled(summand: Summand, sink: Sink) -> Summand:
@@ -261,6 +280,8 @@ def _certain(tensor: Tensor) -> tuple[Count, ...]:
 def _after(flow: _Found) -> Growth | None:
     """Return the growth of what happens to the gradient after the sink."""
     total = ONE if flow.optimizer is None else flow.optimizer.extra
+    if flow.window is not None and total is not None:
+        total *= flow.window.growth
     for rescale in flow.rescales:
         total = None if total is None or rescale.growth is None else total * rescale.growth
     return total
@@ -275,6 +296,7 @@ def _marks(flow: _Found) -> Iterator[int]:
         yield from (hop.mark for hop in summand.hops)
     yield from (rescale.mark for rescale in flow.rescales)
     yield from flow.clips
+    yield flow.step_mark
     if flow.optimizer is not None:
         yield flow.optimizer.mark
         yield flow.optimizer.learning_rate_mark
@@ -289,6 +311,8 @@ def _flow(flow: _Found, sites: dict[int, LossSite], spans: dict[int, Span]) -> L
     assert isinstance(tensor, Tensor)
     terms = tuple(_term(summand, sites, spans) for summand in flow.summands)
     steps = [Step(StepKind.RESCALE, spans[r.mark], r.growth or ONE) for r in flow.rescales]
+    if flow.window is not None:
+        steps.append(Step(StepKind.WINDOW, spans[flow.step_mark], flow.window.growth, text=flow.window.text))
     steps += [Step(StepKind.CLIP, spans[mark]) for mark in flow.clips]
     functions = {flow.sink.function, *(t for t in _functions(flow, sites))}
     sometimes = len(options_of(flow.sink.value)) > 1 or tensor.sometimes

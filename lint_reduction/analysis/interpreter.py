@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lint_reduction.analysis import arithmetic, gradients, library_calls, loops, tensors
+from lint_reduction.analysis.accumulation import window_of
 from lint_reduction.analysis.attributes import foreign_bases
 from lint_reduction.analysis.builtin_calls import accumulated
 from lint_reduction.analysis.calls import call_value
@@ -372,18 +373,32 @@ def _if(machine: Machine, statement: If) -> None:
         elif all(path.get(key) is holds for key, holds in when_false):
             known = False
     if known is not None:
-        execute(machine, statement.body if known else statement.orelse)
+        if known:
+            _guarded_body(machine, statement)
+        else:
+            execute(machine, statement.orelse)
         return
     frame = machine.frame
     before = frame.state
     frame.state = before.copy()
     frame.state.path.update(when_true)
-    execute(machine, statement.body)
+    _guarded_body(machine, statement)
     first = frame.state
     frame.state = before
     frame.state.path.update(when_false)
     execute(machine, statement.orelse)
     frame.state = merge(first, frame.state, when_true[0][0] if len(when_true) == 1 else "", usually(test))
+
+
+def _guarded_body(machine: Machine, statement: If) -> None:
+    """Run what a condition guards; it may be the end of an accumulation window."""
+    window = window_of(machine, statement)
+    if window is None:
+        execute(machine, statement.body)
+        return
+    machine.frame.windows.append(window)
+    execute(machine, statement.body)
+    machine.frame.windows.pop()
 
 
 def _replaces_zero(statement: If) -> bool:

@@ -46,5 +46,7 @@ def lower_module(path: str, text: str, outline: Outline | None, relevant: Releva
     parsed = parse(text, outline, relevant.functions)
     lowering = StatementLowering(relevant.loss_words, relevant.functions)
     body = lowering.block(parsed.tree.body)
-    module = ModuleCode(path, body, tuple(lowering.functions), frozenset(lowering.batch_sizes))
+    module = ModuleCode(
+        path, body, tuple(lowering.functions), frozenset(lowering.batch_sizes), frozenset(lowering.windows)
+    )
     return Lowered(module, parsed, lowering.marked)

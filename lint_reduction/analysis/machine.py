@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lint_reduction.analysis.code import Call, ClassCode, Expr, FunctionCode, ModuleCode, Stmt, Var
 from lint_reduction.analysis.state import Loop, State, tests_of
-from lint_reduction.analysis.training import Event, SiteRecord, Trace
+from lint_reduction.analysis.training import Event, SiteRecord, Trace, Window
 from lint_reduction.analysis.values import (
     Class,
     Function,
@@ -49,6 +49,7 @@ class Frame:
         exits: the states at those returns.
         loops: the loops that are open.
         leaves: states at ``break`` and ``continue`` of the innermost loop.
+        windows: the accumulation windows at whose end control is.
         no_grad: how many ``no_grad`` contexts are open.
     """
 
@@ -62,6 +63,7 @@ class Frame:
     exits: list[State] = field(default_factory=list)
     loops: list[Loop] = field(default_factory=list)
     leaves: list[State] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
     no_grad: int = 0
 
 
@@ -180,6 +182,11 @@ class Machine:
     def loops(self) -> list[Loop]:
         """Return all open loops, those of callers included."""
         return [loop for frame in self.frames for loop in frame.loops]
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Return the accumulation windows at whose end control is, those of callers included."""
+        return tuple(window for frame in self.frames for window in frame.windows)
 
     @property
     def in_loop(self) -> bool:

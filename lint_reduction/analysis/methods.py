@@ -10,6 +10,7 @@ from lint_reduction.analysis.attributes import MODULE_METHODS, PARAMETER_METHODS
 from lint_reduction.analysis.code import Attr, Call, Expr, Var, text
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.operations import Operands, operate
+from lint_reduction.analysis.training import ZeroGrad
 from lint_reduction.analysis.values import (
     Alternatives,
     Constant,
@@ -51,6 +52,9 @@ def call_method(machine: Machine, owner: Value, name: str, call: Call, values: S
     if name == "step" and isinstance(owner, (Opaque, Tensor)) and _steps(machine, owner, call, values):
         sinks.step(machine, owner if isinstance(owner, Opaque) else Opaque("optimizer"), call, values)
         return Opaque(called=True)
+    if name == "zero_grad":
+        machine.record(ZeroGrad(machine.windows))
+        return Constant(None)
     match owner:
         case Tensor() | Shape():
             return _tensor_method(machine, owner, name, call, values)
@@ -182,7 +186,7 @@ def _criterion_method(machine: Machine, owner: Criterion, name: str) -> Value | 
 
 
 def _opaque_method(machine: Machine, owner: Opaque, name: str, call: Call, values: Sequence[Value]) -> Value | None:
-    if name in ("zero_grad", "state_dict", "load_state_dict"):
+    if name in ("state_dict", "load_state_dict"):
         return Constant(None)
     if name in PARAMETER_METHODS:
         return Parameters()

@@ -79,6 +79,7 @@ def train(
             optimizer,
             model.companions if model is not None else frozenset(),
             kind is StepKind.RETURN,
+            windows=machine.windows,
         )
     )
 
@@ -204,7 +205,7 @@ def step(machine: Machine, optimizer: Value, call: Call, values: Sequence[Value]
             machine.record(Rescale(call.mark, None))
     for option in options_of(optimizer):
         growth, mark = learning_rate(machine, option.value)
-        machine.record(OptimizerStep(option.value, call.mark, growth, mark))
+        machine.record(OptimizerStep(option.value, call.mark, growth, mark, machine.windows))
 
 
 def learning_rate(machine: Machine, optimizer: Value) -> tuple[Growth | None, int]:

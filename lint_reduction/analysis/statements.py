@@ -26,6 +26,7 @@ from lint_reduction.analysis.code import (
     Update,
     While,
     With,
+    window_size,
 )
 from lint_reduction.analysis.expressions import Lowering
 
@@ -159,7 +160,14 @@ def _if(lower: StatementLowering, node: cst.If) -> tuple[Stmt, ...]:
         chain.append(chain[-1].orelse)
     orelse = lower.otherwise(chain[-1].orelse)
     for part in reversed(chain):
-        orelse = (If(lower.expression(part.test), lower.suite(part.body), orelse),)
+        test = lower.expression(part.test)
+        outer, lower.names = lower.names, set()
+        body = lower.suite(part.body)
+        size = window_size(test)
+        if size is not None and "step" in lower.names:
+            lower.note_window(size)
+        lower.names |= outer
+        orelse = (If(test, body, orelse),)
     return orelse
 
 

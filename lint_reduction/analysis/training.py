@@ -59,6 +59,21 @@ class SiteRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """A condition that holds in every so many rounds of a loop.
+
+    Attributes:
+        identity: tells conditions apart.
+        growth: what the number of rounds grows with.
+        text: its source.
+    """
+
+    identity: int
+    growth: Growth
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sink:
     """A loss reaches an end.
 
@@ -72,6 +87,7 @@ class Sink:
         companions: what sees the size of the gradient there.
         trainer: whether a framework trains on what is returned here.
         note: more about the end.
+        windows: the accumulation windows at whose end it is.
     """
 
     value: Value
@@ -83,16 +99,28 @@ class Sink:
     companions: frozenset[Companion] = frozenset()
     trainer: bool = False
     note: str = ""
+    windows: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class OptimizerStep:
-    """``optimizer.step()``; ``growth`` is what the step divides by itself, None if it may be anything."""
+    """``optimizer.step()``, with the growth of the learning rate, None if it may be anything.
+
+    ``windows`` are the accumulation windows at whose end it is.
+    """
 
     optimizer: Value
     mark: int
     learning_rate: Growth | None
     learning_rate_mark: int = 0
+    windows: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroGrad:
+    """``optimizer.zero_grad()``, at the end of some accumulation windows."""
+
+    windows: tuple[Window, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +155,7 @@ class InputGradient:
     mark: int
 
 
-Event = Sink | OptimizerStep | ManualUpdate | Rescale | Companioned | InputGradient
+Event = Sink | OptimizerStep | ZeroGrad | ManualUpdate | Rescale | Companioned | InputGradient
 
 
 @dataclass(slots=True)
