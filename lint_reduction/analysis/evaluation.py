@@ -209,7 +209,7 @@ def compare(machine: Machine, op: str, left: Value, right: Value) -> Value:
     """Return the outcome of a comparison: a truth value, or a mask for tensors with axes."""
 
     def apply(a: Value, b: Value) -> Value:
-        if isinstance(b, Constant) and type(b.value) in (int, float) and counts_something(machine, a):
+        if isinstance(b, Constant) and isinstance(b.value, (int, float)) and counts_something(machine, a):
             known = _beside_nothing(op, b.value)
             if known is not None:
                 return Constant(known)

@@ -55,6 +55,10 @@ def call_method(machine: Machine, owner: Value, name: str, call: Call, values: S
     if name == "zero_grad":
         machine.record(ZeroGrad(machine.windows))
         return Constant(None)
+    return _method_of(machine, owner, name, call, values)
+
+
+def _method_of(machine: Machine, owner: Value, name: str, call: Call, values: Sequence[Value]) -> Value | None:
     match owner:
         case Tensor() | Shape():
             return _tensor_method(machine, owner, name, call, values)
