@@ -68,18 +68,25 @@ KNOWN_KEYS = (
 )  # fmt: skip
 
 
-def find_configuration(directory: Path) -> Path | None:
-    """Return the configuration file that counts for a directory, None if there is none.
+def configuration_in(directory: Path) -> Path | None:
+    """Return the configuration file that a directory has, None if it has none.
 
     Raises:
-        ConfigError: a file on the way cannot be read.
+        ConfigError: a file there cannot be read.
     """
-    for parent in (directory, *directory.parents):
-        for name in _FILES:
-            path = parent / name
-            if path.is_file() and (name != "pyproject.toml" or _table(path) is not None):
-                return path
+    for name in _FILES:
+        path = directory / name
+        if _is_file(path) and (name != "pyproject.toml" or _table(path) is not None):
+            return path
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # a directory that may not be searched has no configuration
+        return False
 
 
 def load_settings(path: Path) -> Settings:
@@ -100,6 +107,8 @@ def _table(path: Path) -> dict[str, object] | None:
         raise ConfigError(f"{path}: {(error.strerror or str(error)).lower()}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply") from None
     if path.name != "pyproject.toml":
         return values
     tool = values.get("tool")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +16,9 @@ from lint_reduction.run.report import Diagnostic, Report
 
 _COLORS = {Severity.ERROR: (1, 31), Severity.WARNING: (1, 33), Severity.NOTE: (1, 36)}
 _NEWLINE = re.compile(r"\r\n|\r|\n")
-_MAX_WIDTH = 160
+#: Of a longer line, as generated code has them, only the part around the finding is shown.
+_MAX_WIDTH = 240
+_BEFORE = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +84,22 @@ def _excerpt(
 ) -> Iterator[str]:
     bar = style.paint("|", 1, 34)
     shown = 0
-    for label in labels:
-        if label.line != shown:
-            if shown and label.line > shown + 1:
-                yield style.paint("...", 1, 34)
-            number = style.paint(f"{label.line:>{width}}", 1, 34)
-            yield f"{number} {bar} {_printable(lines[label.line - 1])}"
-            shown = label.line
-        mark = "^" if label.primary else "-"
-        tint = color if label.primary else (1, 34)
-        under = " " * _width(lines[label.line - 1][: label.start])
-        length = min(_width(lines[label.line - 1][label.start : label.end]) or 1, _MAX_WIDTH)
-        text = f" {label.text}" if label.text else ""
-        yield f"{' ' * width} {bar} {under}{style.paint(mark * length + text, *tint)}"
+    for number, group in itertools.groupby(labels, key=lambda label: label.line):
+        if shown and number > shown + 1:
+            yield style.paint("...", 1, 34)
+        shown = number
+        here = tuple(group)
+        line = lines[number - 1]
+        first = 0 if len(line) <= _MAX_WIDTH else max(min(label.start for label in here) - _BEFORE, 0)
+        last = first + _MAX_WIDTH
+        yield f"{style.paint(f'{number:>{width}}', 1, 34)} {bar} {_printable(line[first:last])}"
+        for label in here:
+            mark = "^" if label.primary else "-"
+            tint = color if label.primary else (1, 34)
+            under = " " * _width(line[first : min(label.start, last)])
+            length = _width(line[label.start : min(label.end, last)]) or 1
+            text = f" {label.text}" if label.text else ""
+            yield f"{' ' * width} {bar} {under}{style.paint(mark * length + text, *tint)}"
 
 
 def _printable(line: str) -> str:
@@ -101,4 +108,8 @@ def _printable(line: str) -> str:
 
 
 def _width(text: str) -> int:
-    return len(text.replace("\t", "    "))
+    """Return how many columns of a terminal a text takes."""
+    text = text.replace("\t", "    ")
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)

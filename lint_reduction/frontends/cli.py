@@ -28,12 +28,14 @@ class _DefaultCommand(click.Group):
     """A group whose commands can be left out: ``lint-reduction PATH`` is ``lint-reduction check PATH``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h", "--version", "-V"):
+        if not args:
+            args = ["--help"]
+        elif args[0] not in self.commands and args[0] not in ("--help", "-h", "--version", "-V"):
             args = ["check", *args]
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=_DefaultCommand, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+@click.group(cls=_DefaultCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", prog_name="lint-reduction")
 def cli() -> None:
     """Find PyTorch losses whose reduction makes the gradient depend on the batch.
@@ -68,7 +70,7 @@ def cli() -> None:
 )
 @click.option("--statistics", is_flag=True, help="Print how often each rule was found, and nothing else.")
 @click.option("-e", "--exit-zero", is_flag=True, help="Exit with 0 even if there are findings.")
-@click.option("--stdin-filename", metavar="PATH", help="What to call the code read from `-`.")
+@click.option("--stdin-filename", metavar="PATH", help="What to call the code read from standard input, `-`.")
 @click.option("--force-exclude", is_flag=True, help="Leave out excluded files even if they are named.")
 @click.option(
     "--config",
@@ -115,7 +117,10 @@ def check(
         isolated,
         configuration,
     )
-    report = _lint_stdin(stdin_filename, overrides) if paths == ("-",) else _lint_paths(paths, overrides)
+    if paths == ("-",) or (stdin_filename is not None and not paths):
+        report = _lint_stdin(stdin_filename, overrides)
+    else:
+        report = _lint_paths(paths, overrides, stdin_filename)
     if statistics:
         _print(_statistics(report))
     else:
@@ -131,9 +136,13 @@ def _split(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
 
 
-def _lint_paths(paths: Sequence[str], overrides: Overrides) -> Report:
+def _lint_paths(paths: Sequence[str], overrides: Overrides, stdin_filename: str | None) -> Report:
     from lint_reduction.run.pipeline import lint
 
+    if stdin_filename is not None or "-" in paths:
+        raise click.UsageError("code from standard input cannot be linted together with files")
+    if "" in paths:
+        raise click.UsageError("a path is empty")
     return lint([Path(path) for path in paths or ["."]], overrides, _progress)
 
 
@@ -143,8 +152,11 @@ def _lint_stdin(name: str | None, overrides: Overrides) -> Report:
 
     shown = name or "<stdin>"
     absolute = os.path.abspath(shown)  # noqa: PTH100  # the file need not exist
-    context = Contexts(overrides).of(Path(absolute).parent if name else Path.cwd())
+    contexts = Contexts(overrides)
+    context = contexts.of(Path(absolute).parent if name else Path.cwd())
     data = sys.stdin.buffer.read()
+    if name and overrides.force_exclude and contexts.leaves_out(absolute, False):
+        return collect([])
     return collect([with_large_stack(lambda: lint_bytes(data, shown, absolute, context, named=True))])
 
 
@@ -238,8 +250,6 @@ def main() -> None:
         cli.main(standalone_mode=False)
     except click.exceptions.Abort:
         raise SystemExit(130) from None
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
     except click.ClickException as error:
         click.echo(f"lint-reduction: {error.format_message()}", err=True)
         raise SystemExit(2) from None

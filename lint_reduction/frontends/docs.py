@@ -1,6 +1,14 @@
-"""Texts about the rules: the list, the explanation of one, the table in the README."""
+"""Texts about the rules: the list, the explanation of one, and the generated parts of the README.
+
+``python -m lint_reduction.frontends.docs --check`` says whether the README is current, ``--write`` makes it so.
+"""
 
 from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
 
 from lint_reduction.rules import all_rules
 from lint_reduction.run.selection import UNREADABLE, UNUSED_SUPPRESSION, find_rule
@@ -51,3 +59,43 @@ def rule_table() -> str:
     lines = ["| code | name | up to | what it finds |", "|---|---|---|---|"]
     lines += [f"| {rule.code} | `{rule.name}` | {rule.severity} | {rule.summary} |" for rule in all_rules()]
     return "\n".join(lines) + "\n"
+
+
+def example() -> str:
+    """Return a program with a finding, and what the tool prints about it."""
+    from lint_reduction.formats import Style, render
+    from lint_reduction.run.pipeline import Overrides, lint
+
+    path = Path("fixtures/unscaled_sum/bad.py")
+    report = lint([path], Overrides(isolated=True))
+    return f"```console\n$ lint-reduction {path}\n{render('full', report, Style(False))}```\n"
+
+
+def updated(text: str) -> str:
+    """Return the README with its generated parts made anew."""
+    for name, part in (("example", example()), ("rules", rule_table())):
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text = pattern.sub(lambda found, part=part: f"{found[1]}{part}{found[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def main() -> int:
+    """Check or write the README of the current directory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--check", action="store_true")
+    mode.add_argument("--write", action="store_true")
+    write = parser.parse_args().write
+    readme = Path("README.md")
+    text = readme.read_text(encoding="utf-8")
+    wanted = updated(text)
+    if write:
+        readme.write_text(wanted, encoding="utf-8")
+    elif wanted != text:
+        print("README.md is out of date; run .ci/run --update", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

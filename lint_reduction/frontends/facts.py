@@ -9,7 +9,7 @@ from lint_reduction.analysis import analyze
 from lint_reduction.errors import ConfigError, SourceError
 from lint_reduction.facts import Certainty, LossFlow, LossSite, Term
 from lint_reduction.run.pipeline import Contexts, Overrides, with_large_stack
-from lint_reduction.source.file import decode, read_bytes
+from lint_reduction.source.file import check_size, decode, read_bytes
 
 
 def describe_file(path: Path) -> str:
@@ -20,10 +20,14 @@ def describe_file(path: Path) -> str:
     """
     context = Contexts(Overrides()).of(path.absolute().parent)
     try:
-        text = decode(read_bytes(path))
+        data = read_bytes(path)
+        check_size(data)
+        text = decode(data)
         facts = with_large_stack(lambda: analyze(str(path), text, context.libraries, complete=True))
     except SourceError as error:
         raise ConfigError(f"{path}:{error.line}:{error.column}: {error.reason}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply to be analyzed") from None
     lines = [f"{path}: {len(facts.sites)} loss calls, {len(facts.flows)} flows"]
     for site in facts.sites:
         lines.append("")

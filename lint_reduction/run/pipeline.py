@@ -112,19 +112,27 @@ class Contexts:
             context = self.by_configuration[path] = make_context(settings, self.overrides)
         return context
 
-    def excludes(self, path: str, is_directory: bool) -> bool:
-        """Say whether the settings leave out an absolute path."""
+    def excludes(self, path: str, is_directory: bool, below: str | None = None) -> bool:
+        """Say whether the settings leave out an absolute path.
+
+        Args:
+            path: the path; outside of the directory of the configuration only its name matters.
+            is_directory: whether it is a directory.
+            below: a directory around it that was named: only the part of the path below that matters.
+        """
         context = self.of(Path(path).parent)
-        relative = os.path.relpath(path, context.settings.root).replace(os.sep, "/")
-        if relative.startswith("../"):
+        relative = os.path.relpath(path, below or context.settings.root).replace(os.sep, "/")
+        if relative == os.curdir:
+            return False
+        if relative.partition("/")[0] == os.pardir:
             relative = Path(path).name
         return context.exclude.match_file(relative + "/" * is_directory)
 
-    def leaves_out(self, path: str) -> bool:
+    def leaves_out(self, path: str, is_directory: bool) -> bool:
         """Say whether the settings leave out an absolute path, or a directory that it stands in."""
         root = self.of(Path(path).parent).settings.root
         inside = [parent for parent in Path(path).parents if root in parent.parents]
-        return self.excludes(path, False) or any(self.excludes(str(parent), True) for parent in inside)
+        return self.excludes(path, is_directory) or any(self.excludes(str(parent), True) for parent in inside)
 
 
 def make_context(settings: Settings, overrides: Overrides) -> Context:

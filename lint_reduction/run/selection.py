@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lint_reduction.errors import ConfigError
@@ -35,12 +34,31 @@ class Selection:
         return frozenset(rule.code for rule in self.rules)
 
 
-def names_of(code: str) -> tuple[str, str]:
-    """Return code and name of a rule, or of a diagnostic of the tool itself."""
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What one place says about rules: a configuration, or the command line.
+
+    Attributes:
+        select: rules to run instead of the default ones, and of whatever a weaker place says; None for those.
+        extend_select: rules to run as well.
+        ignore: rules not to run.
+    """
+
+    select: tuple[str, ...] | None = None
+    extend_select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+
+def names_of(selector: str) -> tuple[str, str]:
+    """Return code and name of a rule, or of a diagnostic of the tool itself, from either.
+
+    Raises:
+        ConfigError: there is none.
+    """
     for known, name in ((UNREADABLE, "unreadable-file"), (UNUSED_SUPPRESSION, "unused-suppression")):
-        if code in (known, name):
+        if selector.upper() == known or selector == name:
             return known, name
-    rule = find_rule(code)
+    rule = find_rule(selector)
     return rule.code, rule.name
 
 
@@ -58,8 +76,13 @@ def find_rule(selector: str) -> Rule:
 
 def _no_rule(selector: str) -> str:
     known = [word for rule in all_rules() for word in (rule.code, rule.name)]
-    near = difflib.get_close_matches(selector, known, n=1)
-    return f"no rule {selector!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+    def likeness(word: str) -> tuple[float, bool]:
+        given, other = selector.lower(), word.lower()
+        # of codes that are as like, one of the same family is meant
+        return difflib.SequenceMatcher(None, given, other).ratio(), given[:4] == other[:4]
+
+    return f"no rule {selector!r}; did you mean {max(known, key=likeness)!r}?"
 
 
 def codes_of(selector: str) -> tuple[str, ...]:
@@ -83,27 +106,24 @@ def codes_of(selector: str) -> tuple[str, ...]:
     return beginning
 
 
-def select_rules(select: Iterable[str] | None, extend_select: Iterable[str], ignore: Iterable[str]) -> Selection:
-    """Return the rules that some selectors stand for.
-
-    Args:
-        select: instead of the default rules; None for those.
-        extend_select: as well.
-        ignore: rules not to run, whatever selects them.
+def select_rules(*choices: Choice) -> Selection:
+    """Return the rules that run, given what some places say, the strongest last.
 
     Raises:
         ConfigError: a selector stands for no rule.
     """
-    chosen: set[str] = set()
+    chosen = {rule.code for rule in all_rules() if rule.default} | {UNUSED_SUPPRESSION}
     named: set[str] = set()
-    if select is None:
-        chosen = {rule.code for rule in all_rules() if rule.default} | {UNUSED_SUPPRESSION}
-    for selector in (*(select or ()), *extend_select):
-        codes = codes_of(selector)
-        chosen.update(codes)
-        if len(codes) == 1:
-            named.update(codes)
-    for selector in ignore:
-        chosen.difference_update(codes_of(selector))
+    for choice in choices:
+        if choice.select is not None:
+            chosen.clear()
+            named.clear()
+        for selector in (*(choice.select or ()), *choice.extend_select):
+            codes = codes_of(selector)
+            chosen.update(codes)
+            if len(codes) == 1:
+                named.update(codes)
+        for selector in choice.ignore:
+            chosen.difference_update(codes_of(selector))
     rules = tuple(rule for rule in all_rules() if rule.code in chosen)
     return Selection(rules, frozenset(named & chosen), UNUSED_SUPPRESSION in chosen)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from pathspec import GitIgnoreSpec
 
@@ -17,6 +21,11 @@ DEFAULT_EXCLUDE = (
     ".nox", ".pants.d", ".pytest_cache", ".pytype", ".ruff_cache", ".svn", ".tox", ".venv", "__pycache__",
     "__pypackages__", "_build", "buck-out", "build", "dist", "node_modules", "site-packages", "venv",
 )  # fmt: skip
+
+
+#: Says of an absolute path, and whether it is a directory, whether the settings exclude it; below a directory
+#: that is excluded and was named all the same, only by the part of the path below that.
+IsExcluded: TypeAlias = "Callable[[str, bool, str | None], bool]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +54,26 @@ class Ignored:
         """Return the patterns of the ``.gitignore`` in a directory."""
         if directory not in self.specs:
             try:
-                lines = (directory / ".gitignore").read_text("utf-8", errors="replace").splitlines()
-                self.specs[directory] = GitIgnoreSpec.from_lines(lines)
+                text = (directory / ".gitignore").read_text("utf-8", errors="replace")
+                self.specs[directory] = GitIgnoreSpec.from_lines(filter(is_pattern, text.splitlines()))
             except OSError:
                 self.specs[directory] = None
         return self.specs[directory]
 
     def above(self, directory: Path) -> list[Path]:
-        """Return the directories from a directory up to the root of its repository that have patterns."""
+        """Return the directories from a directory up to the root of its repository that have patterns.
+
+        Outside of a repository, that is at most the directory itself.
+        """
         if not self.respected:
             return []
         found = []
         for parent in (directory, *directory.parents):
             if self.spec(parent) is not None:
                 found.append(parent)
-            if (parent / ".git").exists():
+            if os.path.lexists(parent / ".git"):
                 return found
-        return []
+        return [parent for parent in found if parent == directory]
 
     def ignores(self, path: str, is_directory: bool, bases: list[Path]) -> bool:
         """Say whether the patterns of some directories, the nearest first, leave out a path below them."""
@@ -75,20 +87,30 @@ class Ignored:
         return False
 
 
+def is_pattern(line: str) -> bool:
+    """Say whether git would make sense of a line of a ``.gitignore``."""
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except (ValueError, re.error):
+        return False
+    return True
+
+
 def discover(
     paths: Iterable[Path],
-    is_excluded: Callable[[str, bool], bool],
+    is_excluded: IsExcluded,
     *,
     respect_gitignore: bool = True,
-    force_exclude: bool = False,
+    leaves_out: Callable[[str, bool], bool] | None = None,
 ) -> list[Candidate]:
     """Return the files to look at, sorted, each once.
 
     Args:
-        paths: files and directories; a file that is named is looked at even if it is excluded.
-        is_excluded: says of an absolute path, and whether it is a directory, whether the settings exclude it.
+        paths: files and directories; what is named is looked at even if it is excluded or ignored.
+        is_excluded: says whether the settings exclude a path.
         respect_gitignore: leave out what git ignores.
-        force_exclude: leave out excluded files even if they are named.
+        leaves_out: says of an absolute path that is named, and whether it is a directory, whether to leave it
+            out all the same.
 
     Raises:
         ConfigError: a path does not exist.
@@ -96,27 +118,44 @@ def discover(
     found: dict[str, Candidate] = {}
     ignored = Ignored(respect_gitignore)
     for path in paths:
-        if path.is_dir():
-            for candidate in _walk(path, is_excluded, ignored):
-                found.setdefault(os.path.abspath(candidate.path), candidate)  # noqa: PTH100
-        elif path.exists() or path.is_symlink():
-            absolute = os.path.abspath(path)  # noqa: PTH100  # resolve() would follow symbolic links
-            if not (force_exclude and _named_excluded(absolute, is_excluded)):
-                found[absolute] = Candidate(path, named=True)
-        else:
-            raise ConfigError(f"{path}: no such file or directory")
+        candidate = _named(path)
+        absolute = os.path.abspath(path)  # noqa: PTH100  # resolve() would follow symbolic links
+        if leaves_out is not None and leaves_out(absolute, candidate is None):
+            continue
+        if candidate is not None:
+            found[absolute] = candidate
+            continue
+        for inside in _walk(path, is_excluded, ignored):
+            found.setdefault(os.path.abspath(inside.path), inside)  # noqa: PTH100
     return [found[key] for key in sorted(found)]
 
 
-def _named_excluded(path: str, is_excluded: Callable[[str, bool], bool]) -> bool:
-    parents = Path(path).parents
-    return is_excluded(path, False) or any(is_excluded(str(parent), True) for parent in parents)
+def _named(path: Path) -> Candidate | None:
+    """Return a file that the user named, None for a directory.
+
+    Raises:
+        ConfigError: there is no such path.
+    """
+    try:
+        return None if stat.S_ISDIR(path.stat().st_mode) else Candidate(path, named=True)
+    except ValueError as error:
+        raise ConfigError(f"{str(path)!r}: {error}") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        missing = error.errno in (errno.ENOENT, errno.ENOTDIR) and not path.is_symlink()
+        if missing or error.errno == errno.ENAMETOOLONG:
+            raise ConfigError(f"{path}: {reason}") from None
+        return Candidate(path, named=True, problem=reason)
 
 
-def _walk(root: Path, is_excluded: Callable[[str, bool], bool], ignored: Ignored) -> Iterator[Candidate]:
+def _walk(root: Path, is_excluded: IsExcluded, ignored: Ignored) -> Iterator[Candidate]:
     """Yield the Python files below a directory; symbolic links to directories are not followed."""
     absolute = Path(os.path.abspath(root))  # noqa: PTH100
-    stack: list[tuple[str, list[Path]]] = [(str(absolute), ignored.above(absolute))]
+    below = str(absolute) if is_excluded(str(absolute), True, None) else None
+    bases = ignored.above(absolute)
+    if ignored.ignores(str(absolute), True, bases):
+        bases = [base for base in bases if base == absolute]
+    stack: list[tuple[str, list[Path]]] = [(str(absolute), bases)]
     while stack:
         directory, bases = stack.pop()
         try:
@@ -132,7 +171,9 @@ def _walk(root: Path, is_excluded: Callable[[str, bool], bool], ignored: Ignored
             is_directory = _is_directory(entry)
             if not is_directory and not entry.name.endswith(".py"):
                 continue
-            if is_excluded(entry.path, is_directory) or (bases and ignored.ignores(entry.path, is_directory, bases)):
+            if is_excluded(entry.path, is_directory, below) or (
+                bases and ignored.ignores(entry.path, is_directory, bases)
+            ):
                 continue
             if is_directory:
                 stack.append((entry.path, bases))

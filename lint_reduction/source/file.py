@@ -14,6 +14,8 @@ from lint_reduction.errors import SourceError
 #: A larger file is generated; parsing it would take minutes and gigabytes.
 MAX_BYTES = 2_000_000
 
+#: Every character of ASCII, and what only an encoding with escapes reads as something else.
+_ASCII = bytes(range(1, 128)).replace(b"\\", b"") + rb"\x41\u0041"
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 
 
@@ -45,6 +47,16 @@ def _read_all(descriptor: int) -> bytes:
     return data
 
 
+def check_size(data: bytes) -> None:
+    """Make sure that a file is not too large to be analyzed.
+
+    Raises:
+        SourceError: it is.
+    """
+    if len(data) > MAX_BYTES:
+        raise SourceError(f"too large to be analyzed: {len(data) / 1e6:.1f} MB, the limit is {MAX_BYTES / 1e6:.0f} MB")
+
+
 def decode(data: bytes) -> str:
     """Return source text, without a byte order mark and with its own line endings.
 
@@ -58,6 +70,9 @@ def decode(data: bytes) -> str:
     except SyntaxError as error:
         raise SourceError(_reason(error)) from None
     try:
+        if b"#".decode(encoding, errors="replace") != "#":
+            # a cookie can be read only where bytes are characters; Python refuses such a file as well
+            raise SourceError(f"cannot be decoded as {encoding}: its declaration is not written in it")
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
@@ -68,16 +83,21 @@ def decode(data: bytes) -> str:
 
 def _reason(error: SyntaxError) -> str:
     message = str(error.msg or error)
-    return "not valid utf-8" if "invalid or missing encoding declaration" in message else message
+    if "invalid or missing encoding declaration" in message:
+        return "not valid utf-8"
+    if message.startswith("encoding problem"):
+        return "has a byte order mark and declares another encoding than utf-8"
+    return message
 
 
 def is_ascii_superset(data: bytes) -> bool:
     """Say whether the names in a file stand in its bytes as they are, so that the prefilter may look."""
-    for line in data[:400].split(b"\n")[:2]:
+    end = data.find(b"\n", data.find(b"\n") + 1)
+    for line in data[: end if end >= 0 else None].splitlines()[:2]:
         match = _COOKIE.match(line)
         if match is not None:
             try:
-                return b"abcXYZ_.019".decode(match[1].decode("ascii")) == "abcXYZ_.019"
+                return _ASCII.decode(match[1].decode("ascii")) == _ASCII.decode("ascii")
             except (LookupError, UnicodeDecodeError):
-                return True
+                return False
     return True

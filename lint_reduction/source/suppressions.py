@@ -11,6 +11,8 @@ from lint_reduction.facts import Span
 
 _OWN = re.compile(r"#\s*lint-reduction:\s*(?P<kind>file-ignore|ignore)\b\s*(?:\[(?P<rules>[^\]]*)\])?")
 _NOQA = re.compile(r"#\s*noqa\s*:\s*(?P<codes>[A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+)*)", re.IGNORECASE)
+_NOQA_BYTES = re.compile(rb"noqa\s*:[^\r\n]*RED[0-9]{3}", re.IGNORECASE)
+_NEWLINE = re.compile(r"\r\n|\r|\n")
 _CODE = re.compile(r"RED[0-9]{3}", re.IGNORECASE)
 
 
@@ -30,6 +32,13 @@ class Suppression:
     first: int
     last: int
     whole_file: bool
+
+
+def mentions_rules(data: bytes) -> bool:
+    """Return False only if no comment in a file with this content can silence anything."""
+    if b"lint-reduction:" in data:
+        return True
+    return (b"noqa" in data or b"NOQA" in data) and _NOQA_BYTES.search(data) is not None
 
 
 def find_suppressions(text: str) -> tuple[Suppression, ...]:
@@ -70,7 +79,7 @@ def _comments(text: str) -> tuple[list[tuple[Span, str, bool]], list[tuple[int, 
     logical: list[tuple[int, int]] = []
     start = 0
     try:
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        for token in tokenize.generate_tokens(io.StringIO(text, newline=None).readline):
             (line, column), (end_line, end_column) = token.start, token.end
             if token.type == tokenize.COMMENT:
                 alone = not start and not token.line[:column].strip()
@@ -88,7 +97,7 @@ def _comments(text: str) -> tuple[list[tuple[Span, str, bool]], list[tuple[int, 
 
 def _comments_by_line(text: str) -> tuple[list[tuple[Span, str, bool]], list[tuple[int, int]]]:
     comments, logical = [], []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(_NEWLINE.split(text), 1):
         at = line.find("#")
         if line[: at if at >= 0 else None].strip():
             logical.append((number, number))
