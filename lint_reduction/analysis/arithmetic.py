@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from lint_reduction.analysis import tensors
 from lint_reduction.analysis.code import Binary, Expr, text
-from lint_reduction.analysis.conversion import as_factor, as_tensor
+from lint_reduction.analysis.conversion import as_factor, as_tensor, may_count, name_of
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.tensors import Factor
 from lint_reduction.analysis.values import (
@@ -194,12 +194,28 @@ def _presumed(value: Tensor) -> bool:
     return plain and not value.axes.certain and not value.axes.is_scalar
 
 
+def _number_in(loss: Tensor, other: Tensor, expr: Expr | None) -> Opaque | None:
+    """Return the number for which a part of a batch stands that a loss is multiplied with or divided by.
+
+    A loader may yield counts beside the data: ``batch.ntokens``, ``for x, y, n in loader``. What an unknown
+    function makes of data may be one as well.
+    """
+    if loss.axes.is_scalar and _is_result(loss) and may_count(other):
+        return Opaque(name_of(expr), other.batch)
+    return None
+
+
 def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tuple[Expr | None, Expr | None]) -> Value:
     texts = (text(exprs[0]), text(exprs[1]))
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         for loss, weight, shown in ((left, right, texts[1]), (right, left, texts[0])):
             if _is_result(loss) and not weight.is_loss and _presumed(weight):
                 return tensors.lose(loss, f"multiplied by the result of {shown}, which is not known")
+        for loss, weight, expr in ((left, right, exprs[1]), (right, left, exprs[0])):
+            number = _number_in(loss, weight, expr)
+            factor = Factor() if number is None else as_factor(machine, number, expr, divides=False)
+            if factor.growth != ONE:
+                return tensors.scale(loss, factor, StepKind.MULTIPLY, mark)
         return tensors.multiply(left, right, mark, texts)
     tensor, other, expr = (left, right, exprs[1]) if isinstance(left, Tensor) else (right, left, exprs[0])
     assert isinstance(tensor, Tensor)
@@ -218,6 +234,9 @@ def _quotient(machine: Machine, left: Value, right: Value, mark: int, exprs: tup
             dividend = tensors.scale(Tensor(), start, StepKind.MULTIPLY, mark)
         if _is_result(dividend) and _presumed(right):
             return tensors.lose(dividend, f"divided by {text(exprs[1])}, which is not known")
+        number = _number_in(dividend, right, exprs[1])
+        if number is not None:
+            return tensors.scale(dividend, as_factor(machine, number, exprs[1], divides=True), StepKind.DIVIDE, mark)
         if not dividend.summands:
             inverse = Factor(right.growth, right.evidence, right.text or text(exprs[1]))
             return tensors.scale(replace(right, summands=(Summand(gradient=False),)), inverse, StepKind.DIVIDE, mark)

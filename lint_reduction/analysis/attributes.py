@@ -36,8 +36,8 @@ from lint_reduction.analysis.values import (
     join,
     options_of,
 )
-from lint_reduction.facts import Batch
-from lint_reduction.growth import SAMPLES
+from lint_reduction.facts import Batch, Evidence
+from lint_reduction.growth import SAMPLES, Growth
 
 #: Methods of a module, a loader or a tensor that hand their owner back.
 MODULE_METHODS = frozenset(
@@ -115,6 +115,9 @@ def _tensor_attribute(machine: Machine, value: Tensor, name: str) -> Value:
         return Method(value, name)
     if machine.libraries.names.role(name) == "criterion":
         return Opaque(name, value.batch, called=True)
+    counted = machine.libraries.names.count(name) if value.may_be_container else None
+    if counted is not None:
+        return tensors.count(Growth.of(counted), Evidence.NAME, name, value.batch)
     return replace(tensors.data(value.batch, PRESUMED_AXES), may_be_container=True)
 
 

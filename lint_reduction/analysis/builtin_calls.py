@@ -9,7 +9,7 @@ from lint_reduction.analysis import loops, tensors
 from lint_reduction.analysis.arithmetic import binary
 from lint_reduction.analysis.attributes import attribute
 from lint_reduction.analysis.code import Arg, Call, Expr, Var
-from lint_reduction.analysis.conversion import as_factor
+from lint_reduction.analysis.conversion import as_factor, may_count, name_of
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.reading import read_as_number
 from lint_reduction.analysis.values import (
@@ -126,6 +126,8 @@ def _number(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     read_as_number(machine, values[0], call.mark, "float()")
 
     def convert(value: Value) -> Value:
+        if isinstance(value, Tensor) and may_count(value):
+            return Opaque(name_of(_expr(call)), value.batch, called=True)
         return replace(tensors.detach(value), axes=SCALAR) if isinstance(value, Tensor) else value
 
     return machine.lift(values[0], convert)

@@ -143,6 +143,9 @@ def _tensor(machine: Machine, value: Tensor, keys: tuple[Value, ...], exprs: tup
         name = first.value
         if machine.libraries.names.role(name) == "criterion":
             return Opaque(name, value.batch, called=True)
+        counted = machine.libraries.names.count(name) if value.may_be_container else None
+        if counted is not None:
+            return tensors.count(Growth.of(counted), Evidence.NAME, name, value.batch)
         return replace(value, text="") if not value.is_loss else Opaque(name)
     if isinstance(first, Tensor) and first.is_mask:
         return tensors.select(value)

@@ -171,7 +171,7 @@ def length(machine: Machine, value: Value, expr: Expr | None) -> Value:
         case Repeated(_, count, evidence):
             return tensors.count(number(count), evidence, shown)
         case Tensor(axes=axes, batch=batch):
-            if axes.place is Place.FIRST or value.may_be_container:
+            if axes.place is Place.FIRST:
                 evidence = Evidence.SHAPE if axes.certain else Evidence.NAME
                 return tensors.count(SAMPLES, evidence, shown, batch)
             if axes.place is Place.MERGED:

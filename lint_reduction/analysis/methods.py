@@ -116,6 +116,10 @@ def _tensor_method(
     if plain in ("pow", "square", "sqrt"):
         exponent = values[0] if values else Constant(2 if plain == "square" else 0.5)
         return machine.binary("**", owner, exponent, call)
+    if name == "where" and len(values) == 2:
+        # the condition comes first in torch.where
+        given = Operands((owner, values[1]), {}, tuple(arg.value for arg in call.args), call.mark, text(call))
+        return operate(machine, name, values[0], given)
     result = operate(machine, plain, owner, operands(call, values))
     if result is None and not owner.is_loss and owner.may_be_container and name in MODULE_METHODS:
         return owner

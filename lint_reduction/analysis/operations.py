@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from lint_reduction.analysis import shapes, tensors
 from lint_reduction.analysis.code import Expr, text
-from lint_reduction.analysis.conversion import as_factor, as_tensor
+from lint_reduction.analysis.conversion import as_factor, as_tensor, may_count
 from lint_reduction.analysis.indexing import size
 from lint_reduction.analysis.loops import number
 from lint_reduction.analysis.machine import Machine
@@ -76,7 +76,7 @@ def operate(machine: Machine, name: str, owner: Value, given: Operands) -> Value
     if kind in ("stacking", "concatenating"):
         return _stacked(machine, owner, kind)
     if kind == "creating":
-        return _created(machine, name, owner)
+        return _created(machine, name, owner, given)
     if kind == "drawing":
         batch = Batch.DRAWN if machine.in_loop else Batch.FIXED
         return tensors.data(batch, replace(BATCH_AXES, certain=False), gradient=False)
@@ -84,6 +84,9 @@ def operate(machine: Machine, name: str, owner: Value, given: Operands) -> Value
         return _of_unknown(kind, owner)
     if name in ("size", "__len__") and isinstance(owner, Loader):
         return None
+    if isinstance(owner, Opaque) and kind == "linear" and machine.libraries.names.is_uncertain(owner.name):
+        # a number that counts something, clamped or rounded
+        return owner
     tensor = as_tensor(machine, owner)
     if isinstance(owner, Opaque):
         tensor = replace(tensor, text=owner.name)
@@ -211,6 +214,8 @@ def _reduced(machine: Machine, name: str, kind: str, tensor: Tensor, given: Oper
 def _detached(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
     if name == "item":
         read_as_number(machine, tensor, given.mark, "item()")
+        if may_count(tensor):
+            return Opaque(tensor.text, tensor.batch, called=True)
         return replace(tensors.detach(tensor), axes=SCALAR)
     return tensors.detach(tensor)
 
@@ -241,8 +246,12 @@ def _masked(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Val
         return Opaque("indices")
     shown = text(given.exprs[0]) if given.exprs else "a condition"
     kept = [v for v in values if v is not None and not _is_zero(v)]
+    if len(kept) == 1 and isinstance(kept[0], Constant):
+        return tensors.as_mask(tensor)
     if len(kept) == 1:
         return tensors.keep_masked(as_tensor(machine, kept[0]), given.mark, shown)
+    if kept and all(isinstance(v, Constant) for v in kept):
+        return Tensor(axes=tensor.axes, batch=tensor.batch)
     both = [as_tensor(machine, v) for v in kept]
     return _extremum(both[0], both[1]) if both else Tensor()
 
@@ -254,7 +263,7 @@ def _is_zero(value: Value) -> bool:
 
 
 def _like(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
-    constant = Tensor(axes=tensor.axes, batch=Batch.FIXED)
+    constant = Tensor(axes=tensor.axes, batch=tensor.batch)
     if name == "full_like":
         value = given.get(0, "fill_value")
         if value is not None:
@@ -266,17 +275,48 @@ def _like(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value
     return constant
 
 
-def _created(machine: Machine, name: str, owner: Value) -> Value:
-    if name.removeprefix("new_") in _FILLED or isinstance(owner, Constant):
+def _created(machine: Machine, name: str, owner: Value, given: Operands) -> Value:
+    if name.removeprefix("new_") in _FILLED:
+        return _filled(machine, name, owner, given)
+    if name == "new_tensor":
+        owner = given.get(0, "data") or Constant(0)
+    if isinstance(owner, Items) and len(owner.entries) == 1 and _is_number(owner.entries[0]):
+        # a number in a tensor of its own
+        owner = owner.entries[0]
+    if isinstance(owner, Constant):
         return Tensor(batch=Batch.FIXED)
     if isinstance(owner, Repeated):
         entry = as_tensor(machine, owner.entry)
         return tensors.detach(tensors.stack(number(owner.count), tensors.one_sample(entry), owner.evidence))
-    if isinstance(owner, Opaque) and machine.libraries.names.is_constant(owner.name):
-        return Tensor(batch=Batch.FIXED)
-    if isinstance(owner, (Tensor, Opaque)) and name in ("tensor", "as_tensor", "from_numpy", "asarray"):
+    if isinstance(owner, Opaque):
+        if machine.libraries.names.is_constant(owner.name):
+            return Tensor(batch=Batch.FIXED)
+        if owner.called or machine.libraries.names.is_uncertain(owner.name):
+            return owner
+    if isinstance(owner, (Tensor, Opaque)) and name in ("tensor", "as_tensor", "from_numpy", "asarray", "new_tensor"):
         return replace(tensors.detach(as_tensor(machine, owner)), may_be_container=False)
     return tensors.data(Batch.FIXED, replace(BATCH_AXES, certain=False))
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, (Constant, Opaque)) or (isinstance(value, Tensor) and value.axes.is_scalar)
+
+
+def _filled(machine: Machine, name: str, owner: Value, given: Operands) -> Tensor:
+    """Return a new tensor of a shape, all of its entries alike."""
+    is_method = name.startswith("new_")
+    shape = given.get(0, "size") if is_method else owner
+    tensor = Tensor(batch=Batch.FIXED)
+    if isinstance(shape, Shape) and not shape.start:
+        tensor = replace(tensor, axes=shape.tensor.axes, batch=shape.tensor.batch)
+    at = 1 if is_method else 0
+    value = given.get(at, "fill_value") if name.endswith("full") else None
+    if value is None:
+        return tensor
+    factor = as_factor(machine, value, given.exprs[at] if at < len(given.exprs) else None, divides=False)
+    if isinstance(value, Tensor):
+        tensor = replace(tensor, batch=value.batch)
+    return tensors.scale(tensor, factor, StepKind.MULTIPLY, given.mark)
 
 
 def _stacked(machine: Machine, owner: Value, kind: str) -> Value:

@@ -333,6 +333,9 @@ def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool
         evidence = min(evidence, known if value.is_written_loss else Evidence.GUESS)
     undetermined = frozenset({Count.ELEMENTS}) if removal.undetermined and kind == "summing" else frozenset()
     summands = value.summands
+    if kind == "summing" and factor != ONE and not summands:
+        # entries that are all alike, or that were set one by one: the sum counts them
+        summands = (Summand(batch=value.batch, gradient=False),)
     if step is not None and (removal.counts or removal.undetermined or factor != ONE):
         hop = Hop(step, mark, factor, evidence, axes=removal.counts)
         summands = tuple(s.step(hop, undetermined=undetermined) for s in summands)
@@ -392,7 +395,8 @@ def perhaps_one_sample(value: Tensor) -> Tensor:
     """Return an entry of a batch of which it is not known whether it is a sample or a tensor of samples."""
     batch = min(value.batch, Batch.DRAWN)
     summands = tuple(replace(s, batch=min(s.batch, batch)) for s in value.summands)
-    return replace(value, axes=replace(value.axes, certain=False), batch=batch, summands=summands)
+    place = Place.SOMEWHERE if value.axes.place is Place.FIRST else value.axes.place
+    return replace(value, axes=replace(value.axes, place=place, certain=False), batch=batch, summands=summands)
 
 
 def at_most(value: Tensor, batch: Batch) -> Tensor:
