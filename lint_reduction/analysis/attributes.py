@@ -118,7 +118,7 @@ def _tensor_attribute(machine: Machine, value: Tensor, name: str) -> Value:
     counted = machine.libraries.names.count(name) if value.may_be_container else None
     if counted is not None:
         return tensors.count(Growth.of(counted), Evidence.NAME, name, value.batch)
-    return replace(tensors.data(value.batch, PRESUMED_AXES), may_be_container=True)
+    return replace(tensors.data(value.batch, PRESUMED_AXES), may_be_container=True, is_part=True)
 
 
 def _opaque_attribute(machine: Machine, value: Opaque, name: str) -> Value:

@@ -26,6 +26,7 @@ from lint_reduction.analysis.values import (
     Object,
     Opaque,
     Repeated,
+    Shape,
     Super,
     Tensor,
     Unknown,
@@ -153,7 +154,7 @@ def _list(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     if not values:
         return Items(())
     value = values[0]
-    if isinstance(value, (Items, Repeated, Loader, Alternatives, Opaque, Tensor)):
+    if isinstance(value, (Items, Repeated, Loader, Alternatives, Opaque, Shape, Tensor)):
         return value
     if isinstance(value, Zipped) and all(isinstance(v, Items) for v in value.inners):
         inners = [v.entries for v in value.inners if isinstance(v, Items)]

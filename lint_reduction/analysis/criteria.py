@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lint_reduction.analysis.code import Arg, Call, Const, text
+from lint_reduction.analysis.code import Arg, Call, Const, Var, text
 from lint_reduction.analysis.conversion import as_tensor
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.training import BoundArgument, SiteRecord
@@ -106,6 +106,7 @@ def call_loss_name(machine: Machine, name: str, call: Call, values: Sequence[Val
         if is_class:
             return Criterion(model, site, reduction, machine.new_identity())
         machine.sites[index].called = True
+        _note_tensors(machine, call, values)
         return loss_value(machine, model, reduction, site, _inputs(model, bound))
 
     return machine.lift(given, with_reduction)
@@ -118,11 +119,21 @@ def call_criterion(machine: Machine, criterion: Criterion, call: Call, values: S
     reduction = criterion.reduction
     if key in machine.state.heap:
         reduction = _reduction_name(machine.state.heap[key])
+    _note_tensors(machine, call, values)
     bound = bind(criterion.model.inputs, call, values)
     value = loss_value(machine, criterion.model, reduction, criterion.site, _inputs(criterion.model, bound))
     if criterion.model.output:
         return Mapping(((criterion.model.output, value), (1, value)), rest=as_tensor(machine, Constant(0)))
     return value
+
+
+def _note_tensors(machine: Machine, call: Call, values: Sequence[Value]) -> None:
+    """A part of a batch of which a loss is computed is a tensor, and no tuple of tensors."""
+    for arg, value in zip(call.args, values, strict=True):
+        if isinstance(arg.value, Var) and isinstance(value, Tensor) and value.may_be_container:
+            name = arg.value.name
+            if machine.state.variables.get(name) is value:
+                machine.state.variables[name] = replace(value, may_be_container=False)
 
 
 def _legacy(bound: Bound) -> str | None:

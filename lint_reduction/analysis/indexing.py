@@ -23,6 +23,7 @@ from lint_reduction.analysis.values import (
     Place,
     Repeated,
     Shape,
+    Summand,
     Tensor,
     Unknown,
     Value,
@@ -128,9 +129,41 @@ def size(tensor: Tensor, axis: int, shown: str) -> Value:
         return tensors.count(_product(axes.counts), Evidence.SHAPE, shown, tensor.batch)
     if axes.place is Place.FIRST and axis == 0:
         return tensors.count(SAMPLES, Evidence.SHAPE, shown, tensor.batch)
+    if axes.place is Place.FIRST and axis < -1:
+        # the batch of a matrix, a position of an image
+        return Opaque("size")
     if axes.place is Place.FIRST and axis < 0 and not axes.counts - {Count.SAMPLES}:
         return Opaque("size")
     return tensors.count(ELEMENTS, Evidence.SHAPE, shown, tensor.batch)
+
+
+def sizes(machine: Machine, shape: Shape, names: list[str]) -> list[Value]:
+    """Return the sizes that the variables of some names get from a shape.
+
+    The batch comes first, unless another variable says that it is the batch: ``seq_len, batch, dim = x.shape``.
+    """
+    shown = [f"{shape.text}[{i}]" if shape.text else "" for i in range(len(names))]
+    batch = next((i for i, name in enumerate(names) if _is_batch(machine, name)), None)
+    if batch is None and "a" not in names:
+        batch = next((i for i, name in enumerate(names) if machine.libraries.names.role(name) == "batch_axis"), 0)
+    if batch and shape.tensor.axes.place is Place.FIRST:
+        growths = [SAMPLES if i == batch else ELEMENTS for i in range(len(names))]
+        return [tensors.count(g, Evidence.NAME, t, shape.tensor.batch) for g, t in zip(growths, shown, strict=True)]
+    return [size(shape.tensor, i + shape.start, shown[i]) for i in range(len(names))]
+
+
+def size_by_name(machine: Machine, name: str, value: Value) -> Value:
+    """Return what a variable gets; a size of which its name says that it is that of the batch is no position."""
+    if not isinstance(value, Tensor) or not value.axes.is_scalar or not _is_batch(machine, name):
+        return value
+    if value.summands != (Summand(ELEMENTS, batch=value.batch, gradient=False),):
+        return value
+    return tensors.count(SAMPLES, Evidence.NAME, value.text, value.batch)
+
+
+def _is_batch(machine: Machine, name: str) -> bool:
+    names = machine.libraries.names
+    return names.count(name) is Count.SAMPLES or names.role(name) == "batch"
 
 
 def _product(counts: frozenset[Count]) -> Growth:
@@ -146,7 +179,7 @@ def _tensor(machine: Machine, value: Tensor, keys: tuple[Value, ...], exprs: tup
         counted = machine.libraries.names.count(name) if value.may_be_container else None
         if counted is not None:
             return tensors.count(Growth.of(counted), Evidence.NAME, name, value.batch)
-        return replace(value, text="") if not value.is_loss else Opaque(name)
+        return replace(value, text="", is_part=value.may_be_container) if not value.is_loss else Opaque(name)
     if isinstance(first, Tensor) and first.is_mask:
         return tensors.select(value)
     if any(_draws(key) for key in keys) and value.batch in (Batch.FIXED, Batch.ARGUMENT):
@@ -164,8 +197,11 @@ def _picked(machine: Machine, value: Tensor, key: Value) -> Value:
             return alone(value)
         return replace(value, axes=replace(value.axes, place=Place.SOMEWHERE, rank=None))
     if isinstance(key, Constant):
+        if value.is_part and value.may_be_container and value.axes.place is Place.FIRST:
+            # a sample of a tensor, a tensor of a list
+            return replace(value, axes=replace(value.axes, place=Place.SOMEWHERE, certain=False))
         if value.may_be_container or not value.axes.certain:
-            return value
+            return replace(value, is_part=value.may_be_container)
         return tensors.one_sample(value) if value.axes.place is Place.FIRST else replace(value, axes=SCALAR)
     if isinstance(key, Tensor) and not key.axes.is_scalar:
         return value

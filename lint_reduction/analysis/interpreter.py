@@ -43,7 +43,7 @@ from lint_reduction.analysis.code import (
 from lint_reduction.analysis.code import Items as ItemsExpr
 from lint_reduction.analysis.conversion import as_factor, as_tensor
 from lint_reduction.analysis.evaluation import counts_something, evaluate, truth, usually
-from lint_reduction.analysis.indexing import size
+from lint_reduction.analysis.indexing import size_by_name, sizes
 from lint_reduction.analysis.machine import Frame, Hooks, Machine
 from lint_reduction.analysis.objects import call_function, symbolic
 from lint_reduction.analysis.reading import escape, read_as_number
@@ -207,7 +207,7 @@ def assign(machine: Machine, target: Expr, value: Value) -> None:
     """Bind a target to a value."""
     match target:
         case Var(name):
-            machine.state.variables[name] = value
+            machine.state.variables[name] = size_by_name(machine, name, value)
             machine.state.loop_of[name] = len(machine.frame.loops)
         case Attr(base, name):
             _assign_attribute(machine, base, name, value, target)
@@ -299,8 +299,8 @@ def unpacked(machine: Machine, value: Value, targets: tuple[Expr, ...]) -> list[
         case Alternatives(options):
             columns = [unpacked(machine, option.value, targets) for option in options]
             return [_column(options, [column[i] for column in columns]) for i in range(number)]
-        case Shape(tensor, start):
-            return [size(tensor, i + start, f"{value.text}[{i}]" if value.text else "") for i in range(number)]
+        case Shape():
+            return sizes(machine, value, [getattr(t, "name", "") for t in targets])
         case Tensor():
             return [_part_of_tensor(value)] * number
         case Unknown():
@@ -319,7 +319,7 @@ def _column(options: tuple[Option, ...], values: Sequence[Value]) -> Value:
 
 def _part_of_tensor(value: Tensor) -> Value:
     if value.may_be_container or not value.axes.certain:
-        return value
+        return replace(value, is_part=value.may_be_container)
     if value.is_loss:
         return tensors.one_sample(value)
     return replace(value, axes=replace(value.axes, certain=False))

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from lint_reduction.analysis import sinks, tensors
 from lint_reduction.analysis.arithmetic import binary
-from lint_reduction.analysis.code import Call, Const, text
+from lint_reduction.analysis.code import Call, Const
 from lint_reduction.analysis.conversion import as_factor, as_tensor
 from lint_reduction.analysis.criteria import loss_value
 from lint_reduction.analysis.machine import Machine
-from lint_reduction.analysis.methods import operands
+from lint_reduction.analysis.methods import operands, product_of
 from lint_reduction.analysis.operations import operate
 from lint_reduction.analysis.training import Companioned, InputGradient
 from lint_reduction.analysis.values import (
@@ -39,7 +39,7 @@ from lint_reduction.analysis.values import (
     options_of,
 )
 from lint_reduction.facts import Batch, Evidence, StepKind
-from lint_reduction.growth import ONE, Count, Growth
+from lint_reduction.growth import ONE, Growth
 from lint_reduction.libraries.schema import CompanionModel, OptimizerModel, SinkModel, WrapperModel
 
 _OPERATORS = {
@@ -229,13 +229,7 @@ def _number_function(machine: Machine, last: str, call: Call, values: Sequence[V
         return None
     value = values[0]
     if last == "prod" and isinstance(value, Shape):
-        given = replace(operands(call, values, 1), values=())
-        size = tensors.count(ONE, Evidence.SHAPE, "")
-        whole = operate(machine, "numel", value.tensor, given) or size
-        if value.start and isinstance(whole, Tensor) and whole.growth is not None:
-            counts = {c for c, _ in whole.growth.powers} - {Count.SAMPLES}
-            return tensors.count(Growth.of(*counts), whole.evidence, text(call))
-        return whole
+        return product_of(machine, value, call)
     if last == "sqrt" and isinstance(value, Tensor):
         return machine.binary("**", value, Constant(0.5), call)
     if isinstance(value, Tensor):

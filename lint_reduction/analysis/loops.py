@@ -38,7 +38,7 @@ from lint_reduction.analysis.values import (
     options_of,
 )
 from lint_reduction.facts import Batch, Evidence
-from lint_reduction.growth import ONE, SAMPLES, Count, Growth
+from lint_reduction.growth import ELEMENTS, ONE, SAMPLES, Count, Growth
 
 #: A display with at most so many entries is run entry by entry in a comprehension.
 MAX_UNROLLED = 16
@@ -176,6 +176,8 @@ def length(machine: Machine, value: Value, expr: Expr | None) -> Value:
                 return tensors.count(SAMPLES, evidence, shown, batch)
             if axes.place is Place.MERGED:
                 return tensors.count(Growth.of(*axes.counts), Evidence.SHAPE, shown, batch)
+            if axes.place is Place.NONE and axes.certain and axes.counts == {Count.ELEMENTS}:
+                return tensors.count(ELEMENTS, Evidence.SHAPE, shown, batch)
         case Opaque(name):
             return _length_of_opaque(machine, name, expr, shown)
         case Alternatives(options):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lint_reduction.analysis import gradients, sinks
+from lint_reduction.analysis import gradients, sinks, tensors
 from lint_reduction.analysis.attributes import MODULE_METHODS, PARAMETER_METHODS
 from lint_reduction.analysis.code import Attr, Call, Expr, Var, text
 from lint_reduction.analysis.machine import Machine
@@ -37,7 +37,8 @@ from lint_reduction.analysis.values import (
     merged,
     options_of,
 )
-from lint_reduction.growth import Growth
+from lint_reduction.facts import Evidence
+from lint_reduction.growth import ONE, Count, Growth
 
 _GROWING = frozenset({"append", "extend", "insert", "add", "appendleft"})
 
@@ -101,7 +102,7 @@ def _tensor_method(
 ) -> Value | None:
     if isinstance(owner, Shape):
         if name == "numel":
-            return operate(machine, "numel", owner.tensor, Operands((), {}, (), call.mark, text(call)))
+            return product_of(machine, owner, call)
         return Opaque("size")
     if name in ("items", "values") and owner.may_be_container:
         entry: Value = owner if name == "values" else Items((Opaque("key"), owner), is_tuple=True)
@@ -124,6 +125,14 @@ def _tensor_method(
     if result is None and not owner.is_loss and owner.may_be_container and name in MODULE_METHODS:
         return owner
     return result
+
+
+def product_of(machine: Machine, shape: Shape, call: Call) -> Value:
+    """Return the product of the sizes of some axes: ``x.shape[1:].numel()``, ``math.prod(x.shape)``."""
+    whole = operate(machine, "numel", shape.tensor, Operands((), {}, (), call.mark, text(call)))
+    if shape.start and isinstance(whole, Tensor) and whole.growth is not None:
+        return tensors.count(whole.growth.without({Count.SAMPLES}), whole.evidence, text(call), whole.batch)
+    return whole or tensors.count(ONE, Evidence.SHAPE, "")
 
 
 _ARITHMETIC = {

@@ -21,6 +21,7 @@ from lint_reduction.analysis.values import (
     Items,
     Loader,
     Opaque,
+    Place,
     Repeated,
     Shape,
     Tensor,
@@ -222,6 +223,8 @@ def _detached(machine: Machine, name: str, tensor: Tensor, given: Operands) -> V
 
 def _measured(name: str, tensor: Tensor, given: Operands) -> Value:
     if name in ("numel", "nelement"):
+        if tensor.may_be_container and tensor.axes.place is Place.SOMEWHERE:
+            return Opaque("size")
         counts = Growth.of(*tensor.axes.counts)
         certain = tensor.axes.certain or tensor.batch >= Batch.ARGUMENT
         return tensors.count(counts, Evidence.SHAPE if certain else Evidence.NAME, given.shown, tensor.batch)
