@@ -27,6 +27,7 @@ from lint_reduction.analysis.values import (
     Opaque,
     Repeated,
     Shape,
+    Summand,
     Super,
     Tensor,
     Unknown,
@@ -37,7 +38,7 @@ from lint_reduction.analysis.values import (
     options_of,
 )
 from lint_reduction.facts import Batch, Evidence, StepKind
-from lint_reduction.growth import ONE, Growth
+from lint_reduction.growth import ELEMENTS, ONE, Count, Growth
 
 
 def call_builtin(machine: Machine, name: str, call: Call, values: Sequence[Value]) -> Value | None:
@@ -102,8 +103,8 @@ def _sum_of(machine: Machine, value: Value, call: Call) -> Value:
             for entry in entries:
                 total = machine.lift_two(total, entry, lambda a, b: binary(machine, "+", a, b, call.mark, (None, None)))
             return total
-        case Repeated(entry, count, evidence):
-            return machine.lift(entry, lambda e: accumulated(e, loops.number(count), evidence, call.mark))
+        case Repeated(entry, count, evidence, length):
+            return machine.lift(entry, lambda e: accumulated(e, loops.number(count), evidence, call.mark, length))
         case Tensor():
             return tensors.reduce(value, "summing", (0,), False, call.mark)
         case Unknown():
@@ -113,12 +114,22 @@ def _sum_of(machine: Machine, value: Value, call: Call) -> Value:
     return Opaque("sum", called=True)
 
 
-def accumulated(value: Value, rounds: Growth, evidence: Evidence, mark: int) -> Value:
-    """Return the total of a value over the rounds of a loop."""
+def accumulated(value: Value, rounds: Growth, evidence: Evidence, mark: int, length: str = "") -> Value:
+    """Return the total of a value over the rounds of a loop, ``length`` being the source of their number."""
     if not isinstance(value, Tensor) or rounds == ONE:
         return value
-    hop = Hop(StepKind.ACCUMULATE, mark, rounds, evidence)
-    return replace(value, summands=tuple(s.step(hop) for s in value.summands), arithmetic=True)
+    hop = Hop(StepKind.ACCUMULATE, mark, rounds, evidence, length)
+    summands = value.summands
+    if rounds == ELEMENTS:
+        # a sum over the positions of sums over a part of each
+        summands = tuple(s if _sums_positions(s) else s.step(hop) for s in summands)
+    else:
+        summands = tuple(s.step(hop) for s in summands)
+    return replace(value, summands=summands, arithmetic=True)
+
+
+def _sums_positions(summand: Summand) -> bool:
+    return summand.growth is not None and summand.growth.exponent(Count.ELEMENTS) >= 1
 
 
 def _number(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
@@ -179,9 +190,12 @@ def _next(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None
     rounds = loops.rounds_of(machine, values[0], _expr(call))
     if isinstance(values[0], Opaque) and isinstance(rounds.value, Opaque):
         return replace(rounds.value, called=True, varies=machine.in_loop)
-    if isinstance(rounds.value, Tensor) and not machine.in_loop:
+    if not machine.in_loop:
         # drawn once; in a loop that comes later it is the same batch in every round
-        return tensors.at_most(rounds.value, Batch.ARGUMENT)
+        if isinstance(rounds.value, Tensor):
+            return tensors.at_most(rounds.value, Batch.ARGUMENT)
+        if isinstance(rounds.value, Repeated) and isinstance(rounds.value.entry, Tensor):
+            return replace(rounds.value, entry=tensors.at_most(rounds.value.entry, Batch.ARGUMENT))
     return rounds.value
 
 

@@ -256,7 +256,7 @@ def _unreduced(model: LossModel) -> Axes:
 def _of_inputs(unit: Growth, axes: Axes, tensors: Sequence[Tensor]) -> tuple[Growth, Axes]:
     """Fit growth and axes to inputs that are single samples, or positions picked by a mask."""
     known = [t.axes for t in tensors if t.summands and t.axes.certain]
-    if known and all(a.place is Place.NONE for a in known) and len(known) == len(tensors):
+    if all(_is_one_sample(t) for t in tensors) and any(t.axes.place is Place.NONE for t in tensors if t.summands):
         without = unit.without({Count.SAMPLES})
         left = axes.counts - {Count.SAMPLES}
         return without, SCALAR if not left else Axes(Place.NONE, left, None, False, axes.more)
@@ -274,6 +274,13 @@ def _of_inputs(unit: Growth, axes: Axes, tensors: Sequence[Tensor]) -> tuple[Gro
             axes = replace(axes, rank=1 if len(counts) == 1 else None)
         return picked, axes
     return unit, axes
+
+
+def _is_one_sample(tensor: Tensor) -> bool:
+    """Say whether a tensor has no batch axis, or was made of one sample."""
+    if tensor.axes.certain and tensor.summands:
+        return tensor.axes.place is Place.NONE
+    return bool(tensor.summands) and tensor.batch is Batch.SINGLE
 
 
 def _grows(tensor: Tensor) -> bool:

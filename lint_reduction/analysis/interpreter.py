@@ -336,7 +336,8 @@ def _update(machine: Machine, statement: Update) -> None:
         rounds = machine.rounds_since(statement.target)
         count = loops.number(rounds)
         evidence = machine.loop_evidence()
-        added = machine.lift(added, lambda v: accumulated(v, count, evidence, statement.mark))
+        length = machine.frame.loops[-1].length if machine.frame.loops else ""
+        added = machine.lift(added, lambda v: accumulated(v, count, evidence, statement.mark, length))
     expr = Binary(statement.op, statement.target, statement.value, statement.mark)
     result = arithmetic.operate(machine, expr, before, added)
     depth = machine.state.loop_of.get(statement.target.name, 0) if isinstance(statement.target, Var) else 0
@@ -446,7 +447,8 @@ def _for(machine: Machine, statement: For) -> None:
     iterable = machine.evaluate(statement.iterable)
     rounds = loops.rounds_of(machine, iterable, statement.iterable, statement.target)
     before = machine.state.copy()
-    loop = Loop(rounds.count, rounds.evidence, statement.mark, rounds.yields_data)
+    length = loops.length_of_loop(statement.iterable)
+    loop = Loop(rounds.count, rounds.evidence, statement.mark, rounds.yields_data, length)
     machine.frame.loops.append(loop)
     assign(machine, statement.target, rounds.value)
     machine.frame.loops.pop()

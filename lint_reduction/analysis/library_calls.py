@@ -241,9 +241,12 @@ def _loader(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     size = sinks.argument(call, values, (1, "batch_size"))
     keywords = {arg.keyword for arg in call.args if arg.keyword}
     has_sampler = "batch_sampler" in keywords or any(arg.stars for arg in call.args)
+    dataset = sinks.argument(call, values, (0, "dataset"))
+    of_tensors = isinstance(dataset, Object) and dataset.name == "torch.utils.data.TensorDataset"
+    of_tensors = of_tensors and "collate_fn" not in keywords
     if size is None:
-        return Loader(single=not has_sampler and bool(values))
-    return Loader(single=isinstance(size, Constant) and size.value == 1)
+        return Loader(single=not has_sampler and bool(values), of_tensors=of_tensors)
+    return Loader(single=isinstance(size, Constant) and size.value == 1, of_tensors=of_tensors)
 
 
 def _partial(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:

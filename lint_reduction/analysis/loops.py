@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lint_reduction.analysis import tensors
-from lint_reduction.analysis.code import Comp, Expr, Var, text
+from lint_reduction.analysis.code import Attr, Call, Comp, Expr, Var, text
 from lint_reduction.analysis.code import Items as ItemsExpr
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.state import Loop
@@ -60,6 +60,9 @@ class Rounds:
 def rounds_of(machine: Machine, iterable: Value, expr: Expr | None = None, target: Expr | None = None) -> Rounds:
     """Return what a loop over a value does."""
     match iterable:
+        case Loader(single, evidence, True):
+            batch = replace(_batch(single), may_be_container=False)
+            return Rounds(Repeated(batch, ONE), Growth.of(Count.BATCHES), evidence, yields_data=True)
         case Loader(single, evidence):
             return Rounds(_batch(single), Growth.of(Count.BATCHES), evidence, yields_data=True)
         case Dataset():
@@ -196,6 +199,18 @@ def _length_of_opaque(machine: Machine, name: str, expr: Expr | None, shown: str
     return tensors.count(SAMPLES, Evidence.GUESS, shown)
 
 
+def length_of_loop(iterable: Expr) -> str:
+    """Return the source of the number of rounds of a loop over something: ``len(outputs) = len(targets)``."""
+    match iterable:
+        case Var() | Attr():
+            return f"len({text(iterable)})"
+        case Call(Var("zip"), args):
+            return " = ".join(filter(None, (length_of_loop(arg.value) for arg in args)))
+        case Call(Var("enumerate" | "reversed" | "list" | "tqdm"), args) if args:
+            return length_of_loop(args[0].value)
+    return ""
+
+
 def number(count: Growth | None) -> Growth:
     """Return the growth of a number of rounds; one of which nothing is known counts iterations."""
     return Growth.of(Count.ITERATIONS) if count is None else count
@@ -234,7 +249,11 @@ def _comprehend_all(machine: Machine, expr: Comp) -> Value:
         opened += 1
         for condition in clause.conditions:
             machine.evaluate(condition)
-        count = None if count is None or rounds.count is None or clause.conditions else count * rounds.count
+        if count is None or rounds.count is None or (clause.conditions and rounds.count != ONE):
+            count = None
+        else:
+            # a part of a fixed number is a fixed number
+            count *= rounds.count
         evidence = min(evidence, rounds.evidence)
     if expr.key is not None:
         machine.evaluate(expr.key)
@@ -242,4 +261,5 @@ def _comprehend_all(machine: Machine, expr: Comp) -> Value:
     del machine.frame.loops[-opened:]
     if expr.kind == "dict":
         return Mapping((), element)
-    return Repeated(element, count, evidence)
+    alone = len(expr.clauses) == 1 and not expr.clauses[0].conditions
+    return Repeated(element, count, evidence, length_of_loop(expr.clauses[0].iterable) if alone else "")

@@ -23,12 +23,14 @@ class Loop:
         evidence: how sure that is.
         mark: of the iterable.
         yields_data: whether its variable is data: batches or samples.
+        length: source of the number of rounds, ``len(outputs) = len(targets)``.
     """
 
     count: Growth | None
     evidence: Evidence
     mark: int
     yields_data: bool
+    length: str = ""
 
 
 @dataclass(slots=True)

@@ -147,6 +147,9 @@ def _counts_another_batch(value: Tensor, other: Tensor) -> bool:
     growth = other.growth
     if growth is None or growth.in_samples == 0 or not value.summands or other.is_mask:
         return False
+    if value.batch is Batch.SINGLE and all(s.growth is not None and s.growth.in_samples for s in value.summands):
+        # a total over the samples, one by one
+        return False
     return (value.batch >= Batch.DRAWN) is not (other.batch >= Batch.DRAWN) and other.axes.is_scalar
 
 
@@ -184,6 +187,19 @@ def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("
     )
 
 
+_CONSTANT = Summand(gradient=False)
+
+
+def _is_number_of_rounds(summand: Summand, divisor: Tensor) -> bool:
+    """Say whether a divisor is the length of the list over which a term was added up."""
+    return bool(divisor.text) and any(
+        hop.kind is StepKind.ACCUMULATE
+        and hop.growth == Growth.of(Count.ITERATIONS)
+        and divisor.text in hop.text.split(" = ")
+        for hop in summand.hops
+    )
+
+
 def divide(left: Tensor, right: Tensor, mark: int, text: str = "") -> Tensor:
     """Return ``left / right``."""
     weights = _weights(left, right)
@@ -194,7 +210,10 @@ def divide(left: Tensor, right: Tensor, mark: int, text: str = "") -> Tensor:
         factor = replace(factor, growth=None, reason=_ANOTHER.format(right.text or text))
     if right.is_mask:
         factor = replace(factor, growth=DENSITY)
-    quotient = scale(left, factor, StepKind.DIVIDE, mark)
+    rounds = replace(factor, growth=Growth.of(Count.ITERATIONS))
+    parts = [(s, rounds if _is_number_of_rounds(s, right) else factor) for s in left.summands or (_CONSTANT,)]
+    scaled = [scale(replace(left, summands=(s,)), f, StepKind.DIVIDE, mark).summands for s, f in parts]
+    quotient = replace(left, summands=tuple(s for summands in scaled for s in summands))
     if right.is_loss and any(s.gradient for s in right.summands) and right.growth != ONE:
         quotient = lose(quotient, "division by a loss")
     return replace(

@@ -323,11 +323,19 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A list of like entries; ``count`` is what its length grows with, None if that is not known."""
+    """A list of like entries.
+
+    Attributes:
+        entry: one of them.
+        count: what the length grows with, None if that is not known.
+        evidence: how sure that is.
+        length: source of the length, where it is that of other lists.
+    """
 
     entry: Value
     count: Growth | None
     evidence: Evidence = Evidence.SHAPE
+    length: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,10 +362,12 @@ class Loader:
     Attributes:
         single: whether it yields one sample at a time.
         evidence: whether it is known to be a loader or only called like one.
+        of_tensors: whether a batch is known to be a list of tensors.
     """
 
     single: bool = False
     evidence: Evidence = Evidence.SHAPE
+    of_tensors: bool = False
 
 
 @dataclass(frozen=True, slots=True)
