@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from lint_reduction.analysis import tensors
 from lint_reduction.analysis.code import Binary, Expr, text
-from lint_reduction.analysis.conversion import as_factor, as_tensor, may_count, name_of
+from lint_reduction.analysis.conversion import as_factor, as_tensor, may_count, name_of, named_mask
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.tensors import Factor
 from lint_reduction.analysis.values import (
@@ -143,6 +143,12 @@ def _opaques(
                 return tensors.count(growth, evidence, shown)
         certain = first.growth is not None and second.growth is not None
         return Opaque("" if certain else "uncertain count", varies=varies)
+    if op == "**" and isinstance(left, Opaque) and isinstance(right, Constant):
+        factor = as_factor(machine, left, exprs[0], divides=False)
+        if factor.growth is not None and factor.growth != ONE and isinstance(right.value, int):
+            power = right.value
+            return tensors.count(factor.growth**power, factor.evidence, factor.text)
+        return replace(left, name=name_of(exprs[0]) or left.name)
     known = [v for v in (left, right) if isinstance(v, Opaque)]
     if known and len(known) + isinstance(left, Constant) + isinstance(right, Constant) == 2:
         return Opaque(batch=max(v.batch for v in known), varies=varies, called=any(v.called for v in known))
@@ -219,6 +225,9 @@ def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tupl
         return tensors.multiply(left, right, mark, texts)
     tensor, other, expr = (left, right, exprs[1]) if isinstance(left, Tensor) else (right, left, exprs[0])
     assert isinstance(tensor, Tensor)
+    mask = named_mask(machine, other) if isinstance(other, Opaque) else None
+    if mask is not None and not tensor.axes.is_scalar and (tensor.is_loss or tensor.is_written_loss):
+        return tensors.multiply(tensor, mask, mark, texts)
     factor = as_factor(machine, other, expr, divides=False)
     if factor.growth is None and not tensor.is_loss and not tensor.axes.is_scalar:
         # data times something not known are still data

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lint_reduction.analysis.code import Attr, Call, Const, Expr, Item, Var, dotted, text
 from lint_reduction.analysis.machine import Machine
-from lint_reduction.analysis.tensors import Factor, data
+from lint_reduction.analysis.tensors import Factor, as_mask, data
 from lint_reduction.analysis.values import (
     BATCH_AXES,
     PRESUMED_AXES,
@@ -124,6 +124,14 @@ def name_of(expr: Expr | None) -> str:
         case Call(Var("float" | "int" | "max" | "min"), args) if args:
             return name_of(args[0].value)
     return ""
+
+
+def named_mask(machine: Machine, value: Opaque) -> Tensor | None:
+    """Return the mask that something not known is by its name, None if it is called otherwise."""
+    names = machine.libraries.names
+    if value.called or names.role(value.name) != "mask" or names.counts_by_name(value.name):
+        return None
+    return replace(as_mask(replace(as_tensor(machine, value), text=value.name)), evidence=Evidence.NAME)
 
 
 def may_count(value: Tensor) -> bool:

@@ -25,7 +25,7 @@ from lint_reduction.analysis.values import (
     Value,
 )
 from lint_reduction.facts import Batch, Decision, StepKind
-from lint_reduction.growth import ONE, Count, Growth
+from lint_reduction.growth import DENSITY, ONE, SAMPLES, Count, Growth
 from lint_reduction.libraries.schema import LEGACY, LossModel
 
 
@@ -229,6 +229,11 @@ def loss_value(machine: Machine, model: LossModel, reduction: str | None, site: 
     axes = _unreduced(model) if reduction == "none" else SCALAR
     more = frozenset({Count.ELEMENTS}) if model.more_positions and reduction == "sum" else frozenset()
     unit, axes = _of_inputs(unit, axes, tensors)
+    if reduction == "sum" and model.divisor == "valid" and unit == SAMPLES and _ignores(machine, site):
+        unit, more = Growth.of(Count.VALID), frozenset()
+    given = [tensor for tensor in tensors if tensor.summands]
+    if given and all(_is_masked(tensor) for tensor in given):
+        unit *= DENSITY
     reduced = frozenset() if reduction == "none" else frozenset(count for count, _ in model.none.powers)
     hop = Hop(StepKind.SITE, site.mark, unit, axes=reduced)
     summand = Summand(unit, "", site, (hop,), batch, more, machine.grad_enabled)
@@ -265,11 +270,11 @@ def _of_inputs(unit: Growth, axes: Axes, tensors: Sequence[Tensor]) -> tuple[Gro
         power = unit.exponent(Count.SAMPLES)
         steps = unit.without({Count.SAMPLES}) * Growth.of(Count.ITERATIONS) ** power
         return steps, axes if not axes.counts else replace(axes, certain=False)
-    if any(a.counts == {Count.VALID} for a in known):
+    if any(t.axes.counts == {Count.VALID} for t in tensors if t.summands):
         power = unit.exponent(Count.SAMPLES)
-        picked = unit.without({Count.SAMPLES}) * Growth.of(Count.VALID) ** power
+        picked = unit.without({Count.SAMPLES, Count.ELEMENTS}) * Growth.of(Count.VALID) ** power
         if axes.counts:
-            counts = axes.counts - {Count.SAMPLES} | {Count.VALID}
+            counts = axes.counts - {Count.SAMPLES, Count.ELEMENTS} | {Count.VALID}
             axes = Axes(Place.MERGED if len(counts) == 1 else Place.SOMEWHERE, counts, None, axes.certain)
             axes = replace(axes, rank=1 if len(counts) == 1 else None)
         return picked, axes
@@ -283,7 +288,18 @@ def _is_one_sample(tensor: Tensor) -> bool:
     return bool(tensor.summands) and tensor.batch is Batch.SINGLE
 
 
+def _ignores(machine: Machine, site: Site) -> bool:
+    """Say whether a loss is told which targets to leave out."""
+    return any(argument.parameter == "ignore_index" for argument in machine.sites[site.index].arguments)
+
+
+def _is_masked(tensor: Tensor) -> bool:
+    """Say whether a mask has set a part of a tensor to zero."""
+    return not tensor.is_mask and all(s.growth == DENSITY for s in tensor.summands)
+
+
 def _grows(tensor: Tensor) -> bool:
-    return any(
-        s.growth is None or s.growth.without({Count.ELEMENTS, Count.CLASSES}) != ONE for s in tensor.summands
-    ) and not (tensor.is_mask)
+    if tensor.is_mask:
+        return False
+    growths = [s.growth for s in tensor.summands if s.growth != DENSITY]
+    return any(growth is None or growth.without({Count.ELEMENTS, Count.CLASSES}) != ONE for growth in growths)

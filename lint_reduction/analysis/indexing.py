@@ -58,11 +58,13 @@ def item(machine: Machine, value: Value, keys: tuple[Value, ...], exprs: tuple[E
         case Tensor():
             return _tensor(machine, value, keys, exprs)
         case _:
-            return _other(value, keys)
+            return _other(machine, value, keys)
 
 
-def _other(value: Value, keys: tuple[Value, ...]) -> Value:
+def _other(machine: Machine, value: Value, keys: tuple[Value, ...]) -> Value:
     match value:
+        case Opaque() if len(keys) == 1 and isinstance(keys[0], Tensor) and keys[0].is_mask:
+            return tensors.select(machine.tensor(value))
         case Opaque(name, batch, called, varies):
             key = keys[0] if len(keys) == 1 else None
             named = str(key.value) if isinstance(key, Constant) and isinstance(key.value, str) else name
@@ -179,7 +181,11 @@ def _tensor(machine: Machine, value: Tensor, keys: tuple[Value, ...], exprs: tup
         counted = machine.libraries.names.count(name) if value.may_be_container else None
         if counted is not None:
             return tensors.count(Growth.of(counted), Evidence.NAME, name, value.batch)
-        return replace(value, text="", is_part=value.may_be_container) if not value.is_loss else Opaque(name)
+        return (
+            replace(value, text="", has_names=False, is_part=value.may_be_container)
+            if not value.is_loss
+            else Opaque(name)
+        )
     if isinstance(first, Tensor) and first.is_mask:
         return tensors.select(value)
     if any(_draws(key) for key in keys) and value.batch in (Batch.FIXED, Batch.ARGUMENT):

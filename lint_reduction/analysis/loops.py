@@ -173,6 +173,8 @@ def length(machine: Machine, value: Value, expr: Expr | None) -> Value:
             return Constant(len(entries))
         case Repeated(_, count, evidence):
             return tensors.count(number(count), evidence, shown)
+        case Tensor(may_be_container=True, has_names=True):
+            return tensors.count(ONE, Evidence.SHAPE, shown)
         case Tensor(axes=axes, batch=batch):
             if axes.place is Place.FIRST:
                 evidence = Evidence.SHAPE if axes.certain else Evidence.NAME

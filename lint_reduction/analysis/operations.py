@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lint_reduction.analysis import shapes, tensors
-from lint_reduction.analysis.code import Expr, text
-from lint_reduction.analysis.conversion import as_factor, as_tensor, may_count
+from lint_reduction.analysis.code import Expr, Unary, Var, text
+from lint_reduction.analysis.conversion import as_factor, as_tensor, may_count, named_mask
 from lint_reduction.analysis.indexing import size
 from lint_reduction.analysis.loops import number
 from lint_reduction.analysis.machine import Machine
@@ -33,6 +33,7 @@ from lint_reduction.growth import ONE, Growth
 
 _PAIRS = frozenset({"max", "min", "median", "mode", "nanmedian", "sort", "topk", "kthvalue"})
 _LAST = (-1,)
+_TOTALS = frozenset({"summing", "averaging"})
 _FILLED = frozenset({"zeros", "ones", "full", "empty", "eye", "scalar_tensor"})
 
 
@@ -90,7 +91,7 @@ def operate(machine: Machine, name: str, owner: Value, given: Operands) -> Value
         return owner
     tensor = as_tensor(machine, owner)
     if isinstance(owner, Opaque):
-        tensor = replace(tensor, text=owner.name)
+        tensor = (named_mask(machine, owner) if kind in _TOTALS else None) or replace(tensor, text=owner.name)
     return _on_tensor(machine, name, kind, tensor, given)
 
 
@@ -239,6 +240,8 @@ def _measured(name: str, tensor: Tensor, given: Operands) -> Value:
 
 
 def _masked(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
+    if given.exprs:
+        _note_mask(machine, given.exprs[0])
     if name != "where":
         fill = given.get(1, "value")
         if isinstance(fill, Constant) and fill.value == 0 and type(fill.value) in (int, float):
@@ -257,6 +260,16 @@ def _masked(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Val
         return Tensor(axes=tensor.axes, batch=tensor.batch)
     both = [as_tensor(machine, v) for v in kept]
     return _extremum(both[0], both[1]) if both else Tensor()
+
+
+def _note_mask(machine: Machine, condition: Expr) -> None:
+    """A part of a batch that says what is filled in is a mask."""
+    if isinstance(condition, Unary):
+        condition = condition.operand
+    if isinstance(condition, Var):
+        value = machine.state.variables.get(condition.name)
+        if isinstance(value, Tensor) and value.may_be_container:
+            machine.state.variables[condition.name] = tensors.as_mask(value)
 
 
 def _is_zero(value: Value) -> bool:

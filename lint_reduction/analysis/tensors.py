@@ -16,7 +16,7 @@ from lint_reduction.analysis.values import (
     Tensor,
 )
 from lint_reduction.facts import Batch, Evidence, StepKind
-from lint_reduction.growth import DENSITY, ONE, SAMPLES, Count, Growth
+from lint_reduction.growth import DENSITY, ELEMENTS, ONE, SAMPLES, Count, Growth
 
 #: An objective with more terms than this is not followed.
 MAX_SUMMANDS = 24
@@ -66,8 +66,13 @@ def broadcast(left: Axes, right: Axes) -> Axes:
         left.counts | right.counts,
         max(left.rank, right.rank) if left.rank is not None and right.rank is not None else None,
         any(axes.certain for axes in sized),
-        left.more or right.more,
+        _has_more(left, right) or _has_more(right, left),
     )
+
+
+def _has_more(axes: Axes, other: Axes) -> bool:
+    """Say whether axes may have positions that are not among the elements of the other ones."""
+    return axes.more and (Count.ELEMENTS in axes.counts or Count.ELEMENTS not in other.counts)
 
 
 def _place(left: Place, right: Place) -> Place:
@@ -156,6 +161,13 @@ def _counts_another_batch(value: Tensor, other: Tensor) -> bool:
 _ANOTHER = "it is not known whether {} counts the same batch"
 
 
+def _is_count(value: Tensor) -> bool:
+    """Say whether a value is a number that counts positions, of whatever else as well."""
+    growth = value.growth
+    plain = value.axes.is_scalar and not any(s.site or s.gradient for s in value.summands)
+    return plain and growth is not None and growth.exponent(Count.ELEMENTS) == 1
+
+
 def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("", "")) -> Tensor:
     """Return ``left * right``; the operand with the loss in it is the value, the other the factor."""
     weights = _weights(left, right)
@@ -171,6 +183,9 @@ def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("
         factor = replace(factor, growth=DENSITY)
         if value.is_mask:
             return replace(value, axes=broadcast(value.axes, other.axes))
+    if _is_count(value) and _is_count(other) and factor.growth is not None:
+        # height * width: each counts a part of the positions, together they count them once
+        factor = replace(factor, growth=factor.growth.without({Count.ELEMENTS}))
     product = scale(value, factor, StepKind.MULTIPLY, mark)
     gradient = any(s.gradient for s in other.summands)
     if gradient:
@@ -200,6 +215,18 @@ def _is_number_of_rounds(summand: Summand, divisor: Tensor) -> bool:
     )
 
 
+def _divided(summand: Summand, divisor: Tensor, factor: Factor, mark: int) -> Summand:
+    """Return a term over something without axes, or with those of the term."""
+    if _is_number_of_rounds(summand, divisor):
+        factor = replace(factor, growth=Growth.of(Count.ITERATIONS))
+    elif Count.ELEMENTS in summand.undetermined and factor.growth == SAMPLES * ELEMENTS:
+        # labels.numel() counts the positions that a cross entropy sums over, however many there are
+        factor = replace(factor, growth=SAMPLES)
+        summand = replace(summand, undetermined=summand.undetermined - {Count.ELEMENTS})
+    (result,) = scale(Tensor((summand,)), factor, StepKind.DIVIDE, mark).summands
+    return result
+
+
 def divide(left: Tensor, right: Tensor, mark: int, text: str = "") -> Tensor:
     """Return ``left / right``."""
     weights = _weights(left, right)
@@ -210,14 +237,12 @@ def divide(left: Tensor, right: Tensor, mark: int, text: str = "") -> Tensor:
         factor = replace(factor, growth=None, reason=_ANOTHER.format(right.text or text))
     if right.is_mask:
         factor = replace(factor, growth=DENSITY)
-    rounds = replace(factor, growth=Growth.of(Count.ITERATIONS))
-    parts = [(s, rounds if _is_number_of_rounds(s, right) else factor) for s in left.summands or (_CONSTANT,)]
-    scaled = [scale(replace(left, summands=(s,)), f, StepKind.DIVIDE, mark).summands for s, f in parts]
-    quotient = replace(left, summands=tuple(s for summands in scaled for s in summands))
+    summands = tuple(_divided(s, right, factor, mark) for s in left.summands or (_CONSTANT,))
+    quotient = replace(left, summands=summands)
     if right.is_loss and any(s.gradient for s in right.summands) and right.growth != ONE:
         quotient = lose(quotient, "division by a loss")
     return replace(
-        quotient,
+        _settled(quotient, right),
         axes=broadcast(left.axes, right.axes),
         batch=max(left.batch, right.batch),
         arithmetic=True,
@@ -225,6 +250,15 @@ def divide(left: Tensor, right: Tensor, mark: int, text: str = "") -> Tensor:
         evidence=min(left.evidence, right.evidence),
         text=left.text and right.text and f"{left.text} / {right.text}",
     )
+
+
+def _settled(quotient: Tensor, divisor: Tensor) -> Tensor:
+    """Return a quotient with what its divisor leaves open as well no longer open: both are sums over the same."""
+    left_open = [s.undetermined for s in divisor.summands]
+    if not left_open or not all(left_open):
+        return quotient
+    same = frozenset.intersection(*left_open)
+    return replace(quotient, summands=tuple(replace(s, undetermined=s.undetermined - same) for s in quotient.summands))
 
 
 def lose(value: Tensor, reason: str) -> Tensor:
@@ -385,7 +419,7 @@ def normalize_over(value: Tensor, dims: tuple[int, ...] | None) -> Tensor:
 def as_mask(value: Tensor) -> Tensor:
     """Return the outcome of a comparison with a tensor: a mask, which keeps a share of the positions."""
     summand = Summand(DENSITY, batch=value.batch, gradient=False)
-    return Tensor((summand,), value.axes, value.batch, is_mask=True, text=value.text)
+    return Tensor((summand,), value.axes, value.batch, is_mask=True, arithmetic=True, text=value.text)
 
 
 def keep_masked(value: Tensor, mark: int, text: str) -> Tensor:

@@ -133,6 +133,7 @@ class Tensor:
         batch: what the data behind it are.
         is_mask: whether its entries are true and false.
         may_be_container: a batch of a loader may be a tuple or a dictionary of tensors.
+        has_names: whether an entry of it was asked for by name, so that its length is the number of its entries.
         is_part: whether it is one entry of such a batch, a tensor or else a list.
         arithmetic: whether anything was computed with it.
         made_of: which operations of losses written by hand went into it: ``difference``, ``square``,
@@ -147,6 +148,7 @@ class Tensor:
     batch: Batch = Batch.ARGUMENT
     is_mask: bool = False
     may_be_container: bool = False
+    has_names: bool = False
     is_part: bool = False
     arithmetic: bool = False
     made_of: frozenset[str] = frozenset()
