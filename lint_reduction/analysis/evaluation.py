@@ -189,6 +189,9 @@ def _item(machine: Machine, base: Expr, key: Expr) -> Value:
     value = evaluate(machine, base)
     keys = tuple(evaluate(machine, k) for k in key.items) if isinstance(key, ItemsExpr) else (evaluate(machine, key),)
     exprs = key.items if isinstance(key, ItemsExpr) else (key,)
+    if not keys:
+        # x[()] is all of x
+        return value
     if isinstance(base, Var) and isinstance(value, Tensor) and value.may_be_container and _is_name(keys):
         machine.state.variables[base.name] = replace(value, has_names=True)
     return machine.lift(value, lambda v: item(machine, v, keys, exprs))

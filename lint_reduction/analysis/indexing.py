@@ -181,11 +181,9 @@ def _tensor(machine: Machine, value: Tensor, keys: tuple[Value, ...], exprs: tup
         counted = machine.libraries.names.count(name) if value.may_be_container else None
         if counted is not None:
             return tensors.count(Growth.of(counted), Evidence.NAME, name, value.batch)
-        return (
-            replace(value, text="", has_names=False, is_part=value.may_be_container)
-            if not value.is_loss
-            else Opaque(name)
-        )
+        if value.is_loss:
+            return Opaque(name)
+        return replace(value, text="", has_names=False, is_part=value.may_be_container)
     if isinstance(first, Tensor) and first.is_mask:
         return tensors.select(value)
     if any(_draws(key) for key in keys) and value.batch in (Batch.FIXED, Batch.ARGUMENT):

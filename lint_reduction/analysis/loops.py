@@ -173,21 +173,27 @@ def length(machine: Machine, value: Value, expr: Expr | None) -> Value:
             return Constant(len(entries))
         case Repeated(_, count, evidence):
             return tensors.count(number(count), evidence, shown)
-        case Tensor(may_be_container=True, has_names=True):
-            return tensors.count(ONE, Evidence.SHAPE, shown)
-        case Tensor(axes=axes, batch=batch):
-            if axes.place is Place.FIRST:
-                evidence = Evidence.SHAPE if axes.certain else Evidence.NAME
-                return tensors.count(SAMPLES, evidence, shown, batch)
-            if axes.place is Place.MERGED:
-                return tensors.count(Growth.of(*axes.counts), Evidence.SHAPE, shown, batch)
-            if axes.place is Place.NONE and axes.certain and axes.counts == {Count.ELEMENTS}:
-                return tensors.count(ELEMENTS, Evidence.SHAPE, shown, batch)
+        case Tensor():
+            return _length_of_tensor(value, shown)
         case Opaque(name):
             return _length_of_opaque(machine, name, expr, shown)
         case Alternatives(options):
             lengths = tuple(o for option in options for o in options_of(length(machine, option.value, expr)))
             return join(lengths)
+    return Opaque("length")
+
+
+def _length_of_tensor(value: Tensor, shown: str) -> Value:
+    axes, batch = value.axes, value.batch
+    if value.may_be_container and value.has_names:
+        return tensors.count(ONE, Evidence.SHAPE, shown)
+    if axes.place is Place.FIRST:
+        evidence = Evidence.SHAPE if axes.certain else Evidence.NAME
+        return tensors.count(SAMPLES, evidence, shown, batch)
+    if axes.place is Place.MERGED:
+        return tensors.count(Growth.of(*axes.counts), Evidence.SHAPE, shown, batch)
+    if axes.place is Place.NONE and axes.certain and axes.counts == {Count.ELEMENTS}:
+        return tensors.count(ELEMENTS, Evidence.SHAPE, shown, batch)
     return Opaque("length")
 
 

@@ -41,7 +41,7 @@ class Names:
         counts: counts by name.
         uncertain: words that make a number uncertain.
         constants: words of numbers that never depend on the batch.
-        roles: role by name: criterion, loader, dataset, batch, mask.
+        roles: role by name: criterion, loader, dataset, batch, mask, padding_value, batch_axis.
         losses: words of functions that return a loss.
         drawing: words of functions that return other data each time.
         optimizers: words of things that step.
