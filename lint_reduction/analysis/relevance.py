@@ -60,8 +60,8 @@ def sink_words(libraries: Libraries) -> frozenset[str]:
     words = {"backward", "functional_grad"}
     for sink in libraries.tables.sinks:
         for name in (sink.method, sink.function, sink.criterion_of):
-            words.add(name.rpartition(".")[2])
-    words.discard("__call__")
+            # an engine that is called is known by its class
+            words.add(name.removesuffix(".__call__").rpartition(".")[2])
     words |= {name for name, role in libraries.names.roles.items() if role == "loss_scaler"}
     words |= {"grad", "value_and_grad", "minimize"}
     return frozenset(word for word in words if word)
