@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from lint_reduction.analysis import tensors
 from lint_reduction.analysis.code import Binary, Expr, text
-from lint_reduction.analysis.conversion import as_factor, as_tensor
+from lint_reduction.analysis.conversion import UNCERTAIN, as_factor, as_tensor
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.tensors import Factor
 from lint_reduction.analysis.values import (
@@ -142,7 +142,7 @@ def _opaques(
                 evidence = min(first.evidence, second.evidence)
                 return tensors.count(growth, evidence, shown)
         certain = first.growth is not None and second.growth is not None
-        return Opaque("" if certain else "uncertain count", varies=varies)
+        return Opaque("" if certain else UNCERTAIN, varies=varies)
     known = [v for v in (left, right) if isinstance(v, Opaque)]
     if known and len(known) + isinstance(left, Constant) + isinstance(right, Constant) == 2:
         return Opaque(batch=max(v.batch for v in known), varies=varies, called=any(v.called for v in known))

@@ -26,6 +26,9 @@ from lint_reduction.analysis.values import (
 from lint_reduction.facts import Batch, Evidence
 from lint_reduction.growth import ONE, SAMPLES, Count, Growth
 
+#: Name of a number that was computed from others, of which some may count anything.
+UNCERTAIN = "uncertain_count"
+
 
 def as_tensor(machine: Machine, value: Value) -> Tensor:
     """Return the tensor that a value is taken for where a tensor is needed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lint_reduction.analysis import arithmetic, gradients, library_calls, loops, tensors
+from lint_reduction.analysis import arithmetic, gradients, loops, optimizers, tensors
 from lint_reduction.analysis.accumulation import window_of
 from lint_reduction.analysis.attributes import foreign_bases
 from lint_reduction.analysis.builtin_calls import accumulated
@@ -254,7 +254,7 @@ def _assign_item(machine: Machine, base: Expr, key: Expr, value: Value) -> None:
         if isinstance(name, Constant) and name.value == "lr":
             rate = as_factor(machine, value, None, divides=False)
             machine.state.heap.pop((owner.optimizer.identity, "lr"), None)
-            library_calls.scale_learning_rate(machine, owner.optimizer, rate.growth, owner.optimizer.mark)
+            optimizers.scale_learning_rate(machine, owner.optimizer, rate.growth, owner.optimizer.mark)
     elif isinstance(owner, Mapping):
         name = machine.evaluate(key)
         if isinstance(name, Constant):
