@@ -14,13 +14,13 @@ from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.objects import call_instance, instantiate
 from lint_reduction.analysis.reading import escape
 from lint_reduction.analysis.tensors import data
-from lint_reduction.analysis.training import Rescale
 from lint_reduction.analysis.values import (
     PRESUMED_AXES,
     Class,
     Criterion,
     External,
     Function,
+    Gradient,
     Instance,
     Items,
     Loader,
@@ -29,6 +29,7 @@ from lint_reduction.analysis.values import (
     Object,
     Opaque,
     OptimizerValue,
+    Parameters,
     Partial,
     Tensor,
     Unknown,
@@ -36,6 +37,7 @@ from lint_reduction.analysis.values import (
     options_of,
 )
 from lint_reduction.facts import Batch
+from lint_reduction.growth import Count
 
 
 def call_expression(machine: Machine, call: Call) -> Value:
@@ -167,7 +169,7 @@ def unknown_call(machine: Machine, name: str, call: Call, values: Sequence[Value
     if owner is not None:
         flat.append(owner)
     tensors = tuple(v for v in flat if isinstance(v, Tensor))
-    _note_step(machine, name, call, tensors)
+    _note_step(machine, name, call, values, tensors)
     if any(isinstance(v, Unknown) for v in flat) or any(t.is_loss for t in tensors):
         return machine.unknown(f"passes through {name}(), which is not known", call.mark)
     names = machine.libraries.names
@@ -187,8 +189,34 @@ def unknown_call(machine: Machine, name: str, call: Call, values: Sequence[Value
     return replace(data(max(batches), PRESUMED_AXES), may_be_container=False)
 
 
-def _note_step(machine: Machine, name: str, call: Call, tensors: Sequence[Tensor]) -> None:
-    """A step that is told the size of the batch divides by it, as far as anybody knows."""
-    told = any(t.axes.is_scalar and t.growth is not None and t.growth.in_samples != 0 for t in tensors)
-    if told and any(word in name.lower() for word in ("step", "update", "sgd", "optimi")):
-        machine.record(Rescale(call.mark, None, text(call)))
+def _note_step(machine: Machine, name: str, call: Call, values: Sequence[Value], tensors: Sequence[Tensor]) -> None:
+    """A step that is told the size of the batch divides by it, as far as anybody knows.
+
+    So does a helper that is told it together with the model or the optimizer.
+    """
+    steps = any(word in name.lower() for word in ("step", "update", "sgd", "optimi"))
+    told = any(_is_batch_size(machine, value) for value in (tensors if steps else values))
+    if told and (steps or any(_holds_gradients(machine, value) for value in values)):
+        machine.rescale(call.mark, None, text(call))
+
+
+def _is_batch_size(machine: Machine, value: Value) -> bool:
+    if isinstance(value, Opaque):
+        return machine.libraries.names.count(value.name) is Count.SAMPLES
+    if not isinstance(value, Tensor) or value.growth is None:
+        return False
+    return value.axes.is_scalar and value.growth.in_samples != 0
+
+
+def _holds_gradients(machine: Machine, value: Value) -> bool:
+    """Say whether a value is a model, its parameters, or an optimizer."""
+    match value:
+        case Parameters() | OptimizerValue() | Gradient():
+            return True
+        case Object(name):
+            return name.startswith("torch.nn.")
+        case Instance(_, body):
+            return any(base.endswith("Module") for base in machine.foreign_bases(body))
+        case Opaque(name):
+            return machine.libraries.names.is_model(name)
+    return False

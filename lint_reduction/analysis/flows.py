@@ -137,7 +137,8 @@ def _flow_of(events: list[Event], index: int, sink: Sink, option: Option, tensor
     optimizer = _stepping(events, index, sink)
     later = events[index + 1 :]
     until = next((i for i, e in enumerate(later) if isinstance(e, (OptimizerStep, ManualUpdate))), len(later))
-    rescales = tuple(e for e in later[:until] if isinstance(e, Rescale))
+    rescales = tuple(e for e in later[:until] if isinstance(e, Rescale) and not e.standing)
+    rescales += tuple(e for e in events[:index] if isinstance(e, Rescale) and e.standing)
     companions = sink.companions | {e.companion for e in events if isinstance(e, Companioned)}
     clips = tuple(e.mark for e in events if isinstance(e, Companioned) and e.companion is Companion.CLIPPING)
     fate, note = Fate.TRAINED, sink.note
@@ -178,7 +179,7 @@ def _stepping(events: list[Event], index: int, sink: Sink) -> OptimizerFactDraft
     if sink.optimizer is not None:
         for option in options_of(sink.optimizer):
             return _draft(option.value, ONE, 0, 0)
-    steps = [e for e in (*events[index + 1 :], *events[:index]) if isinstance(e, (OptimizerStep, ManualUpdate))]
+    steps = _steps_on(events, index)
     if not steps:
         return None
     first = steps[0]
@@ -191,6 +192,20 @@ def _stepping(events: list[Event], index: int, sink: Sink) -> OptimizerFactDraft
     chosen = min(known[:4], key=_loudness, default=first)
     assert isinstance(chosen, OptimizerStep)
     return _draft(chosen.optimizer, chosen.learning_rate, chosen.mark, chosen.learning_rate_mark)
+
+
+def _steps_on(events: list[Event], index: int) -> list[OptimizerStep | ManualUpdate]:
+    """Return the steps that come next after a sink: those after the next sink are on that one.
+
+    The networks of a GAN take turns, each with an optimizer and a loss of its own.
+    """
+    steps: list[OptimizerStep | ManualUpdate] = []
+    for event in (*events[index + 1 :], *events[:index]):
+        if isinstance(event, (OptimizerStep, ManualUpdate)):
+            steps.append(event)
+        elif steps and isinstance(event, Sink) and event.fate is Fate.TRAINED:
+            break
+    return steps
 
 
 def _loudness(step: OptimizerStep) -> int:
@@ -282,9 +297,17 @@ def _after(flow: _Found) -> Growth | None:
     total = ONE if flow.optimizer is None else flow.optimizer.extra
     if flow.window is not None and total is not None:
         total *= flow.window.growth
-    for rescale in flow.rescales:
-        total = None if total is None or rescale.growth is None else total * rescale.growth
+    for index, rescale in enumerate(flow.rescales):
+        other = next((r for r in flow.rescales[:index] if _excludes(r, rescale)), None)
+        if total is None or rescale.growth is None or (other is not None and other.growth != rescale.growth):
+            return None
+        total *= ONE if other is not None else rescale.growth
     return total
+
+
+def _excludes(one: Rescale, other: Rescale) -> bool:
+    """Say whether only one of two divisions of the gradient is done: they stand in two branches."""
+    return any((test, not truth) in other.guards for test, truth in one.guards)
 
 
 # --- from marks to facts

@@ -48,7 +48,7 @@ from lint_reduction.analysis.machine import Frame, Hooks, Machine
 from lint_reduction.analysis.objects import call_function, symbolic
 from lint_reduction.analysis.reading import escape, read_as_number
 from lint_reduction.analysis.state import Loop, State, merge
-from lint_reduction.analysis.training import ManualUpdate, Rescale
+from lint_reduction.analysis.training import ManualUpdate
 from lint_reduction.analysis.values import (
     Alternatives,
     Class,
@@ -350,7 +350,7 @@ def _update_gradient(machine: Machine, statement: Update, before: Value, added: 
     if isinstance(before, Gradient):
         if statement.op in ("*", "/") and not before.of_inputs:
             growth = gradients.factor_on_gradient(machine, added, statement.value, divides=statement.op == "/")
-            machine.record(Rescale(statement.mark, growth))
+            machine.rescale(statement.mark, growth)
         return
     if isinstance(added, Gradient) and not added.of_inputs and statement.op in ("-", "+"):
         machine.record(ManualUpdate(statement.mark, added.growth))

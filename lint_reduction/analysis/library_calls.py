@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lint_reduction.analysis import sinks, tensors
+from lint_reduction.analysis import gradients, sinks, tensors
 from lint_reduction.analysis.arithmetic import binary
 from lint_reduction.analysis.code import Call, Const, text
 from lint_reduction.analysis.conversion import as_tensor
@@ -282,6 +282,14 @@ def _einops_reduce(machine: Machine, call: Call, values: Sequence[Value]) -> Val
     return tensors.reduce(tensor, kind, None if len(dims) == len(before) else dims, False, call.mark)
 
 
+def _foreach_div(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
+    return gradients.scale_each(machine, call, values, divides=True)
+
+
+def _foreach_mul(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
+    return gradients.scale_each(machine, call, values, divides=False)
+
+
 def _argument_parser(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
     return Object("argparse.ArgumentParser", machine.new_identity())
 
@@ -291,6 +299,8 @@ _Handler = Callable[[Machine, Call, Sequence[Value]], "Value | None"]
 _HANDLERS: dict[str, _Handler] = {
     "functools.partial": _partial,
     "torch.autograd.grad": _autograd_grad,
+    "torch._foreach_div_": _foreach_div,
+    "torch._foreach_mul_": _foreach_mul,
     "torch.func.grad": _func_grad,
     "torch.func.value_and_grad": _func_grad,
     "torch.func.grad_and_value": _func_grad,
