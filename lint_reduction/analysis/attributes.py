@@ -22,6 +22,7 @@ from lint_reduction.analysis.values import (
     Loader,
     Mapping,
     Method,
+    Object,
     Opaque,
     OptimizerValue,
     Options,
@@ -49,6 +50,7 @@ MODULE_METHODS = frozenset(
 PARAMETER_METHODS = frozenset({"parameters", "named_parameters", "trainable_parameters", "get_parameters"})
 
 _NUMBERS = frozenset({"device", "dtype", "ndim", "is_cuda", "requires_grad", "grad_fn", "is_leaf", "layout"})
+_WEIGHTS = frozenset({"weight", "bias"})
 _SWAPPED = frozenset({"T", "mT", "H", "mH"})
 
 
@@ -85,6 +87,8 @@ def _other_attribute(machine: Machine, value: Value, name: str) -> Value:
             return Gradient(is_data)
         case Parameters() | Gradient() if name == "data":
             return value
+        case Object(kind) if name in _WEIGHTS and kind.startswith("torch.nn."):
+            return Parameters(single=True, is_data=is_table(kind))
         case Options(defaults, options_name):
             return dict(defaults).get(name, Opaque(name if not options_name else f"{options_name}.{name}"))
         case Mapping(entries) if name not in ("items", "values", "keys", "get", "update", "pop", "setdefault"):
@@ -127,9 +131,16 @@ def _opaque_attribute(machine: Machine, value: Opaque, name: str) -> Value:
         return Dataset()
     if name in machine.libraries.operations or name == "backward":
         return Method(value, name)
+    if name in _WEIGHTS and machine.libraries.names.is_model(value.name):
+        return Parameters(single=True)
     if value.called and machine.libraries.names.role(name) != "criterion":
         return Opaque(name, value.batch, called=True, varies=value.varies)
     return Opaque(name, value.batch, varies=value.varies, called=value.called)
+
+
+def is_table(kind: str) -> bool:
+    """Say whether a class of torch has a row of weights for each index, such as latent codes of samples."""
+    return kind.rpartition(".")[2] in ("Embedding", "EmbeddingBag")
 
 
 def instance_attribute(machine: Machine, value: Instance, name: str) -> Value:

@@ -244,11 +244,13 @@ def _unreduced(model: LossModel) -> Axes:
 
 def _of_inputs(unit: Growth, axes: Axes, tensors: Sequence[Tensor]) -> tuple[Growth, Axes]:
     """Fit growth and axes to inputs that are single samples, or positions picked by a mask."""
-    known = [t.axes for t in tensors if t.summands and t.axes.certain]
-    if known and all(a.place is Place.NONE for a in known) and len(known) == len(tensors):
-        without = unit.without({Count.SAMPLES})
-        left = axes.counts - {Count.SAMPLES}
-        return without, SCALAR if not left else Axes(Place.NONE, left, None, False, axes.more)
+    shaped = [t.axes for t in tensors if t.summands]
+    if shaped and all(a.place is Place.NONE for a in shaped):
+        return _without_batch(unit, axes, shaped)
+    if shaped and all(a.place is Place.FIRST and Count.SAMPLES not in a.counts for a in shaped):
+        # so many rows, whatever the size of the batch
+        return unit.without({Count.SAMPLES}), replace(axes, counts=axes.counts - {Count.SAMPLES})
+    known = [a for a in shaped if a.certain]
     if any(Count.ITERATIONS in a.counts and Count.SAMPLES not in a.counts for a in known):
         # made of a list that a loop has filled: the steps of an episode, not the rows of a batch
         power = unit.exponent(Count.SAMPLES)
@@ -263,6 +265,15 @@ def _of_inputs(unit: Growth, axes: Axes, tensors: Sequence[Tensor]) -> tuple[Gro
             axes = replace(axes, rank=1 if len(counts) == 1 else None)
         return picked, axes
     return unit, axes
+
+
+def _without_batch(unit: Growth, axes: Axes, shaped: Sequence[Axes]) -> tuple[Growth, Axes]:
+    """Fit growth and axes to inputs without a batch axis: single samples, means over the batch, weights."""
+    gone = {Count.SAMPLES}
+    if not any(a.more or Count.ELEMENTS in a.counts for a in shaped):
+        gone.add(Count.ELEMENTS)
+    left = axes.counts - gone
+    return unit.without(gone), SCALAR if not left else Axes(Place.NONE, left, None, False, axes.more)
 
 
 def _grows(tensor: Tensor) -> bool:

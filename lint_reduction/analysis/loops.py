@@ -133,7 +133,7 @@ def _rows(tensor: Tensor) -> Rounds:
     if tensor.may_be_container or not axes.certain or axes.place is not Place.FIRST:
         value = tensors.perhaps_one_sample(tensor) if not tensor.axes.is_scalar else tensor
         return Rounds(value, None, yields_data=tensor.batch >= Batch.DRAWN)
-    return Rounds(tensors.one_sample(tensor), SAMPLES)
+    return Rounds(tensors.one_sample(tensor), SAMPLES if Count.SAMPLES in axes.counts else ONE)
 
 
 def _opaque(machine: Machine, iterable: Opaque, expr: Expr | None, target: Expr | None) -> Rounds:
@@ -171,6 +171,8 @@ def length(machine: Machine, value: Value, expr: Expr | None) -> Value:
         case Repeated(_, count, evidence):
             return tensors.count(number(count), evidence, shown)
         case Tensor(axes=axes, batch=batch):
+            if axes.place is Place.FIRST and Count.SAMPLES not in axes.counts:
+                return Constant(1)
             if axes.place is Place.FIRST or value.may_be_container:
                 evidence = Evidence.SHAPE if axes.certain else Evidence.NAME
                 return tensors.count(SAMPLES, evidence, shown, batch)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lint_reduction.analysis import gradients, sinks
-from lint_reduction.analysis.attributes import MODULE_METHODS, PARAMETER_METHODS
+from lint_reduction.analysis.attributes import MODULE_METHODS, PARAMETER_METHODS, is_table
 from lint_reduction.analysis.code import Attr, Call, Expr, Var, text
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.operations import Operands, operate
@@ -237,7 +237,7 @@ def _operation_on_opaque(
 def _object_method(machine: Machine, owner: Value, name: str, call: Call, values: Sequence[Value]) -> Value | None:
     if isinstance(owner, (Object, Instance, Loader, Dataset)):
         if name in PARAMETER_METHODS:
-            return Parameters()
+            return Parameters(is_data=isinstance(owner, Object) and is_table(owner.name))
         if name in MODULE_METHODS:
             return owner
     if isinstance(owner, Object):

@@ -291,7 +291,7 @@ def _remove_ordered(axes: Axes, dims: tuple[int, ...]) -> _Removal:
     others = len([d for d in dims if not (has_batch and d == 0)])
     left = None if axes.rank is None else max(axes.rank - len(set(dims)), 0)
     positions_left = left - (has_batch and not batch_gone) if left is not None else None
-    gone = frozenset({Count.SAMPLES} if batch_gone else ())
+    gone = axes.counts & {Count.SAMPLES} if batch_gone else frozenset[Count]()
     partly = False
     if others:
         all_gone = positions_left == 0 or (positions_left is None and (others > 1 or Count.CLASSES in positions))
