@@ -52,6 +52,10 @@ def call_method(machine: Machine, owner: Value, name: str, call: Call, values: S
     if name == "step" and isinstance(owner, (Opaque, Tensor)) and _steps(machine, owner, call, values):
         sinks.step(machine, owner if isinstance(owner, Opaque) else Opaque("optimizer"), call, values)
         return Opaque(called=True)
+    stepped = _stepped_by(machine, owner, name, call, values)
+    if stepped is not None:
+        sinks.step(machine, stepped, call, ())
+        return Constant(None)
     if name == "zero_grad":
         machine.record(ZeroGrad(machine.windows))
         return Constant(None)
@@ -208,6 +212,19 @@ def _opaque_method(machine: Machine, owner: Opaque, name: str, call: Call, value
     return None
 
 
+def _stepped_by(machine: Machine, owner: Value, name: str, call: Call, values: Sequence[Value]) -> Value | None:
+    """Return the optimizer that a gradient scaler steps: ``scaler.step(optimizer)``."""
+    if name != "step" or not values or not isinstance(owner, (Object, Opaque, Tensor)):
+        return None
+    scaler = isinstance(owner, Object) and owner.name.endswith("Scaler")
+    options = options_of(values[0])
+    if any(isinstance(option.value, OptimizerValue) for option in options):
+        return values[0]
+    names, shown = machine.libraries.names, text(call.args[0].value)
+    stepped = values[0] if isinstance(values[0], Opaque) else Opaque("optimizer") if scaler else None
+    return stepped if scaler or names.is_optimizer(shown) else None
+
+
 def _steps(machine: Machine, owner: Opaque | Tensor, call: Call, values: Sequence[Value]) -> bool:
     """Say whether ``owner.step()`` is the step of an optimizer, not of a scheduler or an environment."""
     if any(isinstance(value, Function) for value in values):
@@ -249,9 +266,6 @@ def _object_method(machine: Machine, owner: Value, name: str, call: Call, values
 
 def _library_object(machine: Machine, owner: Object, name: str, call: Call, values: Sequence[Value]) -> Value | None:
     last = owner.name.rpartition(".")[2]
-    if name == "step" and values and isinstance(values[0], (OptimizerValue, Opaque)) and "Scaler" in last:
-        sinks.step(machine, values[0], call, ())
-        return Constant(None)
     if last.endswith("ArgumentParser") or last == "OptionParser":
         return sinks.parser_method(machine, owner, name, call, values)
     if last in ("ModuleList", "Sequential", "ModuleDict") and name in ("append", "add_module"):

@@ -149,7 +149,8 @@ def call_table_method(machine: Machine, owner: Value, name: str, call: Call, val
                 if not isinstance(owner, Opaque) or name != "scale" or _is_tensor(values[0]):
                     result = wrapped(model, values)
             case CompanionModel(companion=companion):
-                machine.record(Companioned(companion, call.mark))
+                if not isinstance(owner, Opaque) or name != "scale" or _is_tensor(values[0]):
+                    machine.record(Companioned(companion, call.mark))
     return result
 
 
