@@ -143,6 +143,11 @@ def _opaques(
                 return tensors.count(growth, evidence, shown)
         certain = first.growth is not None and second.growth is not None
         return Opaque("" if certain else UNCERTAIN, varies=varies)
+    if op == "**" and isinstance(right, Constant) and isinstance(right.value, (int, float)):
+        base = as_factor(machine, left, exprs[0], divides=False)
+        if base.growth is not None and base.growth != ONE and math.isfinite(right.value):
+            growth = base.growth ** Fraction(right.value).limit_denominator(12)
+            return tensors.count(growth, base.evidence, base.text)
     known = [v for v in (left, right) if isinstance(v, Opaque)]
     if known and len(known) + isinstance(left, Constant) + isinstance(right, Constant) == 2:
         return Opaque(batch=max(v.batch for v in known), varies=varies, called=any(v.called for v in known))

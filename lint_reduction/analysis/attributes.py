@@ -126,7 +126,9 @@ def _opaque_attribute(machine: Machine, value: Opaque, name: str) -> Value:
     if name == "shape":
         return Shape(replace(tensors.data(value.batch), text=value.name), text=f"{value.name}.shape")
     if name == "grad":
-        return Gradient(of_inputs=False)
+        if value.is_leaf:
+            machine.record(InputGradient(0))
+        return Gradient(of_inputs=value.is_leaf)
     if name == "dataset":
         return Dataset()
     if name in machine.libraries.operations or name == "backward":
@@ -136,6 +138,13 @@ def _opaque_attribute(machine: Machine, value: Opaque, name: str) -> Value:
     if value.called and machine.libraries.names.role(name) != "criterion":
         return Opaque(name, value.batch, called=True, varies=value.varies)
     return Opaque(name, value.batch, varies=value.varies, called=value.called)
+
+
+def as_leaf(value: Opaque) -> Opaque:
+    """Return a variable after it was made to require a gradient: data, unless it is called like a weight."""
+    words = ("param", "weight", "bias", "theta")
+    is_weight = value.name in ("p", "w", "b") or any(word in value.name.lower() for word in words)
+    return value if is_weight else replace(value, is_leaf=True)
 
 
 def is_table(kind: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from lint_reduction.analysis import arithmetic, gradients, loops, optimizers, tensors
 from lint_reduction.analysis.accumulation import window_of
-from lint_reduction.analysis.attributes import foreign_bases
+from lint_reduction.analysis.attributes import as_leaf, foreign_bases
 from lint_reduction.analysis.builtin_calls import accumulated
 from lint_reduction.analysis.calls import call_value
 from lint_reduction.analysis.code import (
@@ -233,6 +233,9 @@ def _assign_attribute(machine: Machine, base: Expr, name: str, value: Value, tar
                 gradients.assigned_gradient(machine, value, target.mark)
             case Parameters() if name == "data":
                 _manual_update(machine, value, target.mark)
+            case Opaque() if name == "requires_grad":
+                if isinstance(value, Constant) and value.value is True:
+                    assign(machine, base, as_leaf(owner))
             case Tensor() | Opaque() if name == "grad":
                 gradients.assigned_gradient(machine, value, target.mark)
             case Tensor() | Opaque() if name == "data" and isinstance(value, Gradient):
@@ -446,11 +449,13 @@ def _for(machine: Machine, statement: For) -> None:
     iterable = machine.evaluate(statement.iterable)
     rounds = loops.rounds_of(machine, iterable, statement.iterable, statement.target)
     before = machine.state.copy()
-    loop = Loop(rounds.count, rounds.evidence, statement.mark, rounds.yields_data)
-    machine.frame.loops.append(loop)
-    assign(machine, statement.target, rounds.value)
-    machine.frame.loops.pop()
-    _run_loop(machine, loop, statement.body)
+    for value in loops.entries_to_unroll(iterable) or (rounds.value,):
+        if machine.state.alive:
+            loop = Loop(rounds.count, rounds.evidence, statement.mark, rounds.yields_data)
+            machine.frame.loops.append(loop)
+            assign(machine, statement.target, value)
+            machine.frame.loops.pop()
+            _run_loop(machine, loop, statement.body)
     if not machine.state.alive:
         machine.frame.state = before
     execute(machine, statement.orelse)

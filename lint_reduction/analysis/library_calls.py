@@ -182,6 +182,8 @@ def _number_function(machine: Machine, last: str, call: Call, values: Sequence[V
             counts = {c for c, _ in whole.growth.powers} - {Count.SAMPLES}
             return tensors.count(Growth.of(*counts), whole.evidence, text(call))
         return whole
+    if last == "sqrt" and isinstance(value, Opaque):
+        return binary(machine, "**", value, Constant(0.5), call.mark, (call.args[0].value, None))
     if last in _BOUNDED:
         return Opaque(last, varies=True)
     if last == "sqrt" and isinstance(value, Tensor):

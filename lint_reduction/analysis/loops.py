@@ -15,6 +15,7 @@ from lint_reduction.analysis.values import (
     Alternatives,
     Constant,
     Counting,
+    Criterion,
     Dataset,
     Enumerated,
     External,
@@ -151,6 +152,27 @@ def _opaque(machine: Machine, iterable: Opaque, expr: Expr | None, target: Expr 
     return Rounds(Opaque(batch=Batch.DRAWN, varies=True, called=iterable.called), None, yields_data=yields_data)
 
 
+def entries_to_unroll(value: Value) -> tuple[Value, ...]:
+    """Return the entries of a short list of losses, each of which has a round of its own; empty for other values."""
+    if isinstance(value, Zipped) and all(isinstance(inner, Items) for inner in value.inners):
+        columns = [inner.entries for inner in value.inners if isinstance(inner, Items)]
+        value = Items(tuple(Items(entries, is_tuple=True) for entries in zip(*columns, strict=False)))
+    if not isinstance(value, Items) or not 1 < len(value.entries) <= MAX_UNROLLED:
+        return ()
+    return value.entries if any(_is_loss(entry) for entry in value.entries) else ()
+
+
+def _is_loss(value: Value) -> bool:
+    match value:
+        case Criterion():
+            return True
+        case Tensor():
+            return value.is_loss
+        case Items(entries):
+            return any(_is_loss(entry) for entry in entries)
+    return False
+
+
 def entry_of(machine: Machine, value: Value) -> Value:
     """Return a typical entry of something that can be iterated."""
     return rounds_of(machine, value).value
@@ -206,6 +228,8 @@ def comprehend(machine: Machine, expr: Comp) -> Value:
     first = expr.clauses[0]
     iterable = machine.evaluate(first.iterable)
     entries = iterable.entries if isinstance(iterable, Items) else ()
+    if isinstance(iterable, Mapping) and iterable.rest is None:
+        entries = tuple(Constant(key) for key, _ in iterable.entries)
     unrolled = len(expr.clauses) == 1 and not first.conditions and 0 < len(entries) <= MAX_UNROLLED
     if unrolled and expr.kind in ("list", "generator", "dict"):
         values, keys = [], []

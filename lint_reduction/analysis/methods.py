@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lint_reduction.analysis import gradients, sinks
-from lint_reduction.analysis.attributes import MODULE_METHODS, PARAMETER_METHODS, is_table
+from lint_reduction.analysis.attributes import MODULE_METHODS, PARAMETER_METHODS, as_leaf, is_table
 from lint_reduction.analysis.code import Attr, Call, Expr, Var, text
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.operations import Operands, operate
@@ -303,6 +303,8 @@ def _changed(
     if isinstance(owner, Mapping) and name == "update":
         given = tuple((a.keyword, v) for a, v in zip(call.args, values, strict=True) if a.keyword)
         return Mapping(merged(owner.entries, given), owner.rest)
+    if isinstance(owner, Opaque) and name == "requires_grad_":
+        return as_leaf(owner) if not values or values[0] == Constant(True) else None
     if isinstance(owner, Tensor) and name.endswith("_") and isinstance(result, (Tensor, Unknown)):
         return result
     return None

@@ -129,14 +129,10 @@ def _on_tensor(machine: Machine, name: str, kind: str, tensor: Tensor, given: Op
 
 def _reshaped(machine: Machine, name: str, kind: str, tensor: Tensor, given: Operands) -> Value:
     match kind:
-        case "flattening":
-            return shapes.flattened(machine, name, tensor, given.values, given.keywords)
-        case "widening":
-            return shapes.widened(name, tensor, given.values)
-        case "squeezing":
-            return shapes.squeezed(tensor, given.values)
-        case "permuting":
-            return shapes.permuted(name, tensor, given.values)
+        case "flattening" | "widening" | "squeezing" | "permuting":
+            return _moved(machine, name, kind, tensor, given)
+        case "rowwise":
+            return _rowwise(machine, name, tensor, given)
         case "splitting":
             return Repeated(replace(tensor, may_be_container=False), ONE)
         case "selecting":
@@ -153,6 +149,19 @@ def _reshaped(machine: Machine, name: str, kind: str, tensor: Tensor, given: Ope
     if tensor.is_loss:
         return machine.unknown(f"passes through {name}()", given.mark)
     return tensors.data(max(tensor.batch, *(_batches(machine, given.values))), PRESUMED_AXES)
+
+
+def _moved(machine: Machine, name: str, kind: str, tensor: Tensor, given: Operands) -> Value:
+    match kind:
+        case "flattening":
+            return shapes.flattened(machine, name, tensor, given.values, given.keywords)
+        case "widening":
+            return shapes.widened(name, tensor, given.values)
+        case "squeezing":
+            return shapes.squeezed(tensor, given.values)
+        case "permuting":
+            return shapes.permuted(name, tensor, given.values)
+    return tensor
 
 
 def _batches(machine: Machine, values: Sequence[Value]) -> list[Batch]:
@@ -206,6 +215,18 @@ def _reduced(machine: Machine, name: str, kind: str, tensor: Tensor, given: Oper
     if name in _PAIRS and axes is not None:
         return Items((result, Opaque("indices")), is_tuple=True)
     return result
+
+
+def _rowwise(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
+    """Compare the rows of two tensors: what is left has a number for each."""
+    other = given.get(0, "x2")
+    both = tensor if other is None else tensors.add(tensor, as_tensor(machine, other))
+    at = Constant(-1) if name == "pairwise_distance" else given.get(1, "dim") or Constant(1)
+    dims = dims_of(at)
+    if isinstance(dims, str) or dims is None:
+        return tensors.lose(both, "reduced over axes that are not known")
+    kind = "norming" if name == "pairwise_distance" else "choosing"
+    return tensors.reduce(both, kind, dims, False, given.mark)
 
 
 def _detached(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:

@@ -331,14 +331,18 @@ def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool
         # data that an unknown call made may have no batch axis, and may be no loss
         known = Evidence.SHAPE if value.axes.certain else Evidence.NAME
         evidence = min(evidence, known if value.is_written_loss else Evidence.GUESS)
-    undetermined = frozenset({Count.ELEMENTS}) if removal.undetermined and kind == "summing" else frozenset()
+    undetermined = (
+        frozenset({Count.ELEMENTS}) if removal.undetermined and kind in ("summing", "norming") else frozenset()
+    )
     summands = value.summands
     if step is not None and (removal.counts or removal.undetermined or factor != ONE):
         hop = Hop(step, mark, factor, evidence, axes=removal.counts)
         summands = tuple(s.step(hop, undetermined=undetermined) for s in summands)
     elif factor != ONE:
         hop = Hop(StepKind.MULTIPLY, mark, factor, evidence)
-        summands = tuple(s.step(hop) for s in summands)
+        summands = tuple(s.step(hop, undetermined=undetermined) for s in summands)
+    elif undetermined:
+        summands = tuple(replace(s, undetermined=s.undetermined | undetermined) for s in summands)
     axes = replace(removal.axes, rank=value.axes.rank) if keepdim and removal.axes != SCALAR else removal.axes
     return replace(value, summands=summands, axes=axes, is_mask=False, may_be_container=False)
 

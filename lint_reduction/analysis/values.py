@@ -192,6 +192,7 @@ class Opaque:
         varies: whether it changes from one round of a loop to the next.
         is_row: whether it is the index of a sample.
         usual: truth of a flag when nobody sets it.
+        is_leaf: whether it was made to require a gradient here: data that is moved, or looked at.
     """
 
     name: str = ""
@@ -200,6 +201,7 @@ class Opaque:
     varies: bool = False
     is_row: bool = False
     usual: bool | None = None
+    is_leaf: bool = False
 
 
 @dataclass(frozen=True, slots=True)
