@@ -218,11 +218,15 @@ def loss_value(machine: Machine, model: LossModel, reduction: str | None, site: 
     axes = _unreduced(model) if reduction == "none" else SCALAR
     more = frozenset({Count.ELEMENTS}) if model.more_positions and reduction == "sum" else frozenset()
     unit, axes = _of_inputs(unit, axes, tensors)
+    if reduction == "none" and any(tensor.axes.paired for tensor in tensors):
+        axes = replace(axes, paired=True)
     reduced = frozenset() if reduction == "none" else frozenset(count for count, _ in model.none.powers)
     hop = Hop(StepKind.SITE, site.mark, unit, axes=reduced)
     summand = Summand(unit, "", site, (hop,), batch, more, machine.grad_enabled)
     if any(isinstance(value, Unknown) for value in inputs):
         summand = summand.lost("its input is not known")
+    elif any(tensor.axes.paired for tensor in tensors) and Count.ELEMENTS in reduced:
+        summand = summand.lost("it may be over pairs of samples")
     elif any(_grows(tensor) for tensor in tensors):
         summand = summand.lost("its input is scaled by a count")
     return Tensor((summand,), axes, batch)

@@ -164,7 +164,8 @@ def _picked(machine: Machine, value: Tensor, key: Value) -> Value:
     if isinstance(key, Constant) and key.value is None:
         if not (value.axes.certain and value.batch is Batch.LOADER):
             return alone(value)
-        return replace(value, axes=replace(value.axes, place=Place.SOMEWHERE, rank=None))
+        across = value.batch if value.axes.place is Place.FIRST else None
+        return replace(value, axes=replace(value.axes, place=Place.SOMEWHERE, rank=None), across=across)
     if isinstance(key, Constant):
         if value.may_be_container or not value.axes.certain:
             return value

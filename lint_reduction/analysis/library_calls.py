@@ -14,6 +14,7 @@ from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.methods import operands
 from lint_reduction.analysis.operations import operate
 from lint_reduction.analysis.optimizers import default_optimizer, lambda_lr, make_optimizer
+from lint_reduction.analysis.products import contracted
 from lint_reduction.analysis.training import Companioned, InputGradient
 from lint_reduction.analysis.values import (
     BATCH_AXES,
@@ -313,5 +314,6 @@ _HANDLERS: dict[str, _Handler] = {
     "torch.nn.ModuleDict": _module_list,
     "torch.nn.ParameterList": _parameter,
     "einops.reduce": _einops_reduce,
+    "torch.einsum": contracted,
     "argparse.ArgumentParser": _argument_parser,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lint_reduction.analysis import shapes, tensors
+from lint_reduction.analysis import products, shapes, tensors
 from lint_reduction.analysis.code import Expr, text
 from lint_reduction.analysis.conversion import as_factor, as_tensor
 from lint_reduction.analysis.indexing import size
@@ -131,6 +131,8 @@ def _reshaped(machine: Machine, name: str, kind: str, tensor: Tensor, given: Ope
     match kind:
         case "flattening" | "widening" | "squeezing" | "permuting":
             return _moved(machine, name, kind, tensor, given)
+        case "pairing":
+            return products.product(machine, name, tensor, given.get(0, "other", "x2", "mat2", "vec2"))
         case "rowwise":
             return _rowwise(machine, name, tensor, given)
         case "splitting":

@@ -67,7 +67,18 @@ def broadcast(left: Axes, right: Axes) -> Axes:
         max(left.rank, right.rank) if left.rank is not None and right.rank is not None else None,
         any(axes.certain for axes in sized),
         left.more or right.more,
+        left.paired or right.paired,
     )
+
+
+def _together(left: Tensor, right: Tensor) -> Axes:
+    """Return the axes of an elementwise operation; rows and columns of one batch make pairs of samples."""
+    axes = broadcast(left.axes, right.axes)
+    for row, column in ((left, right), (right, left)):
+        is_column = column.axes.place is Place.FIRST and Count.SAMPLES in column.axes.counts
+        if row.across is not None and column.across is None and is_column and column.batch == row.across:
+            return replace(axes, paired=True)
+    return axes
 
 
 def _place(left: Place, right: Place) -> Place:
@@ -114,7 +125,7 @@ def add(left: Tensor, right: Tensor, op: str = "+") -> Tensor:
         return weights
     return Tensor(
         _merged(left.summands + right.summands),
-        broadcast(left.axes, right.axes),
+        _together(left, right),
         max(left.batch, right.batch),
         arithmetic=bool(left.summands and right.summands) or left.arithmetic or right.arithmetic,
         sometimes=left.sometimes or right.sometimes,
@@ -174,7 +185,7 @@ def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("
         product = replace(product, summands=tuple(replace(s, gradient=True) for s in product.summands))
     return replace(
         product,
-        axes=broadcast(value.axes, other.axes),
+        axes=_together(value, other),
         batch=max(left.batch, right.batch),
         arithmetic=True,
         is_mask=False,
@@ -301,7 +312,7 @@ def _remove_ordered(axes: Axes, dims: tuple[int, ...]) -> _Removal:
     if partly:
         counts -= {Count.ELEMENTS}
     place = Place.NONE if batch_gone or not has_batch else Place.FIRST
-    after = Axes(place, counts, left, axes.certain, axes.more or partly)
+    after = Axes(place, counts, left, axes.certain, axes.more or partly, axes.paired)
     if left == 0:
         after = SCALAR
     return _Removal(gone, after, undetermined=partly or (axes.more and bool(others)))
@@ -321,6 +332,8 @@ def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool
     if removal.unclear and kind != "choosing":
         reason = "reduced over an axis that may or may not be the batch"
         return replace(lose(value, reason), axes=removal.axes, arithmetic=True)
+    if value.axes.paired and kind in ("summing", "norming"):
+        return replace(lose(value, "summed over pairs of samples"), axes=removal.axes, arithmetic=True)
     removed = Growth.of(*removal.counts)
     factor = {"summing": removed, "norming": removed ** Fraction(1, 2)}.get(kind, ONE)
     if kind == "multiplying" and removal.counts:
@@ -361,6 +374,11 @@ def normalize_over(value: Tensor, dims: tuple[int, ...] | None) -> Tensor:
     return replace(value, summands=tuple(s.step(hop) for s in value.summands), arithmetic=True)
 
 
+def paired(value: Tensor) -> Tensor:
+    """Return something computed of every two rows, of which the first are those of a tensor."""
+    return replace(value, axes=replace(value.axes, paired=True))
+
+
 # --- masks and selection
 
 
@@ -378,7 +396,7 @@ def keep_masked(value: Tensor, mark: int, text: str) -> Tensor:
 
 def select(value: Tensor) -> Tensor:
     """Return ``value[mask]``: one axis, as long as the mask has true entries."""
-    axes = Axes(Place.MERGED, frozenset({Count.VALID}), 1, value.axes.certain)
+    axes = Axes(Place.MERGED, frozenset({Count.VALID}), 1, value.axes.certain, paired=value.axes.paired)
     return replace(value, axes=axes, may_be_container=False)
 
 

@@ -98,6 +98,7 @@ class Axes:
         rank: number of axes, None if not known.
         certain: whether the counts are there for sure; an unknown call may have reduced them.
         more: whether there may be positions beside ``counts``.
+        paired: whether there may be a second batch axis: every sample with every other.
     """
 
     place: Place = Place.NONE
@@ -105,6 +106,7 @@ class Axes:
     rank: int | None = 0
     certain: bool = True
     more: bool = False
+    paired: bool = False
 
     @property
     def is_scalar(self) -> bool:
@@ -133,6 +135,7 @@ class Tensor:
         batch: what the data behind it are.
         is_mask: whether its entries are true and false.
         may_be_container: a batch of a loader may be a tuple or a dictionary of tensors.
+        across: what its data were before an axis was put before the first: the batch may be second now.
         arithmetic: whether anything was computed with it.
         made_of: which operations of losses written by hand went into it: ``difference``, ``square``,
             ``exp``, ``log``.
@@ -146,6 +149,7 @@ class Tensor:
     batch: Batch = Batch.ARGUMENT
     is_mask: bool = False
     may_be_container: bool = False
+    across: Batch | None = None
     arithmetic: bool = False
     made_of: frozenset[str] = frozenset()
     sometimes: bool = False
