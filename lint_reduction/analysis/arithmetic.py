@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from lint_reduction.analysis import products, tensors
 from lint_reduction.analysis.code import Binary, Expr, text
-from lint_reduction.analysis.conversion import UNCERTAIN, as_factor, as_tensor
+from lint_reduction.analysis.conversion import DIFFERENCE, UNCERTAIN, as_factor, as_tensor
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.tensors import Factor
 from lint_reduction.analysis.values import (
@@ -35,10 +35,6 @@ _NUMBERS: dict[str, Callable[[float, float], float]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
     "//": operator.floordiv, "%": operator.mod,
 }  # fmt: skip
-
-
-#: Name of a difference of two things of which nothing is known.
-_DIFFERENCE = "difference"
 
 
 def operate(machine: Machine, expr: Binary, left: Value, right: Value) -> Value:
@@ -152,13 +148,13 @@ def _opaques(
         if base.growth is not None and base.growth != ONE and math.isfinite(right.value):
             growth = base.growth ** Fraction(right.value).limit_denominator(12)
             return tensors.count(growth, base.evidence, base.text)
-    if op == "**" and isinstance(left, Opaque) and left.name == _DIFFERENCE:
-        return _power(machine, tensors.made_of(as_tensor(machine, left), "difference"), right)
+    if op == "**" and isinstance(left, Opaque) and left.name == DIFFERENCE:
+        return _power(machine, as_tensor(machine, left), right)
     known = [v for v in (left, right) if isinstance(v, Opaque)]
     if op == "-" and len(known) == 2 and not any(machine.libraries.names.is_uncertain(v.name) for v in known):
         # of two predictions, as far as anybody knows
         called = any(v.called for v in known)
-        return Opaque(_DIFFERENCE, max(v.batch for v in known), called=called, varies=varies)
+        return Opaque(DIFFERENCE, max(v.batch for v in known), called=called, varies=varies)
     if known and len(known) + isinstance(left, Constant) + isinstance(right, Constant) == 2:
         return Opaque(batch=max(v.batch for v in known), varies=varies, called=any(v.called for v in known))
     return Opaque(varies=varies)

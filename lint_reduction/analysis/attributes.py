@@ -19,6 +19,7 @@ from lint_reduction.analysis.values import (
     Function,
     Gradient,
     Instance,
+    Items,
     Loader,
     Mapping,
     Method,
@@ -51,6 +52,8 @@ PARAMETER_METHODS = frozenset({"parameters", "named_parameters", "trainable_para
 
 _NUMBERS = frozenset({"device", "dtype", "ndim", "is_cuda", "requires_grad", "grad_fn", "is_leaf", "layout"})
 _WEIGHTS = frozenset({"weight", "bias"})
+#: What ``max`` and the like over an axis return, by name.
+_OF_PAIRS = {"values": 0, "indices": 1}
 _SWAPPED = frozenset({"T", "mT", "H", "mH"})
 
 
@@ -95,8 +98,8 @@ def _other_attribute(machine: Machine, value: Value, name: str) -> Value:
             return dict(entries).get(name, Method(value, name))
         case Unknown():
             return value
-        case Constant():
-            return Method(value, name)
+        case Items(entries, True) if name in _OF_PAIRS and len(entries) == 2:
+            return entries[_OF_PAIRS[name]]
     return Method(value, name)
 
 

@@ -205,7 +205,7 @@ def length(machine: Machine, value: Value, expr: Expr | None) -> Value:
         case Alternatives(options):
             lengths = tuple(o for option in options for o in options_of(length(machine, option.value, expr)))
             return join(lengths)
-    return Opaque("length")
+    return Opaque("ndim" if isinstance(value, Shape) else "length")
 
 
 def _length_of_opaque(machine: Machine, name: str, expr: Expr | None, shown: str) -> Value:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from lint_reduction.analysis import gradients, sinks
 from lint_reduction.analysis.attributes import MODULE_METHODS, PARAMETER_METHODS, as_leaf, is_table
 from lint_reduction.analysis.code import Attr, Call, Expr, Var, text
+from lint_reduction.analysis.conversion import DIFFERENCE
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.operations import Operands, operate
 from lint_reduction.analysis.training import ZeroGrad
@@ -237,7 +238,11 @@ def _steps(machine: Machine, owner: Opaque | Tensor, call: Call, values: Sequenc
 def _operation_on_opaque(
     machine: Machine, owner: Opaque, name: str, call: Call, values: Sequence[Value]
 ) -> Value | None:
-    if owner.called and machine.libraries.operations.get(name) in ("summing", "averaging", "choosing", "norming"):
+    if (
+        owner.called
+        and owner.name != DIFFERENCE
+        and machine.libraries.operations.get(name) in ("summing", "averaging", "choosing", "norming")
+    ):
         # an unknown function made it, so it may be a scalar already
         return Opaque(owner.name, owner.batch, called=True, varies=owner.varies)
     if name in _ARITHMETIC and values:

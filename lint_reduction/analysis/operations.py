@@ -18,6 +18,7 @@ from lint_reduction.analysis.values import (
     SCALAR,
     Axes,
     Constant,
+    Counting,
     Items,
     Loader,
     Opaque,
@@ -32,6 +33,8 @@ from lint_reduction.growth import ONE, Growth
 
 _PAIRS = frozenset({"max", "min", "median", "mode", "nanmedian", "sort", "topk", "kthvalue"})
 _LAST = (-1,)
+#: What a norm of an order other than 2 does to an axis.
+_NORMS = {"1": "summing", "1.0": "summing", "inf": "choosing"}
 _FILLED = frozenset({"zeros", "ones", "full", "empty", "eye", "scalar_tensor"})
 
 
@@ -184,6 +187,21 @@ def dims_of(value: Value | None) -> tuple[int, ...] | str | None:
     return "unknown"
 
 
+def _axes_from(value: Value | None, tensor: Tensor) -> Value | None:
+    """Return the axes that ``range(1, x.ndim)`` names, as many as make no difference where the rank is not known."""
+    if not isinstance(value, Counting) or value.axes_from is None:
+        return value
+    start, rank = value.axes_from, tensor.axes.rank
+    if start == 0:
+        return None
+    end = start + 2 if rank is None else max(rank, start + 1)
+    return Items(tuple(Constant(axis) for axis in range(start, end)))
+
+
+def _number(value: Value | None) -> object:
+    return value.value if isinstance(value, Constant) else None
+
+
 def _linear(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
     other = given.get(0, "other")
     if name in ("maximum", "minimum", "fmax", "fmin") and isinstance(other, Tensor):
@@ -205,7 +223,9 @@ def _reduced(machine: Machine, name: str, kind: str, tensor: Tensor, given: Oper
     first = given.get(at, "dim", "axis")
     if kind == "choosing" and isinstance(first, Tensor):
         return _extremum(tensor, first)
-    dims = dims_of(first)
+    if kind == "norming":
+        kind = _NORMS.get(str(_number(given.get(0, "p", "ord"))), kind)
+    dims = dims_of(_axes_from(first, tensor))
     keep = given.get(at + 1, "keepdim")
     keepdim = isinstance(keep, Constant) and bool(keep.value)
     if dims == "unknown":

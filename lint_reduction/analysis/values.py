@@ -385,9 +385,13 @@ class Zipped:
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """``range(...)``: ``count`` is what the number of rounds grows with, None if not known."""
+    """``range(...)``: ``count`` is what the number of rounds grows with, None if not known.
+
+    ``axes_from`` is the first of the axes of a tensor that are counted, None for other ranges.
+    """
 
     count: Growth | None
+    axes_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
