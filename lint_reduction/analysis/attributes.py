@@ -52,6 +52,8 @@ PARAMETER_METHODS = frozenset({"parameters", "named_parameters", "trainable_para
 
 _NUMBERS = frozenset({"device", "dtype", "ndim", "is_cuda", "requires_grad", "grad_fn", "is_leaf", "layout"})
 _WEIGHTS = frozenset({"weight", "bias"})
+#: Attribute of an object that holds the criterion which it is by inheritance.
+INHERITED = "the criterion inherited"
 #: What ``max`` and the like over an axis return, by name.
 _OF_PAIRS = {"values": 0, "indices": 1}
 _SWAPPED = frozenset({"T", "mT", "H", "mH"})
@@ -160,6 +162,9 @@ def instance_attribute(machine: Machine, value: Instance, name: str) -> Value:
     known = machine.state.heap.get((value.identity, name))
     if known is not None:
         return known
+    inner = machine.state.heap.get((value.identity, INHERITED))
+    if name == "reduction" and isinstance(inner, Criterion):
+        return Constant(inner.reduction)
     found = _class_attribute(machine, value.body, name, value)
     if found is not None:
         return found
@@ -197,7 +202,14 @@ def _inherited(machine: Machine, owner: Instance, home: ClassCode, name: str) ->
                 found = _class_attribute(machine, option.value.body, name, owner)
                 if found is not None:
                     return found
+    if inherited_loss(machine, owner.body):
+        return Method(Super(owner, home), name)
     return Method(Opaque("super"), name)
+
+
+def inherited_loss(machine: Machine, body: ClassCode) -> str:
+    """Return the loss of a library that a class of this module is a kind of, empty if it is none."""
+    return next((name for name in foreign_bases(machine, body) if name in machine.libraries.losses), "")
 
 
 _PROPERTIES = frozenset({"property", "cached_property"})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lint_reduction.analysis import builtin_calls, methods, sinks
-from lint_reduction.analysis.attributes import attribute
+from lint_reduction.analysis.attributes import INHERITED, attribute, inherited_loss, lineage
 from lint_reduction.analysis.code import Arg, Attr, Call, Expr, Var, dotted, text
 from lint_reduction.analysis.criteria import call_criterion, call_loss_name
 from lint_reduction.analysis.library_calls import call_library
@@ -17,6 +17,7 @@ from lint_reduction.analysis.tensors import data
 from lint_reduction.analysis.values import (
     PRESUMED_AXES,
     Class,
+    Constant,
     Criterion,
     External,
     Function,
@@ -31,6 +32,7 @@ from lint_reduction.analysis.values import (
     OptimizerValue,
     Parameters,
     Partial,
+    Super,
     Tensor,
     Unknown,
     Value,
@@ -76,13 +78,16 @@ def call_value(machine: Machine, func: Value, call: Call, values: Sequence[Value
         case Function():
             positional, keywords = split(call, values)
             return _call_function(machine, func, call, positional, keywords)
-        case Class(body):
-            positional, keywords = split(call, values)
-            return instantiate(machine, body, positional, keywords)
+        case Class():
+            return _instantiate(machine, func, call, values)
         case Instance():
             positional, keywords = split(call, values)
             result = call_instance(machine, func, positional, keywords)
+            if result is None and not _has_forward(machine, func):
+                result = _call_inherited(machine, func, call, values)
             return unknown_call(machine, func.body.name, call, values) if result is None else result
+        case Method(Super(owner), name):
+            return _call_super(machine, owner, name, call, values)
         case Method(owner, name):
             result = methods.call_method(machine, owner, name, call, values)
             return unknown_call(machine, name, call, values, owner) if result is None else result
@@ -91,6 +96,45 @@ def call_value(machine: Machine, func: Value, call: Call, values: Sequence[Value
         case Unknown():
             return func
     return _call_other(machine, func, call, values)
+
+
+def _instantiate(machine: Machine, made: Class, call: Call, values: Sequence[Value]) -> Value:
+    positional, keywords = split(call, values)
+    instance = instantiate(machine, made.body, positional, keywords)
+    if not any("__init__" in home.methods for home in lineage(machine, made.body)):
+        _inherit(machine, instance, call, values)
+    return instance
+
+
+def _call_super(machine: Machine, owner: Instance, name: str, call: Call, values: Sequence[Value]) -> Value:
+    """Call a method that an object has from a loss of a library."""
+    if name == "__init__":
+        _inherit(machine, owner, call, values)
+        return Constant(None)
+    known = _call_inherited(machine, owner, call, values) if name in ("forward", "__call__") else None
+    return unknown_call(machine, name, call, values) if known is None else known
+
+
+def _inherit(machine: Machine, instance: Value, call: Call, values: Sequence[Value]) -> None:
+    """Build the criterion that an object is by inheritance: ``super().__init__(reduction="sum")``."""
+    name = inherited_loss(machine, instance.body) if isinstance(instance, Instance) else ""
+    if name and isinstance(instance, Instance):
+        criterion = call_loss_name(machine, name, call, values)
+        machine.state.heap[(instance.identity, INHERITED)] = criterion
+        if _has_forward(machine, instance):
+            # it is for its forward to say what becomes of the loss
+            escape(machine, criterion, call.mark, "inherited")
+
+
+def _has_forward(machine: Machine, instance: Instance) -> bool:
+    homes = lineage(machine, instance.body)
+    return any(name in home.methods for home in homes for name in ("forward", "__call__"))
+
+
+def _call_inherited(machine: Machine, instance: Instance, call: Call, values: Sequence[Value]) -> Value | None:
+    """Call an object as the criterion that it is by inheritance, None if it is none."""
+    criterion = machine.state.heap.get((instance.identity, INHERITED))
+    return None if criterion is None else machine.lift(criterion, lambda c: call_value(machine, c, call, values))
 
 
 def _call_other(machine: Machine, func: Value, call: Call, values: Sequence[Value]) -> Value:
