@@ -8,9 +8,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from lint_reduction.analysis import tensors
+from lint_reduction.analysis import products, tensors
 from lint_reduction.analysis.code import Binary, Expr, text
-from lint_reduction.analysis.conversion import as_factor, as_tensor, may_count, name_of, named_mask
+from lint_reduction.analysis.conversion import (
+    DIFFERENCE,
+    UNCERTAIN,
+    as_factor,
+    as_tensor,
+    may_count,
+    name_of,
+    named_mask,
+)
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.tensors import Factor
 from lint_reduction.analysis.values import (
@@ -142,14 +150,21 @@ def _opaques(
                 evidence = min(first.evidence, second.evidence)
                 return tensors.count(growth, evidence, shown)
         certain = first.growth is not None and second.growth is not None
-        return Opaque("" if certain else "uncertain count", varies=varies)
+        return Opaque("" if certain else UNCERTAIN, varies=varies)
+    if op == "**" and isinstance(right, Constant) and isinstance(right.value, (int, float)):
+        base = as_factor(machine, left, exprs[0], divides=False)
+        if base.growth is not None and base.growth != ONE and math.isfinite(right.value):
+            growth = base.growth ** Fraction(right.value).limit_denominator(12)
+            return tensors.count(growth, base.evidence, base.text)
+    if op == "**" and isinstance(left, Opaque) and left.name == DIFFERENCE:
+        return _power(machine, as_tensor(machine, left), right)
     if op == "**" and isinstance(left, Opaque) and isinstance(right, Constant):
-        factor = as_factor(machine, left, exprs[0], divides=False)
-        if factor.growth is not None and factor.growth != ONE and isinstance(right.value, int):
-            power = right.value
-            return tensors.count(factor.growth**power, factor.evidence, factor.text)
         return replace(left, name=name_of(exprs[0]) or left.name)
     known = [v for v in (left, right) if isinstance(v, Opaque)]
+    if op == "-" and len(known) == 2 and not any(machine.libraries.names.is_uncertain(v.name) for v in known):
+        # of two predictions, as far as anybody knows
+        called = any(v.called for v in known)
+        return Opaque(DIFFERENCE, max(v.batch for v in known), called=called, varies=varies)
     if known and len(known) + isinstance(left, Constant) + isinstance(right, Constant) == 2:
         return Opaque(batch=max(v.batch for v in known), varies=varies, called=any(v.called for v in known))
     return Opaque(varies=varies)
@@ -169,6 +184,8 @@ def _tensors(
             return _power(machine, left, right)
         case "&" | "|" | "^":
             return tensors.as_mask(tensors.add(as_tensor(machine, left), as_tensor(machine, right)))
+    if op == "@":
+        return products.product(machine, "matmul", as_tensor(machine, left), right)
     if any(isinstance(v, Tensor) and v.is_loss for v in (left, right)):
         return machine.unknown(f"passes through {op!r}", mark)
     a, b = as_tensor(machine, left), as_tensor(machine, right)

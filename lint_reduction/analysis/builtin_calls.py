@@ -70,6 +70,10 @@ def _range(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     end, arg = ends[1] if len(ends) > 1 else ends[0]
     if isinstance(end, Constant):
         return Counting(ONE)
+    if isinstance(end, Opaque) and end.name == "ndim" and len(ends) < 3:
+        start = ends[0][0] if len(ends) == 2 else Constant(0)
+        known = isinstance(start, Constant) and isinstance(start.value, int) and start.value >= 0
+        return Counting(None, start.value if known and isinstance(start, Constant) else None)  # type: ignore[arg-type]
     factor = as_factor(machine, end, arg.value, divides=False)
     if isinstance(end, Opaque) and factor.growth == ONE:
         return Counting(None)
@@ -166,6 +170,8 @@ def _list(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
         return Items(())
     value = values[0]
     if isinstance(value, (Items, Repeated, Loader, Alternatives, Opaque, Shape, Tensor)):
+        return value
+    if isinstance(value, Counting) and value.axes_from is not None:
         return value
     if isinstance(value, Zipped) and all(isinstance(v, Items) for v in value.inners):
         inners = [v.entries for v in value.inners if isinstance(v, Items)]

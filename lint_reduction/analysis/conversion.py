@@ -26,15 +26,22 @@ from lint_reduction.analysis.values import (
 from lint_reduction.facts import Batch, Evidence
 from lint_reduction.growth import ONE, SAMPLES, Count, Growth
 
+#: Name of a number that was computed from others, of which some may count anything.
+UNCERTAIN = "uncertain_count"
+
+#: Name of a difference of two things of which nothing is known.
+DIFFERENCE = "difference"
+
 
 def as_tensor(machine: Machine, value: Value) -> Tensor:
     """Return the tensor that a value is taken for where a tensor is needed."""
     match value:
         case Tensor():
             return value
-        case Opaque(_, batch, called):
+        case Opaque(name, batch, called):
             axes = PRESUMED_AXES if called else replace(BATCH_AXES, certain=False)
-            return data(batch, axes)
+            made_of = frozenset({DIFFERENCE} if name == DIFFERENCE else ())
+            return replace(data(batch, axes), made_of=made_of)
         case Parameters(_, is_data):
             return data(Batch.FIXED if is_data else Batch.PARAMETERS, WEIGHT_AXES)
         case Items(entries) if entries:

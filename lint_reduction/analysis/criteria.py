@@ -234,11 +234,15 @@ def loss_value(machine: Machine, model: LossModel, reduction: str | None, site: 
     given = [tensor for tensor in tensors if tensor.summands]
     if given and all(_is_masked(tensor) for tensor in given):
         unit *= DENSITY
+    if reduction == "none" and any(tensor.axes.paired for tensor in tensors):
+        axes = replace(axes, paired=True)
     reduced = frozenset() if reduction == "none" else frozenset(count for count, _ in model.none.powers)
     hop = Hop(StepKind.SITE, site.mark, unit, axes=reduced)
     summand = Summand(unit, "", site, (hop,), batch, more, machine.grad_enabled)
     if any(isinstance(value, Unknown) for value in inputs):
         summand = summand.lost("its input is not known")
+    elif any(tensor.axes.paired for tensor in tensors) and Count.ELEMENTS in reduced:
+        summand = summand.lost("it may be over pairs of samples")
     elif any(_grows(tensor) for tensor in tensors):
         summand = summand.lost("its input is scaled by a count")
     return Tensor((summand,), axes, batch)
@@ -260,11 +264,17 @@ def _unreduced(model: LossModel) -> Axes:
 
 def _of_inputs(unit: Growth, axes: Axes, tensors: Sequence[Tensor]) -> tuple[Growth, Axes]:
     """Fit growth and axes to inputs that are single samples, or positions picked by a mask."""
-    known = [t.axes for t in tensors if t.summands and t.axes.certain]
-    if all(_is_one_sample(t) for t in tensors) and any(t.axes.place is Place.NONE for t in tensors if t.summands):
+    shaped = [t.axes for t in tensors if t.summands]
+    if shaped and all(a.place is Place.NONE for a in shaped):
+        return _without_batch(unit, axes, shaped)
+    if all(_is_one_sample(t) for t in tensors) and any(a.place is Place.NONE for a in shaped):
         without = unit.without({Count.SAMPLES})
         left = axes.counts - {Count.SAMPLES}
         return without, SCALAR if not left else Axes(Place.NONE, left, None, False, axes.more)
+    if shaped and all(a.place is Place.FIRST and Count.SAMPLES not in a.counts for a in shaped):
+        # so many rows, whatever the size of the batch
+        return unit.without({Count.SAMPLES}), replace(axes, counts=axes.counts - {Count.SAMPLES})
+    known = [a for a in shaped if a.certain]
     if any(Count.ITERATIONS in a.counts and Count.SAMPLES not in a.counts for a in known):
         # made of a list that a loop has filled: the steps of an episode, not the rows of a batch
         power = unit.exponent(Count.SAMPLES)
@@ -296,6 +306,15 @@ def _ignores(machine: Machine, site: Site) -> bool:
 def _is_masked(tensor: Tensor) -> bool:
     """Say whether a mask has set a part of a tensor to zero."""
     return not tensor.is_mask and all(s.growth == DENSITY for s in tensor.summands)
+
+
+def _without_batch(unit: Growth, axes: Axes, shaped: Sequence[Axes]) -> tuple[Growth, Axes]:
+    """Fit growth and axes to inputs without a batch axis: single samples, means over the batch, weights."""
+    gone = {Count.SAMPLES}
+    if not any(a.more or Count.ELEMENTS in a.counts for a in shaped):
+        gone.add(Count.ELEMENTS)
+    left = axes.counts - gone
+    return unit.without(gone), SCALAR if not left else Axes(Place.NONE, left, None, False, axes.more)
 
 
 def _grows(tensor: Tensor) -> bool:

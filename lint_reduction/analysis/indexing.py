@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lint_reduction.analysis import tensors
-from lint_reduction.analysis.code import Expr
+from lint_reduction.analysis.code import Const, Expr
 from lint_reduction.analysis.code import Slice as SliceExpr
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.shapes import alone
@@ -129,6 +129,8 @@ def size(tensor: Tensor, axis: int, shown: str) -> Value:
         return Opaque("size") if axes.place is Place.SOMEWHERE else Constant(1)
     if axes.place is Place.MERGED:
         return tensors.count(_product(axes.counts), Evidence.SHAPE, shown, tensor.batch)
+    if axes.place is Place.FIRST and axis == 0 and Count.SAMPLES not in axes.counts:
+        return Constant(1)
     if axes.place is Place.FIRST and axis == 0:
         return tensors.count(SAMPLES, Evidence.SHAPE, shown, tensor.batch)
     if axes.place is Place.FIRST and axis < -1:
@@ -188,8 +190,11 @@ def _tensor(machine: Machine, value: Tensor, keys: tuple[Value, ...], exprs: tup
         return tensors.select(value)
     if any(_draws(key) for key in keys) and value.batch in (Batch.FIXED, Batch.ARGUMENT):
         value = tensors.with_batch(value, Batch.DRAWN)
+        if value.axes.place is Place.FIRST:
+            # rows of a part of the data: as many as there are in a batch
+            value = replace(value, axes=replace(value.axes, counts=value.axes.counts | {Count.SAMPLES}))
     if len(keys) > 1 or isinstance(expr, SliceExpr):
-        return _sliced(value, keys, exprs)
+        return _sliced(machine, value, keys, exprs)
     return _picked(machine, value, first)
 
 
@@ -199,7 +204,8 @@ def _picked(machine: Machine, value: Tensor, key: Value) -> Value:
     if isinstance(key, Constant) and key.value is None:
         if not (value.axes.certain and value.batch is Batch.LOADER):
             return alone(value)
-        return replace(value, axes=replace(value.axes, place=Place.SOMEWHERE, rank=None))
+        across = value.batch if value.axes.place is Place.FIRST else None
+        return replace(value, axes=replace(value.axes, place=Place.SOMEWHERE, rank=None), across=across)
     if isinstance(key, Constant):
         if value.is_part and value.may_be_container and value.axes.place is Place.FIRST:
             # a sample of a tensor, a tensor of a list
@@ -213,7 +219,21 @@ def _picked(machine: Machine, value: Tensor, key: Value) -> Value:
     return tensors.perhaps_one_sample(value)
 
 
-def _sliced(value: Tensor, keys: tuple[Value, ...], exprs: tuple[Expr, ...]) -> Value:
+def _is_fixed_length(machine: Machine, expr: Expr) -> bool:
+    """Say whether a slice has the same length for every batch size: ``[:4]``, ``[2:4]``."""
+    if not isinstance(expr, SliceExpr) or not isinstance(expr.upper, Const):
+        return False
+    lower = 0 if expr.lower is None else expr.lower.value if isinstance(expr.lower, Const) else None
+    upper = expr.upper.value
+    return (
+        isinstance(upper, int)
+        and isinstance(lower, int)
+        and min(lower, upper) >= 0
+        and (upper not in machine.module.batch_sizes)
+    )
+
+
+def _sliced(machine: Machine, value: Tensor, keys: tuple[Value, ...], exprs: tuple[Expr, ...]) -> Value:
     if not isinstance(exprs[0], SliceExpr) and isinstance(keys[0], Constant) and isinstance(keys[0].value, int):
         value = tensors.one_sample(value)
         keys, exprs = keys[1:], exprs[1:]
@@ -225,6 +245,8 @@ def _sliced(value: Tensor, keys: tuple[Value, ...], exprs: tuple[Expr, ...]) -> 
         for key, expr in zip(keys, exprs, strict=True)
     )
     axes = value.axes
+    if exprs and axes.place is Place.FIRST and _is_fixed_length(machine, exprs[0]):
+        axes = replace(axes, counts=axes.counts - {Count.SAMPLES})
     if any(isinstance(key, Constant) and key.value is None for key in keys):
         return replace(value, axes=replace(axes, rank=None, more=axes.more))
     if picked and axes.rank is not None:

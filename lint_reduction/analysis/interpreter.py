@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lint_reduction.analysis import arithmetic, gradients, library_calls, loops, tensors
+from lint_reduction.analysis import arithmetic, gradients, loops, optimizers, tensors
 from lint_reduction.analysis.accumulation import window_of
-from lint_reduction.analysis.attributes import foreign_bases
+from lint_reduction.analysis.attributes import as_leaf, foreign_bases
 from lint_reduction.analysis.builtin_calls import accumulated
 from lint_reduction.analysis.calls import call_value
 from lint_reduction.analysis.code import (
@@ -48,7 +48,7 @@ from lint_reduction.analysis.machine import Frame, Hooks, Machine
 from lint_reduction.analysis.objects import call_function, symbolic
 from lint_reduction.analysis.reading import escape, read_as_number
 from lint_reduction.analysis.state import Loop, State, merge
-from lint_reduction.analysis.training import ManualUpdate, Rescale
+from lint_reduction.analysis.training import ManualUpdate
 from lint_reduction.analysis.values import (
     Alternatives,
     Class,
@@ -233,6 +233,9 @@ def _assign_attribute(machine: Machine, base: Expr, name: str, value: Value, tar
                 gradients.assigned_gradient(machine, value, target.mark)
             case Parameters() if name == "data":
                 _manual_update(machine, value, target.mark)
+            case Opaque() if name == "requires_grad":
+                if isinstance(value, Constant) and value.value is True:
+                    assign(machine, base, as_leaf(owner))
             case Tensor() | Opaque() if name == "grad":
                 gradients.assigned_gradient(machine, value, target.mark)
             case Tensor() | Opaque() if name == "data" and isinstance(value, Gradient):
@@ -254,7 +257,7 @@ def _assign_item(machine: Machine, base: Expr, key: Expr, value: Value) -> None:
         if isinstance(name, Constant) and name.value == "lr":
             rate = as_factor(machine, value, None, divides=False)
             machine.state.heap.pop((owner.optimizer.identity, "lr"), None)
-            library_calls.scale_learning_rate(machine, owner.optimizer, rate.growth, owner.optimizer.mark)
+            optimizers.scale_learning_rate(machine, owner.optimizer, rate.growth, owner.optimizer.mark)
     elif isinstance(owner, Mapping):
         name = machine.evaluate(key)
         if isinstance(name, Constant):
@@ -351,7 +354,7 @@ def _update_gradient(machine: Machine, statement: Update, before: Value, added: 
     if isinstance(before, Gradient):
         if statement.op in ("*", "/") and not before.of_inputs:
             growth = gradients.factor_on_gradient(machine, added, statement.value, divides=statement.op == "/")
-            machine.record(Rescale(statement.mark, growth))
+            machine.rescale(statement.mark, growth)
         return
     if isinstance(added, Gradient) and not added.of_inputs and statement.op in ("-", "+"):
         machine.record(ManualUpdate(statement.mark, added.growth))
@@ -448,11 +451,13 @@ def _for(machine: Machine, statement: For) -> None:
     rounds = loops.rounds_of(machine, iterable, statement.iterable, statement.target)
     before = machine.state.copy()
     length = loops.length_of_loop(statement.iterable)
-    loop = Loop(rounds.count, rounds.evidence, statement.mark, rounds.yields_data, length)
-    machine.frame.loops.append(loop)
-    assign(machine, statement.target, rounds.value)
-    machine.frame.loops.pop()
-    _run_loop(machine, loop, statement.body)
+    for value in loops.entries_to_unroll(iterable) or (rounds.value,):
+        if machine.state.alive:
+            loop = Loop(rounds.count, rounds.evidence, statement.mark, rounds.yields_data, length)
+            machine.frame.loops.append(loop)
+            assign(machine, statement.target, value)
+            machine.frame.loops.pop()
+            _run_loop(machine, loop, statement.body)
     if not machine.state.alive:
         machine.frame.state = before
     execute(machine, statement.orelse)

@@ -15,6 +15,7 @@ from lint_reduction.analysis.values import (
     Alternatives,
     Constant,
     Counting,
+    Criterion,
     Dataset,
     Enumerated,
     External,
@@ -136,7 +137,7 @@ def _rows(tensor: Tensor) -> Rounds:
     if tensor.may_be_container or not axes.certain or axes.place is not Place.FIRST:
         value = tensors.perhaps_one_sample(tensor) if not tensor.axes.is_scalar else tensor
         return Rounds(value, None, yields_data=tensor.batch >= Batch.DRAWN)
-    return Rounds(tensors.one_sample(tensor), SAMPLES)
+    return Rounds(tensors.one_sample(tensor), SAMPLES if Count.SAMPLES in axes.counts else ONE)
 
 
 def _opaque(machine: Machine, iterable: Opaque, expr: Expr | None, target: Expr | None) -> Rounds:
@@ -152,6 +153,27 @@ def _opaque(machine: Machine, iterable: Opaque, expr: Expr | None, target: Expr 
     named = [part.name for part in target.items if isinstance(part, Var)] if isinstance(target, ItemsExpr) else []
     yields_data = iterable.called or any(names.role(name) == "batch" for name in named)
     return Rounds(Opaque(batch=Batch.DRAWN, varies=True, called=iterable.called), None, yields_data=yields_data)
+
+
+def entries_to_unroll(value: Value) -> tuple[Value, ...]:
+    """Return the entries of a short list of losses, each of which has a round of its own; empty for other values."""
+    if isinstance(value, Zipped) and all(isinstance(inner, Items) for inner in value.inners):
+        columns = [inner.entries for inner in value.inners if isinstance(inner, Items)]
+        value = Items(tuple(Items(entries, is_tuple=True) for entries in zip(*columns, strict=False)))
+    if not isinstance(value, Items) or not 1 < len(value.entries) <= MAX_UNROLLED:
+        return ()
+    return value.entries if any(_is_loss(entry) for entry in value.entries) else ()
+
+
+def _is_loss(value: Value) -> bool:
+    match value:
+        case Criterion():
+            return True
+        case Tensor():
+            return value.is_loss
+        case Items(entries):
+            return any(_is_loss(entry) for entry in entries)
+    return False
 
 
 def entry_of(machine: Machine, value: Value) -> Value:
@@ -180,13 +202,15 @@ def length(machine: Machine, value: Value, expr: Expr | None) -> Value:
         case Alternatives(options):
             lengths = tuple(o for option in options for o in options_of(length(machine, option.value, expr)))
             return join(lengths)
-    return Opaque("length")
+    return Opaque("ndim" if isinstance(value, Shape) else "length")
 
 
 def _length_of_tensor(value: Tensor, shown: str) -> Value:
     axes, batch = value.axes, value.batch
     if value.may_be_container and value.has_names:
         return tensors.count(ONE, Evidence.SHAPE, shown)
+    if axes.place is Place.FIRST and Count.SAMPLES not in axes.counts:
+        return Constant(1)
     if axes.place is Place.FIRST:
         evidence = Evidence.SHAPE if axes.certain else Evidence.NAME
         return tensors.count(SAMPLES, evidence, shown, batch)
@@ -229,6 +253,8 @@ def comprehend(machine: Machine, expr: Comp) -> Value:
     first = expr.clauses[0]
     iterable = machine.evaluate(first.iterable)
     entries = iterable.entries if isinstance(iterable, Items) else ()
+    if isinstance(iterable, Mapping) and iterable.rest is None:
+        entries = tuple(Constant(key) for key, _ in iterable.entries)
     unrolled = len(expr.clauses) == 1 and not first.conditions and 0 < len(entries) <= MAX_UNROLLED
     if unrolled and expr.kind in ("list", "generator", "dict"):
         values, keys = [], []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lint_reduction.analysis import shapes, tensors
+from lint_reduction.analysis import products, shapes, tensors
 from lint_reduction.analysis.code import Expr, Unary, Var, text
 from lint_reduction.analysis.conversion import as_factor, as_tensor, may_count, named_mask
 from lint_reduction.analysis.indexing import size
@@ -18,6 +18,7 @@ from lint_reduction.analysis.values import (
     SCALAR,
     Axes,
     Constant,
+    Counting,
     Items,
     Loader,
     Opaque,
@@ -34,6 +35,8 @@ from lint_reduction.growth import ONE, Growth
 _PAIRS = frozenset({"max", "min", "median", "mode", "nanmedian", "sort", "topk", "kthvalue"})
 _LAST = (-1,)
 _TOTALS = frozenset({"summing", "averaging"})
+#: What a norm of an order other than 2 does to an axis.
+_NORMS = {"1": "summing", "1.0": "summing", "inf": "choosing"}
 _FILLED = frozenset({"zeros", "ones", "full", "empty", "eye", "scalar_tensor"})
 
 
@@ -134,14 +137,12 @@ def _on_tensor(machine: Machine, name: str, kind: str, tensor: Tensor, given: Op
 
 def _reshaped(machine: Machine, name: str, kind: str, tensor: Tensor, given: Operands) -> Value:
     match kind:
-        case "flattening":
-            return shapes.flattened(machine, name, tensor, given.values, given.keywords)
-        case "widening":
-            return shapes.widened(name, tensor, given.values)
-        case "squeezing":
-            return shapes.squeezed(tensor, given.values)
-        case "permuting":
-            return shapes.permuted(name, tensor, given.values)
+        case "flattening" | "widening" | "squeezing" | "permuting":
+            return _moved(machine, name, kind, tensor, given)
+        case "pairing":
+            return products.product(machine, name, tensor, given.get(0, "other", "x2", "mat2", "vec2"))
+        case "rowwise":
+            return _rowwise(machine, name, tensor, given)
         case "splitting":
             return Repeated(replace(tensor, may_be_container=False), ONE)
         case "selecting":
@@ -160,6 +161,19 @@ def _reshaped(machine: Machine, name: str, kind: str, tensor: Tensor, given: Ope
     return tensors.data(max(tensor.batch, *(_batches(machine, given.values))), PRESUMED_AXES)
 
 
+def _moved(machine: Machine, name: str, kind: str, tensor: Tensor, given: Operands) -> Value:
+    match kind:
+        case "flattening":
+            return shapes.flattened(machine, name, tensor, given.values, given.keywords)
+        case "widening":
+            return shapes.widened(name, tensor, given.values)
+        case "squeezing":
+            return shapes.squeezed(tensor, given.values)
+        case "permuting":
+            return shapes.permuted(name, tensor, given.values)
+    return tensor
+
+
 def _batches(machine: Machine, values: Sequence[Value]) -> list[Batch]:
     return [Batch.PARAMETERS, *(as_tensor(machine, v).batch for v in values if isinstance(v, (Tensor, Opaque)))]
 
@@ -176,6 +190,21 @@ def dims_of(value: Value | None) -> tuple[int, ...] | str | None:
             if len(axes) == len(entries):
                 return tuple(axes) if axes else "all"
     return "unknown"
+
+
+def _axes_from(value: Value | None, tensor: Tensor) -> Value | None:
+    """Return the axes that ``range(1, x.ndim)`` names, as many as make no difference where the rank is not known."""
+    if not isinstance(value, Counting) or value.axes_from is None:
+        return value
+    start, rank = value.axes_from, tensor.axes.rank
+    if start == 0:
+        return None
+    end = start + 2 if rank is None else max(rank, start + 1)
+    return Items(tuple(Constant(axis) for axis in range(start, end)))
+
+
+def _number(value: Value | None) -> object:
+    return value.value if isinstance(value, Constant) else None
 
 
 def _linear(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
@@ -199,7 +228,9 @@ def _reduced(machine: Machine, name: str, kind: str, tensor: Tensor, given: Oper
     first = given.get(at, "dim", "axis")
     if kind == "choosing" and isinstance(first, Tensor):
         return _extremum(tensor, first)
-    dims = dims_of(first)
+    if kind == "norming":
+        kind = _NORMS.get(str(_number(given.get(0, "p", "ord"))), kind)
+    dims = dims_of(_axes_from(first, tensor))
     keep = given.get(at + 1, "keepdim")
     keepdim = isinstance(keep, Constant) and bool(keep.value)
     if dims == "unknown":
@@ -211,6 +242,18 @@ def _reduced(machine: Machine, name: str, kind: str, tensor: Tensor, given: Oper
     if name in _PAIRS and axes is not None:
         return Items((result, Opaque("indices")), is_tuple=True)
     return result
+
+
+def _rowwise(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
+    """Compare the rows of two tensors: what is left has a number for each."""
+    other = given.get(0, "x2")
+    both = tensor if other is None else tensors.add(tensor, as_tensor(machine, other))
+    at = Constant(-1) if name == "pairwise_distance" else given.get(1, "dim") or Constant(1)
+    dims = dims_of(at)
+    if isinstance(dims, str) or dims is None:
+        return tensors.lose(both, "reduced over axes that are not known")
+    kind = "norming" if name == "pairwise_distance" else "choosing"
+    return tensors.reduce(both, kind, dims, False, given.mark)
 
 
 def _detached(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:

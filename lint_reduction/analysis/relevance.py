@@ -110,6 +110,9 @@ class _Graph:
                 yield from (d for d in self.inner[parent] if d.name in ("__init__", "configure_optimizers"))
         if definition.is_function:
             yield from self.inner[definition]
+        elif definition.is_class and definition.own & self.seeds:
+            # it may be a loss by inheritance
+            yield from (d for d in self.inner[definition] if d.name in _CALLED_BY_INSTANCE)
 
     def _callers(self, definition: Definition) -> Iterable[Definition]:
         return () if definition.name in _TOO_COMMON else self.mentioning[definition.name]

@@ -67,12 +67,23 @@ def broadcast(left: Axes, right: Axes) -> Axes:
         max(left.rank, right.rank) if left.rank is not None and right.rank is not None else None,
         any(axes.certain for axes in sized),
         _has_more(left, right) or _has_more(right, left),
+        left.paired or right.paired,
     )
 
 
 def _has_more(axes: Axes, other: Axes) -> bool:
     """Say whether axes may have positions that are not among the elements of the other ones."""
     return axes.more and (Count.ELEMENTS in axes.counts or Count.ELEMENTS not in other.counts)
+
+
+def _together(left: Tensor, right: Tensor) -> Axes:
+    """Return the axes of an elementwise operation; rows and columns of one batch make pairs of samples."""
+    axes = broadcast(left.axes, right.axes)
+    for row, column in ((left, right), (right, left)):
+        is_column = column.axes.place is Place.FIRST and Count.SAMPLES in column.axes.counts
+        if row.across is not None and column.across is None and is_column and column.batch == row.across:
+            return replace(axes, paired=True)
+    return axes
 
 
 def _place(left: Place, right: Place) -> Place:
@@ -119,7 +130,7 @@ def add(left: Tensor, right: Tensor, op: str = "+") -> Tensor:
         return weights
     return Tensor(
         _merged(left.summands + right.summands),
-        broadcast(left.axes, right.axes),
+        _together(left, right),
         max(left.batch, right.batch),
         arithmetic=bool(left.summands and right.summands) or left.arithmetic or right.arithmetic,
         sometimes=left.sometimes or right.sometimes,
@@ -192,7 +203,7 @@ def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("
         product = replace(product, summands=tuple(replace(s, gradient=True) for s in product.summands))
     return replace(
         product,
-        axes=broadcast(value.axes, other.axes),
+        axes=_together(value, other),
         batch=max(left.batch, right.batch),
         arithmetic=True,
         is_mask=False,
@@ -344,7 +355,7 @@ def _remove_ordered(axes: Axes, dims: tuple[int, ...]) -> _Removal:
     others = len([d for d in dims if not (has_batch and d == 0)])
     left = None if axes.rank is None else max(axes.rank - len(set(dims)), 0)
     positions_left = left - (has_batch and not batch_gone) if left is not None else None
-    gone = frozenset({Count.SAMPLES} if batch_gone else ())
+    gone = axes.counts & {Count.SAMPLES} if batch_gone else frozenset[Count]()
     partly = False
     if others:
         all_gone = positions_left == 0 or (positions_left is None and (others > 1 or Count.CLASSES in positions))
@@ -354,7 +365,7 @@ def _remove_ordered(axes: Axes, dims: tuple[int, ...]) -> _Removal:
     if partly:
         counts -= {Count.ELEMENTS}
     place = Place.NONE if batch_gone or not has_batch else Place.FIRST
-    after = Axes(place, counts, left, axes.certain, axes.more or partly)
+    after = Axes(place, counts, left, axes.certain, axes.more or partly, axes.paired)
     if left == 0:
         after = SCALAR
     return _Removal(gone, after, undetermined=partly or (axes.more and bool(others)))
@@ -374,6 +385,8 @@ def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool
     if removal.unclear and kind != "choosing":
         reason = "reduced over an axis that may or may not be the batch"
         return replace(lose(value, reason), axes=removal.axes, arithmetic=True)
+    if value.axes.paired and kind in ("summing", "norming"):
+        return replace(lose(value, "summed over pairs of samples"), axes=removal.axes, arithmetic=True)
     removed = Growth.of(*removal.counts)
     factor = {"summing": removed, "norming": removed ** Fraction(1, 2)}.get(kind, ONE)
     if kind == "multiplying" and removal.counts:
@@ -384,7 +397,9 @@ def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool
         # data that an unknown call made may have no batch axis, and may be no loss
         known = Evidence.SHAPE if value.axes.certain else Evidence.NAME
         evidence = min(evidence, known if value.is_written_loss else Evidence.GUESS)
-    undetermined = frozenset({Count.ELEMENTS}) if removal.undetermined and kind == "summing" else frozenset()
+    undetermined = (
+        frozenset({Count.ELEMENTS}) if removal.undetermined and kind in ("summing", "norming") else frozenset()
+    )
     summands = value.summands
     if kind == "summing" and factor != ONE and not summands:
         # entries that are all alike, or that were set one by one: the sum counts them
@@ -394,7 +409,9 @@ def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool
         summands = tuple(s.step(hop, undetermined=undetermined) for s in summands)
     elif factor != ONE:
         hop = Hop(StepKind.MULTIPLY, mark, factor, evidence)
-        summands = tuple(s.step(hop) for s in summands)
+        summands = tuple(s.step(hop, undetermined=undetermined) for s in summands)
+    elif undetermined:
+        summands = tuple(replace(s, undetermined=s.undetermined | undetermined) for s in summands)
     axes = replace(removal.axes, rank=value.axes.rank) if keepdim and removal.axes != SCALAR else removal.axes
     return replace(value, summands=summands, axes=axes, is_mask=False, may_be_container=False)
 
@@ -411,6 +428,11 @@ def normalize_over(value: Tensor, dims: tuple[int, ...] | None) -> Tensor:
         return replace(value, arithmetic=True)
     hop = Hop(StepKind.MULTIPLY, 0, factor)
     return replace(value, summands=tuple(s.step(hop) for s in value.summands), arithmetic=True)
+
+
+def paired(value: Tensor) -> Tensor:
+    """Return something computed of every two rows, of which the first are those of a tensor."""
+    return replace(value, axes=replace(value.axes, paired=True))
 
 
 # --- masks and selection
@@ -430,7 +452,7 @@ def keep_masked(value: Tensor, mark: int, text: str) -> Tensor:
 
 def select(value: Tensor) -> Tensor:
     """Return ``value[mask]``: one axis, as long as the mask has true entries."""
-    axes = Axes(Place.MERGED, frozenset({Count.VALID}), 1, value.axes.certain)
+    axes = Axes(Place.MERGED, frozenset({Count.VALID}), 1, value.axes.certain, paired=value.axes.paired)
     return replace(value, axes=axes, may_be_container=False)
 
 
