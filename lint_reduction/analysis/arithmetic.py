@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from lint_reduction.analysis import tensors
+from lint_reduction.analysis import masks, tensors
 from lint_reduction.analysis.code import Binary, Expr, text
-from lint_reduction.analysis.conversion import as_factor, as_tensor
+from lint_reduction.analysis.conversion import as_factor, as_tensor, is_called_mask
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.tensors import Factor
 from lint_reduction.analysis.values import (
@@ -28,8 +28,8 @@ from lint_reduction.analysis.values import (
     Unknown,
     Value,
 )
-from lint_reduction.facts import StepKind
-from lint_reduction.growth import ONE
+from lint_reduction.facts import Evidence, StepKind
+from lint_reduction.growth import ONE, Count
 
 _NUMBERS: dict[str, Callable[[float, float], float]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
@@ -162,7 +162,7 @@ def _tensors(
         case "**":
             return _power(machine, left, right)
         case "&" | "|" | "^":
-            return tensors.as_mask(tensors.add(as_tensor(machine, left), as_tensor(machine, right)))
+            return masks.as_mask(tensors.add(as_tensor(machine, left), as_tensor(machine, right)))
     if any(isinstance(v, Tensor) and v.is_loss for v in (left, right)):
         return machine.unknown(f"passes through {op!r}", mark)
     a, b = as_tensor(machine, left), as_tensor(machine, right)
@@ -173,14 +173,32 @@ def _sum(machine: Machine, op: str, left: Value, right: Value) -> Value:
     tensor, other = (left, right) if isinstance(left, Tensor) else (right, left)
     assert isinstance(tensor, Tensor)
     if isinstance(other, Tensor):
-        return tensors.add(tensor, other, op)
-    if isinstance(other, (Constant, Parameters)):
-        return replace(tensor, arithmetic=True)
+        total = tensors.add(tensor, other, op)
+        # alpha * mask + beta * (1 - mask) is a weight for each class
+        return masks.unmasked(total) if _carries_share(tensor) or _carries_share(other) else total
+    if isinstance(other, (Constant, Parameters)) or _is_epsilon(machine, tensor, other):
+        inverts = op == "-" and isinstance(left, Constant) and left.value == 1
+        if _carries_share(tensor) and not (tensor.is_mask and inverts):
+            return masks.unmasked(tensor)
+        return replace(tensor, arithmetic=True, may_be_zero=False)
     if tensor.is_loss or tensor.axes.is_scalar:
         name = other.name if isinstance(other, Opaque) else ""
         summand = Summand(None, f"{name or 'a term'} is not known", batch=tensor.batch)
         return replace(tensor, summands=(*tensor.summands, summand))
     return tensors.add(tensor, as_tensor(machine, other), op)
+
+
+def _is_epsilon(machine: Machine, tensor: Tensor, other: Value) -> bool:
+    """Say whether a count is kept from being 0 by a number called so: ``mask.sum() + self.eps``."""
+    return tensor.may_be_zero and isinstance(other, Opaque) and machine.libraries.names.is_constant(other.name)
+
+
+def _carries_share(value: Tensor) -> bool:
+    """Say whether a value is a mask, or a multiple of one, and nothing that carries a gradient."""
+    shares = not value.axes.is_scalar and any(
+        s.growth is not None and s.growth.exponent(Count.VALID) for s in value.summands
+    )
+    return shares and not any(s.gradient or s.site is not None for s in value.summands)
 
 
 def _is_result(value: Tensor) -> bool:
@@ -196,6 +214,7 @@ def _presumed(value: Tensor) -> bool:
 
 def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tuple[Expr | None, Expr | None]) -> Value:
     texts = (text(exprs[0]), text(exprs[1]))
+    left, right = _as_masks(machine, left, right, exprs)
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         for loss, weight, shown in ((left, right, texts[1]), (right, left, texts[0])):
             if _is_result(loss) and not weight.is_loss and _presumed(weight):
@@ -210,6 +229,24 @@ def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tupl
     return replace(tensors.scale(tensor, factor, StepKind.MULTIPLY, mark), arithmetic=True, is_mask=False)
 
 
+def _as_masks(
+    machine: Machine, left: Value, right: Value, exprs: tuple[Expr | None, Expr | None]
+) -> tuple[Value, Value]:
+    """Return the operands of a product, what a loss is multiplied with a mask if it is only called one."""
+    for loss, other, expr, is_right in ((left, right, exprs[1], True), (right, left, exprs[0], False)):
+        if (
+            not isinstance(loss, Tensor)
+            or not (loss.is_loss or loss.is_written_loss)
+            or not is_called_mask(machine, expr)
+        ):
+            continue
+        plain = isinstance(other, Tensor) and not (other.is_mask or other.arithmetic or other.axes.is_scalar)
+        if isinstance(other, Opaque) or plain:
+            mask = masks.as_mask(as_tensor(machine, other), Evidence.GUESS)
+            return (loss, mask) if is_right else (mask, loss)
+    return left, right
+
+
 def _quotient(machine: Machine, left: Value, right: Value, mark: int, exprs: tuple[Expr | None, Expr | None]) -> Value:
     if isinstance(right, Tensor):
         dividend = as_tensor(machine, left)
@@ -221,6 +258,8 @@ def _quotient(machine: Machine, left: Value, right: Value, mark: int, exprs: tup
         if not dividend.summands:
             inverse = Factor(right.growth, right.evidence, right.text or text(exprs[1]))
             return tensors.scale(replace(right, summands=(Summand(gradient=False),)), inverse, StepKind.DIVIDE, mark)
+        if any(frame.asked for frame in machine.frames):
+            right = replace(right, may_be_zero=False)
         return tensors.divide(dividend, right, mark, text(exprs[1]))
     assert isinstance(left, Tensor)
     factor = as_factor(machine, right, exprs[1], divides=True)

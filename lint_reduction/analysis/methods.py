@@ -229,7 +229,7 @@ def _operation_on_opaque(
         exponent = values[0] if values else Constant(2 if name == "square" else 0.5)
         return machine.binary("**", machine.tensor(owner), exponent, call)
     kind = machine.libraries.operations.get(name)
-    if kind == "linear" and name in MODULE_METHODS:
+    if kind == "linear" and name in MODULE_METHODS and name != "bool":
         return owner
     return operate(machine, name, owner, operands(call, values))
 

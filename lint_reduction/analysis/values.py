@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from lint_reduction.analysis.code import ClassCode, FunctionCode, Scalar
-from lint_reduction.facts import Batch, Evidence, StepKind
+from lint_reduction.facts import Batch, Doubt, Evidence, StepKind
 from lint_reduction.growth import ONE, Count, Growth
 from lint_reduction.libraries.schema import LossModel, OptimizerModel
 
@@ -32,6 +32,7 @@ class Hop:
     text: str = ""
     axes: frozenset[Count] = frozenset()
     """The counts that a reduction removed."""
+    doubt: Doubt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +136,12 @@ class Tensor:
         may_be_container: a batch of a loader may be a tuple or a dictionary of tensors.
         arithmetic: whether anything was computed with it.
         made_of: which operations of losses written by hand went into it: ``difference``, ``square``,
-            ``exp``, ``log``.
+            ``exp``, ``log``; also ``draw`` for random numbers and ``choice`` for what a mask chooses by them.
         sometimes: whether its terms come from several alternatives, too many to keep apart.
         evidence: how sure it is that a count counts what it is taken for.
         text: source of the expression, where it counts something.
+        least_rank: how many axes it has at least, 0 where nothing says so.
+        may_be_zero: whether it counts what a mask keeps, and nothing keeps it from being 0.
     """
 
     summands: tuple[Summand, ...] = ()
@@ -151,6 +154,8 @@ class Tensor:
     sometimes: bool = False
     evidence: Evidence = Evidence.SHAPE
     text: str = ""
+    least_rank: int = 0
+    may_be_zero: bool = False
 
     @property
     def is_written_loss(self) -> bool:
