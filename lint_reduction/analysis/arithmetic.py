@@ -222,6 +222,9 @@ def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tupl
         return tensors.multiply(left, right, mark, texts)
     tensor, other, expr = (left, right, exprs[1]) if isinstance(left, Tensor) else (right, left, exprs[0])
     assert isinstance(tensor, Tensor)
+    if tensor.is_mask and isinstance(other, Opaque) and other.called:
+        # what an unknown function has computed, with a mask
+        return tensors.multiply(as_tensor(machine, other), tensor, mark, ("", text(exprs[0 if tensor is left else 1])))
     factor = as_factor(machine, other, expr, divides=False)
     if factor.growth is None and not tensor.is_loss and not tensor.axes.is_scalar:
         # data times something not known are still data

@@ -43,6 +43,7 @@ from lint_reduction.analysis.reading import read_as_number
 from lint_reduction.analysis.state import unusual, visible
 from lint_reduction.analysis.tensors import broadcast
 from lint_reduction.analysis.values import (
+    COMPARISON,
     Alternatives,
     Constant,
     External,
@@ -231,7 +232,7 @@ def compare(machine: Machine, op: str, left: Value, right: Value) -> Value:
         if isinstance(a, Opaque) and not a.varies and isinstance(b, Constant) and type(b.value) in (int, float):
             # labels != -100
             return as_mask(as_tensor(machine, a))
-        return Opaque(varies=any(isinstance(v, Opaque) and v.varies for v in (a, b)))
+        return Opaque(COMPARISON, varies=any(isinstance(v, Opaque) and v.varies for v in (a, b)))
 
     return machine.lift_two(left, right, apply)
 

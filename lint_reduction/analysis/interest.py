@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.training import SiteRecord
 from lint_reduction.analysis.values import Summand, Tensor
@@ -35,7 +33,7 @@ def flow_is_of_interest(
     unreduced = bool(certain_axes(tensor))
     if fate is Fate.LOGGED:
         return unreduced and tensor.is_loss
-    if any(_is_peculiar(machine, s) for s in summands) or _is_mixed(summands):
+    if any(_is_peculiar(machine, s) for s in summands):
         return True
     if fate is not Fate.TRAINED:
         return False
@@ -61,12 +59,6 @@ def _is_peculiar(machine: Machine, summand: Summand) -> bool:
     if averaged and record.model.divisor == "valid":
         return any(argument.parameter in ("ignore_index", "weight") for argument in record.arguments)
     return "batchmean" in record.reductions and growth.exponent(Count.ELEMENTS) > 0
-
-
-def _is_mixed(summands: Iterable[Summand]) -> bool:
-    """Say whether one term grows with the batch and another does not, both of losses."""
-    powers = {s.growth.in_samples for s in summands if s.growth is not None}
-    return len(powers) > 1
 
 
 def site_is_of_interest(record: SiteRecord) -> bool:

@@ -14,6 +14,7 @@ from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.reading import read_as_number
 from lint_reduction.analysis.values import (
     BATCH_AXES,
+    COMPARISON,
     PRESUMED_AXES,
     SCALAR,
     Axes,
@@ -89,7 +90,10 @@ def operate(machine: Machine, name: str, owner: Value, given: Operands) -> Value
     tensor = as_tensor(machine, owner)
     if isinstance(owner, Opaque):
         tensor = replace(tensor, text=owner.name)
-        if kind in ("summing", "counting") and machine.libraries.names.role(owner.name) == "mask":
+        if owner.name == COMPARISON:
+            # a truth value has no such operation, so it is a mask
+            tensor = masks.as_mask(replace(tensor, text=""))
+        elif kind in ("summing", "counting") and machine.libraries.names.role(owner.name) == "mask":
             tensor = masks.as_mask(tensor, Evidence.GUESS)
     return _on_tensor(machine, name, kind, tensor, given)
 
@@ -321,6 +325,13 @@ def _like(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value
 def _created(machine: Machine, name: str, owner: Value) -> Value:
     if name.removeprefix("new_") in _FILLED or isinstance(owner, Constant):
         return Tensor(batch=Batch.FIXED)
+    if isinstance(owner, Items) and len(owner.entries) == 1:
+        only = owner.entries[0]
+        if isinstance(only, Tensor) and only.axes.is_scalar:
+            # torch.as_tensor([num_boxes]) still counts the boxes
+            return tensors.detach(only)
+        if isinstance(only, Opaque) and machine.libraries.names.is_uncertain(only.name):
+            return replace(only, called=True)
     if isinstance(owner, Repeated):
         entry = as_tensor(machine, owner.entry)
         return tensors.detach(tensors.stack(number(owner.count), tensors.one_sample(entry), owner.evidence))

@@ -207,6 +207,10 @@ class Opaque:
     usual: bool | None = None
 
 
+#: Name of what comes of comparing two things not known: a truth value, or a mask.
+COMPARISON = "comparison"
+
+
 @dataclass(frozen=True, slots=True)
 class Constant:
     """A value known from the source; ``evidence`` says whether it is only a default."""

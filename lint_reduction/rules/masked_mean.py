@@ -63,6 +63,9 @@ def masked_mean(flow: LossFlow) -> Iterator[Finding]:
         rivals = [t for t in flow.terms if t.site == term.site or (mean is not None and mean in t.steps)]
         if mean is None or term.growth is None or any(_text(t) != _text(term) for t in rivals):
             continue
+        if term.site is None and _mask(term) is None:
+            # the share itself, for a progress bar
+            continue
         yield Finding(
             mean.span,
             f"gradient follows the share of valid positions, {term.growth}:"

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lint_reduction.facts import Batch, Fate, LossFlow, Step, StepKind, Term
+from lint_reduction.facts import LossFlow, Step, StepKind, Term
 from lint_reduction.finding import Finding, confidence_of, path_of
 from lint_reduction.growth import Count
 from lint_reduction.impact import Severity, trained_growth
@@ -39,21 +39,15 @@ def _averages(term: Term) -> Step | None:
     return next((s for s in reversed(term.steps) if s.kind in kinds and Count.SAMPLES in s.axes), None)
 
 
-def _judged(flow: LossFlow, term: Term) -> bool:
-    """Say whether it is known how a term follows the batch, and that it does not stand for something else."""
-    if flow.fate is Fate.TRAINED:
-        return trained_growth(flow, term) is not None
-    return flow.fate is Fate.RETURNED and term.growth is not None and term.batch >= Batch.ARGUMENT
-
-
 @rule("RED105", over=LossFlow, severity=Severity.WARNING)
 def mixed_reduction_terms(flow: LossFlow) -> Iterator[Finding]:
     """Report the first summed term of an objective that has an averaged one as well."""
-    terms = [term for term in flow.terms if term.growth is not None and _judged(flow, term)]
+    terms = [term for term in flow.terms if trained_growth(flow, term) is not None]
     means = [t for t in terms if t.growth is not None and t.growth.in_samples == 0 and _averages(t)]
     sums = [(t, t.cause(1)) for t in terms if t.growth is not None and t.growth.in_samples >= 1]
-    mean = next(iter(means), None)
     for term, cause in sums:
+        # a call that is a sum or a mean, as the program is set up, is not both
+        mean = next((m for m in means if m.site is None or m.site != term.site), None)
         if mean is None or cause is None or flow.axes:
             continue
         averaged = _averages(mean)
