@@ -222,6 +222,9 @@ def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tupl
         return tensors.multiply(left, right, mark, texts)
     tensor, other, expr = (left, right, exprs[1]) if isinstance(left, Tensor) else (right, left, exprs[0])
     assert isinstance(tensor, Tensor)
+    if isinstance(other, Constant) and other.value == 0 and type(other.value) in (int, float):
+        # it keeps a graph connected and adds nothing
+        return Tensor(axes=tensor.axes, batch=tensor.batch)
     if tensor.is_mask and isinstance(other, Opaque) and other.called:
         # what an unknown function has computed, with a mask
         return tensors.multiply(as_tensor(machine, other), tensor, mark, ("", text(exprs[0 if tensor is left else 1])))
