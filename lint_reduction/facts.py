@@ -64,12 +64,22 @@ class Fate(enum.Enum):
     """Handed to something the analysis cannot follow; also a gradient taken of inputs."""
 
 
+class Doubt(enum.Enum):
+    """What may be wrong with a divisor that counts the right thing."""
+
+    CONSTANT = "constant"
+    """It is the same for every batch, however many samples that has."""
+    EMPTY = "empty"
+    """It counts what a mask keeps, and nothing keeps it from being 0."""
+
+
 class StepKind(enum.Enum):
     """What a step on the path of a loss does to it."""
 
     SITE = "loss"
     SUM = "sum"
     MEAN = "mean"
+    REDUNDANT = "reduction of one number"
     MULTIPLY = "multiplication"
     DIVIDE = "division"
     ACCUMULATE = "accumulation"
@@ -95,6 +105,7 @@ class Step:
         evidence: how the counts of ``growth`` were seen.
         text: the expression that counts, for messages (``x.size(0)``); may be empty.
         axes: the counts that a reduction removes.
+        doubt: what may be wrong with a divisor.
     """
 
     kind: StepKind
@@ -103,6 +114,7 @@ class Step:
     evidence: Evidence = Evidence.SHAPE
     text: str = ""
     axes: frozenset[Count] = frozenset()
+    doubt: Doubt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +176,7 @@ class LossSite:
         tensors: how many leading positional arguments are tensors.
         used_as_value: a class whose instance is used as if it were the loss itself.
         function: qualified name of the function that holds the call, empty for the module.
+        divisor: what a mean divides by: ``numel``, ``samples``, ``valid`` (the weights of what is not ignored).
     """
 
     callee: str
@@ -179,6 +192,7 @@ class LossSite:
     tensors: int = 0
     used_as_value: bool = False
     function: str = ""
+    divisor: str = ""
 
     def argument(self, parameter: str) -> Argument | None:
         """Return the argument bound to a parameter, None if it is not given."""
@@ -235,6 +249,14 @@ class Term:
             if power * exponent >= 1 and before * exponent < 1:
                 reached = step
         return reached if power * exponent >= 1 else None
+
+    @property
+    def averaged_at_once(self) -> Step | None:
+        """The mean over all samples and positions, where nothing else reduces or divides; None otherwise."""
+        changing = (StepKind.SUM, StepKind.MEAN, StepKind.DIVIDE, StepKind.ACCUMULATE)
+        steps = [step for step in self.steps if step.kind in changing]
+        mean = steps[0] if len(steps) == 1 else None
+        return mean if mean is not None and mean.kind is StepKind.MEAN and Count.SAMPLES in mean.axes else None
 
     @property
     def evidence(self) -> Evidence:

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from lint_reduction.analysis import products, tensors
+from lint_reduction.analysis import masks, products, tensors
 from lint_reduction.analysis.code import Binary, Expr, text
 from lint_reduction.analysis.conversion import (
     DIFFERENCE,
     UNCERTAIN,
     as_factor,
     as_tensor,
+    is_called_mask,
     may_count,
     name_of,
     named_mask,
@@ -36,8 +37,8 @@ from lint_reduction.analysis.values import (
     Unknown,
     Value,
 )
-from lint_reduction.facts import StepKind
-from lint_reduction.growth import ONE
+from lint_reduction.facts import Evidence, StepKind
+from lint_reduction.growth import ONE, Count
 
 _NUMBERS: dict[str, Callable[[float, float], float]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
@@ -183,7 +184,7 @@ def _tensors(
         case "**":
             return _power(machine, left, right)
         case "&" | "|" | "^":
-            return tensors.as_mask(tensors.add(as_tensor(machine, left), as_tensor(machine, right)))
+            return masks.as_mask(tensors.add(as_tensor(machine, left), as_tensor(machine, right)))
     if op == "@":
         return products.product(machine, "matmul", as_tensor(machine, left), right)
     if any(isinstance(v, Tensor) and v.is_loss for v in (left, right)):
@@ -196,14 +197,32 @@ def _sum(machine: Machine, op: str, left: Value, right: Value) -> Value:
     tensor, other = (left, right) if isinstance(left, Tensor) else (right, left)
     assert isinstance(tensor, Tensor)
     if isinstance(other, Tensor):
-        return tensors.add(tensor, other, op)
-    if isinstance(other, (Constant, Parameters)):
-        return replace(tensor, arithmetic=True)
+        total = tensors.add(tensor, other, op)
+        # alpha * mask + beta * (1 - mask) is a weight for each class
+        return masks.unmasked(total) if _carries_share(tensor) or _carries_share(other) else total
+    if isinstance(other, (Constant, Parameters)) or _is_epsilon(machine, tensor, other):
+        inverts = op == "-" and isinstance(left, Constant) and left.value == 1
+        if _carries_share(tensor) and not (tensor.is_mask and inverts):
+            return masks.unmasked(tensor)
+        return replace(tensor, arithmetic=True, may_be_zero=False)
     if tensor.is_loss or tensor.axes.is_scalar:
         name = other.name if isinstance(other, Opaque) else ""
         summand = Summand(None, f"{name or 'a term'} is not known", batch=tensor.batch)
         return replace(tensor, summands=(*tensor.summands, summand))
     return tensors.add(tensor, as_tensor(machine, other), op)
+
+
+def _is_epsilon(machine: Machine, tensor: Tensor, other: Value) -> bool:
+    """Say whether a count is kept from being 0 by a number called so: ``mask.sum() + self.eps``."""
+    return tensor.may_be_zero and isinstance(other, Opaque) and machine.libraries.names.is_constant(other.name)
+
+
+def _carries_share(value: Tensor) -> bool:
+    """Say whether a value is a mask, or a multiple of one, and nothing that carries a gradient."""
+    shares = not value.axes.is_scalar and any(
+        s.growth is not None and s.growth.exponent(Count.VALID) for s in value.summands
+    )
+    return shares and not any(s.gradient or s.site is not None for s in value.summands)
 
 
 def _is_result(value: Tensor) -> bool:
@@ -230,6 +249,7 @@ def _number_in(loss: Tensor, other: Tensor, expr: Expr | None) -> Opaque | None:
 
 def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tuple[Expr | None, Expr | None]) -> Value:
     texts = (text(exprs[0]), text(exprs[1]))
+    left, right = _as_masks(machine, left, right, exprs)
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         for loss, weight, shown in ((left, right, texts[1]), (right, left, texts[0])):
             if _is_result(loss) and not weight.is_loss and _presumed(weight):
@@ -242,6 +262,12 @@ def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tupl
         return tensors.multiply(left, right, mark, texts)
     tensor, other, expr = (left, right, exprs[1]) if isinstance(left, Tensor) else (right, left, exprs[0])
     assert isinstance(tensor, Tensor)
+    if isinstance(other, Constant) and other.value == 0 and type(other.value) in (int, float):
+        # it keeps a graph connected and adds nothing
+        return Tensor(axes=tensor.axes, batch=tensor.batch)
+    if tensor.is_mask and isinstance(other, Opaque) and other.called:
+        # what an unknown function has computed, with a mask
+        return tensors.multiply(as_tensor(machine, other), tensor, mark, ("", text(exprs[0 if tensor is left else 1])))
     mask = named_mask(machine, other) if isinstance(other, Opaque) else None
     if mask is not None and not tensor.axes.is_scalar and (tensor.is_loss or tensor.is_written_loss):
         return tensors.multiply(tensor, mask, mark, texts)
@@ -250,6 +276,24 @@ def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tupl
         # data times something not known are still data
         factor = Factor()
     return replace(tensors.scale(tensor, factor, StepKind.MULTIPLY, mark), arithmetic=True, is_mask=False)
+
+
+def _as_masks(
+    machine: Machine, left: Value, right: Value, exprs: tuple[Expr | None, Expr | None]
+) -> tuple[Value, Value]:
+    """Return the operands of a product, what a loss is multiplied with a mask if it is only called one."""
+    for loss, other, expr, is_right in ((left, right, exprs[1], True), (right, left, exprs[0], False)):
+        if (
+            not isinstance(loss, Tensor)
+            or not (loss.is_loss or loss.is_written_loss)
+            or not is_called_mask(machine, expr)
+        ):
+            continue
+        plain = isinstance(other, Tensor) and not (other.is_mask or other.arithmetic or other.axes.is_scalar)
+        if isinstance(other, Opaque) or plain:
+            mask = masks.as_mask(as_tensor(machine, other), Evidence.GUESS)
+            return (loss, mask) if is_right else (mask, loss)
+    return left, right
 
 
 def _quotient(machine: Machine, left: Value, right: Value, mark: int, exprs: tuple[Expr | None, Expr | None]) -> Value:
@@ -266,6 +310,8 @@ def _quotient(machine: Machine, left: Value, right: Value, mark: int, exprs: tup
         if not dividend.summands:
             inverse = Factor(right.growth, right.evidence, right.text or text(exprs[1]))
             return tensors.scale(replace(right, summands=(Summand(gradient=False),)), inverse, StepKind.DIVIDE, mark)
+        if any(frame.asked for frame in machine.frames):
+            right = replace(right, may_be_zero=False)
         return tensors.divide(dividend, right, mark, text(exprs[1]))
     assert isinstance(left, Tensor)
     factor = as_factor(machine, right, exprs[1], divides=True)

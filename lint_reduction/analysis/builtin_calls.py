@@ -156,7 +156,8 @@ def _same(_: Machine, __: Call, values: Sequence[Value]) -> Value:
 def _extremum(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     counted = [v for v in values if not isinstance(v, Constant)]
     if len(counted) == 1:
-        return counted[0]
+        only = counted[0]
+        return replace(only, may_be_zero=False) if isinstance(only, Tensor) and len(values) > 1 else only
     if all(isinstance(v, Constant) for v in values) and values:
         return values[0]
     known = [v for v in counted if isinstance(v, Tensor)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lint_reduction.analysis.code import Attr, Call, Const, Expr, Item, Var, dotted, text
+from lint_reduction.analysis.code import Attr, Binary, Call, Const, Expr, Item, Unary, Var, dotted, text
 from lint_reduction.analysis.machine import Machine
-from lint_reduction.analysis.tensors import Factor, as_mask, data
+from lint_reduction.analysis.masks import as_mask
+from lint_reduction.analysis.tensors import Factor, data
 from lint_reduction.analysis.values import (
     BATCH_AXES,
     PRESUMED_AXES,
@@ -23,7 +24,7 @@ from lint_reduction.analysis.values import (
     Unknown,
     Value,
 )
-from lint_reduction.facts import Batch, Evidence
+from lint_reduction.facts import Batch, Doubt, Evidence
 from lint_reduction.growth import ONE, SAMPLES, Count, Growth
 
 #: Name of a number that was computed from others, of which some may count anything.
@@ -69,7 +70,7 @@ def as_factor(machine: Machine, value: Value, expr: Expr | None, *, divides: boo
     match value:
         case Constant(number) if divides and type(number) in (int, float) and number in machine.module.batch_sizes:
             # the number that a loader is given elsewhere, so it may stand for the batch
-            return Factor(SAMPLES, Evidence.GUESS, text(expr) if expr is not None else str(number))
+            return _configured(machine, text(expr) if expr is not None else str(number), Evidence.GUESS)
         case Constant(number) if divides and type(number) in (int, float) and number in machine.module.windows:
             return Factor(Growth.of(Count.MICRO_BATCHES), Evidence.CONFIGURATION, text(expr) or str(number))
         case Constant(number) if isinstance(number, (int, float)):
@@ -85,13 +86,20 @@ def as_factor(machine: Machine, value: Value, expr: Expr | None, *, divides: boo
     return Factor(None, reason=_reason(text(expr)))
 
 
+def _configured(machine: Machine, shown: str, evidence: Evidence = Evidence.CONFIGURATION) -> Factor:
+    """Return what the batch size that a loader is given does; without a shorter last batch, it is that of each."""
+    if machine.module.full_batches:
+        return Factor(SAMPLES, Evidence.SHAPE, shown)
+    return Factor(SAMPLES, evidence, shown, doubt=Doubt.CONSTANT)
+
+
 def _constant_factor(machine: Machine, expr: Expr | None) -> Factor:
     """Return what a constant does: nothing, unless the name it was given counts something."""
     name = name_of(expr)
     if not name or expr is None:
         return Factor()
     if dotted(expr) in machine.module.batch_sizes:
-        return Factor(SAMPLES, Evidence.CONFIGURATION, text(expr))
+        return _configured(machine, text(expr))
     found = machine.libraries.names.count(name)
     return Factor() if found is None else Factor(Growth.of(found), Evidence.NAME, text(expr))
 
@@ -101,7 +109,7 @@ def _opaque_factor(machine: Machine, value: Opaque, expr: Expr | None, divides: 
     shown = text(expr) if expr is not None else value.name
     full = dotted(expr) if expr is not None else ""
     if full and full in machine.module.batch_sizes:
-        return Factor(SAMPLES, Evidence.CONFIGURATION, shown)
+        return _configured(machine, shown)
     if full and full in machine.module.windows:
         return Factor(Growth.of(Count.MICRO_BATCHES), Evidence.CONFIGURATION, shown)
     for name in names:
@@ -138,13 +146,31 @@ def named_mask(machine: Machine, value: Opaque) -> Tensor | None:
     names = machine.libraries.names
     if value.called or names.role(value.name) != "mask" or names.counts_by_name(value.name):
         return None
-    return replace(as_mask(replace(as_tensor(machine, value), text=value.name)), evidence=Evidence.NAME)
+    return as_mask(replace(as_tensor(machine, value), text=value.name), Evidence.GUESS)
 
 
 def may_count(value: Tensor) -> bool:
     """Say whether a tensor may be a number that counts something: a part of a batch, made by an unknown function."""
     plain = not value.is_loss and not value.is_mask and not value.axes.is_scalar
     return plain and (value.may_be_container or not value.axes.certain)
+
+
+_KEEPING = frozenset({"linear", "widening", "squeezing", "flattening"})
+
+
+def is_called_mask(machine: Machine, expr: Expr | None) -> bool:
+    """Say whether an expression has the name of a mask: ``mask``, ``~pad_mask[:, 1:]``, ``batch["mask"].float()``."""
+    names, operations = machine.libraries.names, machine.libraries.operations
+    match expr:
+        case Var(name) | Attr(_, name) | Item(_, Const(str() as name)):
+            return names.role(name) == "mask"
+        case Item(base):
+            return is_called_mask(machine, base)
+        case Unary(_, operand) | Binary("-", Const(1), operand):
+            return is_called_mask(machine, operand)
+        case Call(Attr(base, name)) if operations.get(name) in _KEEPING:
+            return is_called_mask(machine, base)
+    return False
 
 
 def count_by_name(machine: Machine, name: str) -> Growth | None:

@@ -25,7 +25,7 @@ from lint_reduction.analysis.values import (
     Value,
 )
 from lint_reduction.facts import Batch, Decision, StepKind
-from lint_reduction.growth import DENSITY, ONE, SAMPLES, Count, Growth
+from lint_reduction.growth import DENSITY, ELEMENTS, ONE, SAMPLES, Count, Growth
 from lint_reduction.libraries.schema import LEGACY, LossModel
 
 
@@ -236,6 +236,9 @@ def loss_value(machine: Machine, model: LossModel, reduction: str | None, site: 
         unit *= DENSITY
     if reduction == "none" and any(tensor.axes.paired for tensor in tensors):
         axes = replace(axes, paired=True)
+    if reduction == "batchmean" and any(t.least_rank > 2 or (t.axes.rank or 0) > 2 for t in tensors):
+        # it divides by the first axis only
+        unit *= ELEMENTS
     reduced = frozenset() if reduction == "none" else frozenset(count for count, _ in model.none.powers)
     hop = Hop(StepKind.SITE, site.mark, unit, axes=reduced)
     summand = Summand(unit, "", site, (hop,), batch, more, machine.grad_enabled)

@@ -38,10 +38,12 @@ from lint_reduction.analysis.code import (
 from lint_reduction.analysis.conversion import as_tensor
 from lint_reduction.analysis.indexing import item
 from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.masks import as_mask, chooses
 from lint_reduction.analysis.reading import read_as_number
 from lint_reduction.analysis.state import unusual, visible
-from lint_reduction.analysis.tensors import as_mask
+from lint_reduction.analysis.tensors import broadcast
 from lint_reduction.analysis.values import (
+    COMPARISON,
     Alternatives,
     Constant,
     External,
@@ -207,7 +209,10 @@ def _unary(machine: Machine, op: str, value: Value) -> Value:
             if isinstance(v, Constant):
                 return Constant(not v.value, v.evidence)
             known = usually(v)
+            machine.frame.asked |= counts_something(machine, v)
             return Opaque(usual=None if known is None else not known)
+        if op == "~" and isinstance(v, Opaque) and machine.libraries.names.role(v.name) == "mask":
+            return as_mask(as_tensor(machine, v))
         if isinstance(v, Constant) and op == "-" and isinstance(v.value, (int, float)):
             return Constant(-v.value, v.evidence)
         if isinstance(v, Tensor) and op == "~" and not v.is_mask and not v.axes.is_scalar and v.summands:
@@ -224,6 +229,7 @@ def compare(machine: Machine, op: str, left: Value, right: Value) -> Value:
         if isinstance(b, Constant) and isinstance(b.value, (int, float)) and counts_something(machine, a):
             known = _beside_nothing(op, b.value)
             if known is not None:
+                machine.frame.asked = True
                 return Constant(known)
         if isinstance(a, Constant) and isinstance(b, Constant) and op in _COMPARE:
             if a.value.__class__ is b.value.__class__ or a.value is None or b.value is None:
@@ -231,18 +237,34 @@ def compare(machine: Machine, op: str, left: Value, right: Value) -> Value:
             return Opaque()
         if op in ("is", "is not", "in", "not in"):
             return _identity(op, a, b)
-        for operand in (a, b):
-            if isinstance(operand, Tensor) and operand.summands and not operand.axes.is_scalar:
-                return as_mask(operand)
+        mask = _mask_of(op, a, b)
+        if mask is not None:
+            return mask
         if isinstance(a, Opaque) and isinstance(b, Opaque) and machine.libraries.names.role(b.name) == "padding_value":
             # labels != pad_id
             return as_mask(as_tensor(machine, a))
         if isinstance(a, Opaque) and not a.varies and isinstance(b, Constant) and type(b.value) in (int, float):
             # labels != -100
             return as_mask(as_tensor(machine, a))
-        return Opaque(varies=any(isinstance(v, Opaque) and v.varies for v in (a, b)))
+        return Opaque(COMPARISON, varies=any(isinstance(v, Opaque) and v.varies for v in (a, b)))
 
     return machine.lift_two(left, right, apply)
+
+
+def _mask_of(op: str, left: Value, right: Value) -> Tensor | None:
+    """Return the mask that a comparison makes, None if no operand is a tensor with axes.
+
+    Which of two tensors of labels are equal is a choice of pairs, not of positions that hold data.
+    """
+    operands = [v for v in (left, right) if isinstance(v, Tensor) and v.summands]
+    sized = [v for v in operands if not v.axes.is_scalar]
+    if not sized:
+        return None
+    pairs = op in ("==", "!=") and len(sized) == 2
+    known = max(sized, key=lambda v: v.batch)
+    for other in sized:
+        known = replace(known, axes=broadcast(known.axes, other.axes))
+    return as_mask(known, choice=pairs or any(chooses(v) for v in operands))
 
 
 def counts_something(machine: Machine, value: Value) -> bool:
@@ -310,6 +332,8 @@ def _logic(machine: Machine, op: str, left: Expr, right: Expr) -> Value:
         return second
     if isinstance(first, Opaque) and isinstance(second, (Opaque, Constant)):
         return Opaque()
+    if op == "or" and isinstance(first, Tensor):
+        first = replace(first, may_be_zero=False)
     return join((*options_of(first), *options_of(second)))
 
 

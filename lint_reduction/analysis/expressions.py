@@ -62,6 +62,7 @@ class Lowering:
         marked: the nodes whose place is wanted; a mark is an index here, 0 stands for none.
         batch_sizes: names and numbers given as ``batch_size=``.
         windows: names and numbers of rounds after which an optimizer steps.
+        full_batches: whether something is given ``drop_last=True``.
         scope: names of the definitions around the place at hand.
         names: every name and attribute lowered so far in the function at hand.
         yields: whether the function at hand yields.
@@ -72,6 +73,7 @@ class Lowering:
         self.marked: list[cst.CSTNode | None] = [None]
         self.batch_sizes: set[str | int] = set()
         self.windows: set[str | int] = set()
+        self.full_batches = False
         self.scope: list[str] = []
         self.names: set[str] = set()
         self.yields = False
@@ -211,6 +213,8 @@ def _call(lower: Lowering, node: cst.Call) -> Expr:
         value = lower.expression(arg.value)
         if keyword == "batch_size":
             lower.note_batch_size(value)
+        if keyword == "drop_last" and value == Const(True):
+            lower.full_batches = True
         args.append(Arg(value, keyword, len(arg.star), lower.mark(arg) if keep or keyword == "lr" else 0))
     return Call(func, tuple(args), lower.mark(node))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from lint_reduction.analysis.interest import certain_axes, flow_is_of_interest, site_is_of_interest
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.state import UNUSUAL
 from lint_reduction.analysis.stepping import OptimizerFactDraft, stepping_on
@@ -47,7 +48,7 @@ from lint_reduction.facts import (
     StepKind,
     Term,
 )
-from lint_reduction.growth import ONE, Count, Growth
+from lint_reduction.growth import ONE, Growth
 
 Locate = Callable[[Iterable[int]], dict[int, Span]]
 
@@ -82,7 +83,7 @@ def build(machine: Machine, traces: Iterable[Trace], locate: Locate, *, complete
     found += _unused(machine)
     if not complete:
         found = [flow for flow in found if _is_of_interest(machine, flow)]
-    sites = {i for i, record in enumerate(machine.sites) if complete or _site_is_of_interest(record)}
+    sites = {i for i, record in enumerate(machine.sites) if complete or site_is_of_interest(record)}
     sites |= {s.site.index for flow in found for s in flow.summands if s.site is not None}
     marks = {mark for flow in found for mark in _marks(flow)}
     for index in sites:
@@ -171,44 +172,13 @@ def _unused(machine: Machine) -> Iterator[_Found]:
                 yield _Found(sink, Option(sink.value), (summand,), None, (), frozenset(), (), Fate.ESCAPED, note)
 
 
-# --- what is worth a span
+# --- what happens after the sink
 
 
 def _is_of_interest(machine: Machine, flow: _Found) -> bool:
-    """Say whether some rule may report a flow; the others are most of all flows."""
-    if flow.fate is Fate.LOGGED:
-        tensor = flow.option.value
-        return isinstance(tensor, Tensor) and bool(_certain(tensor)) and tensor.is_loss
-    classes = any(s.growth is not None and s.growth.exponent(Count.CLASSES) for s in flow.summands)
-    if flow.fate is not Fate.TRAINED:
-        return classes
     tensor = flow.option.value
-    unreduced = isinstance(tensor, Tensor) and bool(_certain(tensor))
-    factor = _after(flow)
-    return (
-        unreduced
-        or classes
-        or any(
-            s.growth is not None and factor is not None and (s.growth * factor).in_samples != 0 for s in flow.summands
-        )
-    )
-
-
-def _site_is_of_interest(record: SiteRecord) -> bool:
-    if record.used_as_value or record.tensors > 1:
-        return True
-    inputs = set(record.model.inputs)
-    slots = {"reduction", *record.model.legacy}
-    return any(a.parameter in slots or (not a.keyword and a.parameter not in inputs) for a in record.arguments)
-
-
-def _certain(tensor: Tensor) -> tuple[Count, ...]:
-    """Return the counts that a tensor certainly still has as axes."""
-    if not tensor.axes.certain or tensor.batch <= Batch.SINGLE:
-        return ()
-    if Count.SAMPLES not in tensor.axes.counts and Count.VALID not in tensor.axes.counts:
-        return ()
-    return tuple(count for count in Count if count in tensor.axes.counts)
+    assert isinstance(tensor, Tensor)
+    return flow_is_of_interest(machine, flow.fate, tensor, flow.summands, _after(flow))
 
 
 def _after(flow: _Found) -> Growth | None:
@@ -245,7 +215,7 @@ def _marks(flow: _Found) -> Iterator[int]:
 
 
 def _step(hop: Hop, spans: dict[int, Span]) -> Step:
-    return Step(hop.kind, spans[hop.mark], hop.growth, hop.evidence, hop.text, hop.axes)
+    return Step(hop.kind, spans[hop.mark], hop.growth, hop.evidence, hop.text, hop.axes, hop.doubt)
 
 
 def _flow(flow: _Found, sites: dict[int, LossSite], spans: dict[int, Span]) -> LossFlow:
@@ -260,7 +230,7 @@ def _flow(flow: _Found, sites: dict[int, LossSite], spans: dict[int, Span]) -> L
     sometimes = len(options_of(flow.sink.value)) > 1 or tensor.sometimes
     return LossFlow(
         terms,
-        _certain(tensor),
+        certain_axes(tensor),
         flow.fate,
         _step(flow.sink.hop, spans),
         flow.sink.function,
@@ -319,6 +289,7 @@ def _site(record: SiteRecord, spans: dict[int, Span]) -> LossSite:
         tensors=record.tensors,
         used_as_value=record.used_as_value,
         function=record.function,
+        divisor=record.model.divisor,
     )
 
 

@@ -175,6 +175,7 @@ def _product(counts: frozenset[Count]) -> Growth:
 
 
 def _tensor(machine: Machine, value: Tensor, keys: tuple[Value, ...], exprs: tuple[Expr, ...]) -> Value:
+    value = replace(value, least_rank=0)
     first, expr = keys[0], exprs[0]
     if isinstance(first, Constant) and isinstance(first.value, str):
         name = first.value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lint_reduction.analysis import arithmetic, gradients, loops, optimizers, tensors
+from lint_reduction.analysis import arithmetic, gradients, loops, masks, optimizers, tensors
 from lint_reduction.analysis.accumulation import window_of
 from lint_reduction.analysis.attributes import as_leaf, foreign_bases
 from lint_reduction.analysis.builtin_calls import accumulated
@@ -201,6 +201,18 @@ def _assign_statement(machine: Machine, statement: Assign) -> None:
     result = machine.evaluate(value)
     for target in statement.targets:
         assign(machine, target, result)
+    if len(statement.targets) == 1:
+        _note_rank(machine, statement.targets[0], value)
+
+
+def _note_rank(machine: Machine, target: Expr, value: Expr) -> None:
+    """After ``n, t, c = x.shape`` the tensor x has so many axes."""
+    match value:
+        case Attr(Var(name), "shape") | Call(Attr(Var(name), "size"), ()):
+            tensor = machine.state.variables.get(name)
+            if isinstance(target, ItemsExpr) and isinstance(tensor, Tensor):
+                parts = [part for part in target.items if not isinstance(part, Star)]
+                machine.state.variables[name] = replace(tensor, least_rank=max(len(parts), tensor.least_rank))
 
 
 def assign(machine: Machine, target: Expr, value: Value) -> None:
@@ -276,7 +288,7 @@ def _assign_into_loss(machine: Machine, base: Expr, key: Expr, value: Value, own
     """``loss[mask] = 0`` leaves out what the mask selects."""
     selector = machine.evaluate(key)
     if isinstance(selector, Tensor) and selector.is_mask and isinstance(value, Constant) and value.value == 0:
-        assign(machine, base, tensors.keep_masked(owner, 0, "a mask"))
+        assign(machine, base, masks.keep_masked(owner, selector, 0, "a mask"))
     elif isinstance(value, (Tensor, Unknown)):
         assign(machine, base, machine.unknown("some entries are replaced"))
 
@@ -365,10 +377,13 @@ def _update_gradient(machine: Machine, statement: Update, before: Value, added: 
 
 def _if(machine: Machine, statement: If) -> None:
     if _replaces_zero(statement):
+        machine.frame.asked = True
         return
     test = machine.evaluate(statement.test)
     _note_condition(machine, statement.test)
-    known = True if counts_something(machine, test) else truth(test)
+    known = truth(test)
+    if counts_something(machine, test):
+        known = machine.frame.asked = True
     path = machine.state.path
     when_true, when_false = machine.tests(statement.test, True), machine.tests(statement.test, False)
     if known is None:

@@ -47,6 +47,11 @@ def lower_module(path: str, text: str, outline: Outline | None, relevant: Releva
     lowering = StatementLowering(relevant.loss_words, relevant.functions)
     body = lowering.block(parsed.tree.body)
     module = ModuleCode(
-        path, body, tuple(lowering.functions), frozenset(lowering.batch_sizes), frozenset(lowering.windows)
+        path,
+        body,
+        tuple(lowering.functions),
+        frozenset(lowering.batch_sizes),
+        frozenset(lowering.windows),
+        lowering.full_batches,
     )
     return Lowered(module, parsed, lowering.marked)

@@ -51,6 +51,7 @@ class Frame:
         leaves: states at ``break`` and ``continue`` of the innermost loop.
         windows: the accumulation windows at whose end control is.
         no_grad: how many ``no_grad`` contexts are open.
+        asked: whether it was asked if there is anything at all to count.
     """
 
     identity: int
@@ -65,6 +66,7 @@ class Frame:
     leaves: list[State] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
     no_grad: int = 0
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

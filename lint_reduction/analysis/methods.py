@@ -13,6 +13,7 @@ from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.operations import Operands, operate
 from lint_reduction.analysis.training import ZeroGrad
 from lint_reduction.analysis.values import (
+    COMPARISON,
     Alternatives,
     Constant,
     Criterion,
@@ -264,7 +265,7 @@ def _operation_on_opaque(
         exponent = values[0] if values else Constant(2 if name == "square" else 0.5)
         return machine.binary("**", machine.tensor(owner), exponent, call)
     kind = machine.libraries.operations.get(name)
-    if kind == "linear" and name in MODULE_METHODS:
+    if kind == "linear" and name in MODULE_METHODS and name != "bool" and owner.name != COMPARISON:
         return owner
     return operate(machine, name, owner, operands(call, values))
 

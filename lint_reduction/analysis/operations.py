@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lint_reduction.analysis import products, shapes, tensors
+from lint_reduction.analysis import masks, products, shapes, tensors
 from lint_reduction.analysis.code import Expr, Unary, Var, text
 from lint_reduction.analysis.conversion import as_factor, as_tensor, may_count, named_mask
 from lint_reduction.analysis.indexing import size
@@ -14,6 +14,7 @@ from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.reading import read_as_number
 from lint_reduction.analysis.values import (
     BATCH_AXES,
+    COMPARISON,
     PRESUMED_AXES,
     SCALAR,
     Axes,
@@ -34,9 +35,11 @@ from lint_reduction.growth import ONE, Growth
 
 _PAIRS = frozenset({"max", "min", "median", "mode", "nanmedian", "sort", "topk", "kthvalue"})
 _LAST = (-1,)
-_TOTALS = frozenset({"summing", "averaging"})
+_TOTALS = frozenset({"summing", "averaging", "counting"})
 #: What a norm of an order other than 2 does to an axis.
 _NORMS = {"1": "summing", "1.0": "summing", "inf": "choosing"}
+#: What keeps a count from being 0, or a division by 0 from being seen.
+_NEVER_ZERO = frozenset({"clamp", "clip", "clamp_min", "clamp_", "clamp_min_", "nan_to_num", "nan_to_num_"})
 _FILLED = frozenset({"zeros", "ones", "full", "empty", "eye", "scalar_tensor"})
 
 
@@ -84,7 +87,7 @@ def operate(machine: Machine, name: str, owner: Value, given: Operands) -> Value
         return _created(machine, name, owner, given)
     if kind == "drawing":
         batch = Batch.DRAWN if machine.in_loop else Batch.FIXED
-        return tensors.data(batch, replace(BATCH_AXES, certain=False), gradient=False)
+        return drawn(tensors.data(batch, replace(BATCH_AXES, certain=False), gradient=False))
     if isinstance(owner, Unknown):
         return _of_unknown(kind, owner)
     if name in ("size", "__len__") and isinstance(owner, Loader):
@@ -94,7 +97,12 @@ def operate(machine: Machine, name: str, owner: Value, given: Operands) -> Value
         return owner
     tensor = as_tensor(machine, owner)
     if isinstance(owner, Opaque):
-        tensor = (named_mask(machine, owner) if kind in _TOTALS else None) or replace(tensor, text=owner.name)
+        tensor = replace(tensor, text=owner.name)
+        if owner.name == COMPARISON:
+            # a truth value has no such operation, so it is a mask
+            tensor = masks.as_mask(replace(tensor, text=""))
+        elif kind in _TOTALS:
+            tensor = named_mask(machine, owner) or tensor
     return _on_tensor(machine, name, kind, tensor, given)
 
 
@@ -110,29 +118,57 @@ def _on_tensor(machine: Machine, name: str, kind: str, tensor: Tensor, given: Op
             return tensors.nonlinear(tensor, name)
         case "logarithmic":
             return tensors.logarithm(tensor)
-        case "normalized":
-            return (
-                replace(tensor, arithmetic=True, is_mask=False)
-                if not tensor.is_loss
-                else tensors.nonlinear(tensor, name)
-            )
-        case "normalizing":
-            dims = dims_of(given.get(0, "dim"))
-            return tensors.normalize_over(tensor, _LAST if dims == "all" else None if isinstance(dims, str) else dims)
+        case "normalized" | "normalizing":
+            return _normalized(name, kind, tensor, given)
         case "comparing":
-            return tensors.as_mask(tensor) if not tensor.axes.is_scalar else Opaque()
+            return _compared(name, tensor, given.get(0, "other"))
         case "summing" | "averaging" | "choosing" | "norming" | "multiplying":
             return _reduced(machine, name, kind, tensor, given)
         case "counting":
-            return _reduced(machine, name, "summing", tensors.as_mask(tensor), given)
+            return _reduced(machine, name, "summing", masks.as_mask(tensor), given)
         case "testing":
-            return Opaque() if dims_of(given.get(0, "dim")) == "all" else tensors.as_mask(tensor)
+            return _tested(machine, tensor, given)
         case "detaching":
             return _detached(machine, name, tensor, given)
         case "measuring":
             return _measured(name, tensor, given)
         case _:
             return _reshaped(machine, name, kind, tensor, given)
+
+
+def _normalized(name: str, kind: str, tensor: Tensor, given: Operands) -> Tensor:
+    """Return a tensor normalized over the axis named by ``dim``: with ``dim=2`` there are at least three."""
+    if kind == "normalized" and tensor.is_loss:
+        return tensors.nonlinear(tensor, name)
+    dims = dims_of(given.get(0, "dim"))
+    if kind == "normalized":
+        tensor = replace(tensor, arithmetic=True, is_mask=False)
+    else:
+        over = _LAST if dims == "all" else None if isinstance(dims, str) else dims
+        tensor = tensors.normalize_over(tensor, over)
+    rank = max((d + 1 if d >= 0 else -d for d in dims), default=0) if isinstance(dims, tuple) else 0
+    return replace(tensor, least_rank=max(rank, tensor.least_rank))
+
+
+def drawn(value: Tensor) -> Tensor:
+    """Return random numbers, which remember that they are."""
+    return replace(value, made_of=value.made_of | {"draw"})
+
+
+def _compared(name: str, tensor: Tensor, other: Value | None) -> Value:
+    if tensor.axes.is_scalar:
+        return Opaque()
+    another = isinstance(other, Tensor) and bool(other.summands)
+    pairs = another and name in ("eq", "ne", "not_equal") and not other.axes.is_scalar  # type: ignore[union-attr]
+    chosen = isinstance(other, Tensor) and masks.chooses(other)
+    return masks.as_mask(tensor, choice=pairs or chosen)
+
+
+def _tested(machine: Machine, tensor: Tensor, given: Operands) -> Value:
+    if dims_of(given.get(0, "dim")) != "all":
+        return masks.as_mask(tensor)
+    machine.frame.asked = True
+    return Opaque()
 
 
 def _reshaped(machine: Machine, name: str, kind: str, tensor: Tensor, given: Operands) -> Value:
@@ -213,12 +249,22 @@ def _linear(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Val
         return _extremum(tensor, other)
     if name == "sort":
         return Items((tensor, Opaque("indices")), is_tuple=True)
+    if name == "bool":
+        return masks.as_mask(tensor, choice=False) if not tensor.axes.is_scalar and not tensor.is_mask else tensor
+    if name in _NEVER_ZERO:
+        return _never_zero(tensor)
     return tensors.made_of(tensor, "square") if name in ("abs", "absolute") else tensor
+
+
+def _never_zero(tensor: Tensor) -> Tensor:
+    """Return a count that is kept from being 0, or a quotient of which it no longer matters."""
+    summands = tuple(replace(s, hops=tuple(replace(h, doubt=None) for h in s.hops)) for s in tensor.summands)
+    return replace(tensor, summands=summands, may_be_zero=False)
 
 
 def _extremum(tensor: Tensor, other: Tensor) -> Tensor:
     if not other.summands:
-        return tensor
+        return replace(tensor, may_be_zero=False)
     both = tensors.add(tensor, other)
     return both if tensor.growth == other.growth else tensors.lose(both, "the larger of two of different growth")
 
@@ -288,17 +334,19 @@ def _masked(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Val
     if name != "where":
         fill = given.get(1, "value")
         if isinstance(fill, Constant) and fill.value == 0 and type(fill.value) in (int, float):
-            return tensors.keep_masked(tensor, given.mark, text(given.exprs[0]) if given.exprs else "mask")
+            mask = _condition(machine, given.get(0, "mask") or Opaque())
+            return masks.keep_masked(tensor, mask, given.mark, text(given.exprs[0]) if given.exprs else "mask")
         return tensor
     values = [given.get(0, "input"), given.get(1, "other")]
     if None in values:
         return Opaque("indices")
     shown = text(given.exprs[0]) if given.exprs else "a condition"
     kept = [v for v in values if v is not None and not _is_zero(v)]
+    mask = _condition(machine, tensor)
     if len(kept) == 1 and isinstance(kept[0], Constant):
-        return tensors.as_mask(tensor)
+        return mask
     if len(kept) == 1:
-        return tensors.keep_masked(as_tensor(machine, kept[0]), given.mark, shown)
+        return masks.keep_masked(as_tensor(machine, kept[0]), mask, given.mark, shown)
     if kept and all(isinstance(v, Constant) for v in kept):
         return Tensor(axes=tensor.axes, batch=tensor.batch)
     both = [as_tensor(machine, v) for v in kept]
@@ -312,7 +360,13 @@ def _note_mask(machine: Machine, condition: Expr) -> None:
     if isinstance(condition, Var):
         value = machine.state.variables.get(condition.name)
         if isinstance(value, Tensor) and value.may_be_container:
-            machine.state.variables[condition.name] = tensors.as_mask(value)
+            machine.state.variables[condition.name] = masks.as_mask(value)
+
+
+def _condition(machine: Machine, value: Value) -> Tensor:
+    """Return the mask that a condition is, whatever it was made from."""
+    tensor = as_tensor(machine, value)
+    return tensor if tensor.is_mask else masks.as_mask(tensor, Evidence.NAME)
 
 
 def _is_zero(value: Value) -> bool:
@@ -330,7 +384,7 @@ def _like(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value
             factor = as_factor(machine, value, expr, divides=False)
             return replace(tensors.scale(constant, factor, StepKind.MULTIPLY, given.mark), axes=tensor.axes)
     if name.startswith("rand"):
-        return tensors.data(tensor.batch, tensor.axes, gradient=False)
+        return drawn(tensors.data(tensor.batch, tensor.axes, gradient=False))
     return constant
 
 

@@ -29,7 +29,7 @@ def flattened(
     machine: Machine, name: str, tensor: Tensor, values: Sequence[Value], keywords: dict[str, Value]
 ) -> Tensor:
     """Return a tensor after ``view``, ``reshape``, ``flatten`` and the like."""
-    tensor = replace(tensor, may_be_container=False)
+    tensor = replace(tensor, may_be_container=False, least_rank=0)
     if tensor.axes.is_scalar or not tensor.summands:
         return tensor
     if name in ("flatten", "ravel"):
@@ -113,6 +113,7 @@ def squeezed(tensor: Tensor, values: Sequence[Value]) -> Tensor:
     """Return a tensor after ``squeeze``: an axis of size 1 is gone, if there was one."""
     axes = tensor.axes
     at = _number(values[0]) if values else None
+    tensor = replace(tensor, least_rank=0)
     if at == 0:
         return replace(tensor, axes=replace(axes, certain=False, rank=None))
     return replace(tensor, axes=replace(axes, rank=None))

@@ -15,7 +15,7 @@ from lint_reduction.analysis.values import (
     Summand,
     Tensor,
 )
-from lint_reduction.facts import Batch, Evidence, StepKind
+from lint_reduction.facts import Batch, Doubt, Evidence, StepKind
 from lint_reduction.growth import DENSITY, ELEMENTS, ONE, SAMPLES, Count, Growth
 
 #: An objective with more terms than this is not followed.
@@ -35,12 +35,14 @@ class Factor:
         evidence: how its counts were seen.
         text: its source, where it counts something.
         reason: why the growth is not known.
+        doubt: what may be wrong with it as a divisor.
     """
 
     growth: Growth | None = ONE
     evidence: Evidence = Evidence.SHAPE
     text: str = ""
     reason: str = ""
+    doubt: Doubt | None = None
 
 
 def data(batch: Batch, axes: Axes = BATCH_AXES, *, gradient: bool = True) -> Tensor:
@@ -150,7 +152,7 @@ def scale(value: Tensor, factor: Factor, kind: StepKind, mark: int) -> Tensor:
     growth = factor.growth**-1 if kind is StepKind.DIVIDE else factor.growth
     if growth == ONE:
         return value
-    hop = Hop(kind, mark, growth, factor.evidence, factor.text)
+    hop = Hop(kind, mark, growth, factor.evidence, factor.text, doubt=factor.doubt if kind is StepKind.DIVIDE else None)
     summands = value.summands or (Summand(gradient=False),)
     return replace(value, summands=tuple(s.step(hop) for s in summands))
 
@@ -185,15 +187,13 @@ def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("
     if weights is not None:
         return weights
     value, other, text = left, right, texts[1]
-    if (not left.is_loss and right.is_loss) or not left.summands:
+    if (not left.is_loss and right.is_loss) or not left.summands or (left.is_mask and not right.is_mask):
         value, other, text = right, left, texts[0]
     factor = Factor(other.growth, other.evidence, other.text or text, "a factor with terms of different growth")
     if _counts_another_batch(value, other):
         factor = replace(factor, growth=None, reason=_ANOTHER.format(other.text or text))
-    if other.is_mask:
-        factor = replace(factor, growth=DENSITY)
-        if value.is_mask:
-            return replace(value, axes=broadcast(value.axes, other.axes))
+    if other.is_mask and value.is_mask:
+        return replace(value, axes=broadcast(value.axes, other.axes))
     if _is_count(value) and _is_count(other) and factor.growth is not None:
         # height * width: each counts a part of the positions, together they count them once
         factor = replace(factor, growth=factor.growth.without({Count.ELEMENTS}))
@@ -243,11 +243,10 @@ def divide(left: Tensor, right: Tensor, mark: int, text: str = "") -> Tensor:
     weights = _weights(left, right)
     if weights is not None:
         return weights
-    factor = Factor(right.growth, right.evidence, right.text or text, "a divisor with terms of different growth")
+    doubt = Doubt.EMPTY if right.may_be_zero else None
+    factor = Factor(right.growth, right.evidence, right.text or text, "a divisor with terms of different growth", doubt)
     if _counts_another_batch(left, right):
         factor = replace(factor, growth=None, reason=_ANOTHER.format(right.text or text))
-    if right.is_mask:
-        factor = replace(factor, growth=DENSITY)
     summands = tuple(_divided(s, right, factor, mark) for s in left.summands or (_CONSTANT,))
     quotient = replace(left, summands=summands)
     if right.is_loss and any(s.gradient for s in right.summands) and right.growth != ONE:
@@ -257,6 +256,7 @@ def divide(left: Tensor, right: Tensor, mark: int, text: str = "") -> Tensor:
         axes=broadcast(left.axes, right.axes),
         batch=max(left.batch, right.batch),
         arithmetic=True,
+        is_mask=False,
         made_of=left.made_of | right.made_of,
         evidence=min(left.evidence, right.evidence),
         text=left.text and right.text and f"{left.text} / {right.text}",
@@ -296,12 +296,23 @@ def made_of(value: Tensor, operation: str) -> Tensor:
 
 def power(value: Tensor, exponent: Fraction) -> Tensor:
     """Return ``value ** exponent``."""
-    result = through(value, lambda growth: growth**exponent, "a power of terms of different growth")
+    # a power of what a mask has set to zero is zero at the same positions
+    masked = exponent > 0 and not value.axes.is_scalar
+    growth = value.growth
+    share = DENSITY ** growth.exponent(Count.VALID) if masked and growth is not None else ONE
+    result = through(value, lambda growth: (growth / share) ** exponent * share, "a power of terms of different growth")
     return made_of(result, "square") if exponent == 2 else result
 
 
 def nonlinear(value: Tensor, name: str) -> Tensor:
     """Return a function of a tensor that keeps growth 1 only."""
+    if (
+        value.is_loss
+        and not value.axes.is_scalar
+        and any(s.growth and s.growth.exponent(Count.VALID) for s in value.summands)
+    ):
+        # where the loss was set to zero, its exponential is not
+        return replace(lose(value, f"passes through {name}() after a mask"), arithmetic=True)
     result = through(value, lambda growth: growth if growth.in_samples == 0 else None, f"passes through {name}()")
     return made_of(result, "exp") if name.startswith("exp") else result
 
@@ -412,8 +423,24 @@ def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool
         summands = tuple(s.step(hop, undetermined=undetermined) for s in summands)
     elif undetermined:
         summands = tuple(replace(s, undetermined=s.undetermined | undetermined) for s in summands)
+    elif step is not None and dims is None and value.axes == SCALAR:
+        summands = tuple(s.step(Hop(StepKind.REDUNDANT, mark)) if _is_fresh(s) else s for s in summands)
     axes = replace(removal.axes, rank=value.axes.rank) if keepdim and removal.axes != SCALAR else removal.axes
-    return replace(value, summands=summands, axes=axes, is_mask=False, may_be_container=False)
+    counts_kept = value.is_mask and kind == "summing" and dims is None
+    return replace(
+        value,
+        summands=summands,
+        axes=axes,
+        is_mask=False,
+        may_be_container=False,
+        may_be_zero=counts_kept,
+        least_rank=0,
+    )
+
+
+def _is_fresh(summand: Summand) -> bool:
+    """Say whether a summand is the value of a loss call with which nothing was done."""
+    return summand.site is not None and len(summand.hops) == 1
 
 
 def normalize_over(value: Tensor, dims: tuple[int, ...] | None) -> Tensor:
@@ -435,19 +462,7 @@ def paired(value: Tensor) -> Tensor:
     return replace(value, axes=replace(value.axes, paired=True))
 
 
-# --- masks and selection
-
-
-def as_mask(value: Tensor) -> Tensor:
-    """Return the outcome of a comparison with a tensor: a mask, which keeps a share of the positions."""
-    summand = Summand(DENSITY, batch=value.batch, gradient=False)
-    return Tensor((summand,), value.axes, value.batch, is_mask=True, arithmetic=True, text=value.text)
-
-
-def keep_masked(value: Tensor, mark: int, text: str) -> Tensor:
-    """Return a tensor with what a mask leaves out set to zero."""
-    hop = Hop(StepKind.MULTIPLY, mark, DENSITY, text=text)
-    return replace(value, summands=tuple(s.step(hop) for s in value.summands), arithmetic=True)
+# --- selection
 
 
 def select(value: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from lint_reduction.analysis.code import ClassCode, FunctionCode, Scalar
-from lint_reduction.facts import Batch, Evidence, StepKind
+from lint_reduction.facts import Batch, Doubt, Evidence, StepKind
 from lint_reduction.growth import ONE, Count, Growth
 from lint_reduction.libraries.schema import LossModel, OptimizerModel
 
@@ -32,6 +32,7 @@ class Hop:
     text: str = ""
     axes: frozenset[Count] = frozenset()
     """The counts that a reduction removed."""
+    doubt: Doubt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +141,12 @@ class Tensor:
         across: what its data were before an axis was put before the first: the batch may be second now.
         arithmetic: whether anything was computed with it.
         made_of: which operations of losses written by hand went into it: ``difference``, ``square``,
-            ``exp``, ``log``.
+            ``exp``, ``log``; also ``draw`` for random numbers and ``choice`` for what a mask chooses by them.
         sometimes: whether its terms come from several alternatives, too many to keep apart.
         evidence: how sure it is that a count counts what it is taken for.
         text: source of the expression, where it counts something.
+        least_rank: how many axes it has at least, 0 where nothing says so.
+        may_be_zero: whether it counts what a mask keeps, and nothing keeps it from being 0.
     """
 
     summands: tuple[Summand, ...] = ()
@@ -159,6 +162,8 @@ class Tensor:
     sometimes: bool = False
     evidence: Evidence = Evidence.SHAPE
     text: str = ""
+    least_rank: int = 0
+    may_be_zero: bool = False
 
     @property
     def is_written_loss(self) -> bool:
@@ -210,6 +215,10 @@ class Opaque:
     is_row: bool = False
     usual: bool | None = None
     is_leaf: bool = False
+
+
+#: Name of what comes of comparing two things not known: a truth value, or a mask.
+COMPARISON = "comparison"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class LossModel:
         none: growth of the axes of the unreduced loss.
         growths: growth by reduction.
         more_positions: whether the input may have further positions.
-        divisor: what ``mean`` divides the unreduced sum by, for documentation and tests.
+        divisor: what ``mean`` divides the unreduced sum by.
         accepts: reductions that run.
         warns: those that torch warns about.
         positional: constructor parameters that can be given by position, in order.

@@ -1,0 +1,53 @@
+"""Masks: truth values for the positions of a tensor, and what they keep of a loss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lint_reduction.analysis.values import Hop, Summand, Tensor
+from lint_reduction.facts import Evidence, StepKind
+from lint_reduction.growth import DENSITY, ONE
+
+_CHOICE = frozenset({"choice"})
+#: What makes a comparison a choice among the values computed, not a look at which positions hold data.
+_CHOOSING = frozenset({"difference", "draw", "choice"})
+
+
+def chooses(value: Tensor) -> bool:
+    """Say whether a comparison with a tensor is a threshold on a loss or an error, or a draw."""
+    return value.is_loss or bool(value.made_of & _CHOOSING)
+
+
+def as_mask(value: Tensor, evidence: Evidence = Evidence.SHAPE, *, choice: bool = False) -> Tensor:
+    """Return the outcome of a comparison with a tensor: a mask, which keeps a share of the positions.
+
+    A margin, a dropout mask and the like are part of a loss, or keep the same share each time: they grow
+    with nothing.
+    """
+    choice = choice or chooses(value)
+    summand = Summand(ONE if choice else DENSITY, batch=value.batch, gradient=False)
+    made_of = _CHOICE if choice else frozenset()
+    return Tensor(
+        (summand,),
+        value.axes,
+        value.batch,
+        is_mask=True,
+        arithmetic=True,
+        made_of=made_of,
+        evidence=evidence,
+        text=value.text,
+    )
+
+
+def keep_masked(value: Tensor, mask: Tensor, mark: int, text: str) -> Tensor:
+    """Return a tensor with what a mask leaves out set to zero."""
+    growth = mask.growth
+    if growth is None or growth == ONE:
+        return replace(value, arithmetic=True)
+    hop = Hop(StepKind.MULTIPLY, mark, growth, mask.evidence, text)
+    return replace(value, summands=tuple(s.step(hop) for s in value.summands), arithmetic=True, is_mask=False)
+
+
+def unmasked(value: Tensor) -> Tensor:
+    """Return a number for each position that was computed from masks: weights, which keep no share."""
+    return replace(value, summands=(Summand(batch=value.batch, gradient=False),), is_mask=False, arithmetic=True)
