@@ -162,6 +162,7 @@ class LossSite:
         legacy: the deprecated parameters of the callee, ``size_average`` and ``reduce``.
         legacy_value: what the legacy flags given say, None where none is given or it is not known.
         tensors: how many leading positional arguments are tensors.
+        divisor: what ``mean`` divides by: ``numel``, ``samples``, ``valid`` (targets that are not ignored).
         used_as_value: a class whose instance is used as if it were the loss itself.
         function: qualified name of the function that holds the call, empty for the module.
     """
@@ -179,6 +180,7 @@ class LossSite:
     tensors: int = 0
     used_as_value: bool = False
     function: str = ""
+    divisor: str = "numel"
 
     def argument(self, parameter: str) -> Argument | None:
         """Return the argument bound to a parameter, None if it is not given."""
@@ -302,6 +304,10 @@ class LossFlow:
         gradient_growth: growth of the factors applied to the gradient after ``end``; None: unknown.
         companions: what else in view sees the size of the gradient.
         note: what the analysis wants to say about the end.
+        framework_divides: the name of the setting by which a framework divides at the end, empty if none does.
+        unflushed: whether micro-batches may be left over at the end of a loop, without a step of their own.
+        ignored_normalizer: the parameter by which a trainer takes the loss for normalized, if it is not used.
+        averages_ranks: whether the gradients of several processes are averaged, and nothing is gathered.
     """
 
     terms: tuple[Term, ...]
@@ -316,6 +322,15 @@ class LossFlow:
     gradient_growth: Growth | None = ONE
     companions: frozenset[Companion] = frozenset()
     note: str = ""
+    framework_divides: str = ""
+    unflushed: bool = False
+    ignored_normalizer: str = ""
+    averages_ranks: bool = False
+
+    @property
+    def window(self) -> Step | None:
+        """The step of the optimizer behind several backward calls, None if it is not known that there are several."""
+        return next((step for step in self.steps if step.kind is StepKind.WINDOW), None)
 
     def growth(self, term: Term) -> Growth | None:
         """Return what the gradient of a term grows with at the optimizer, None where not known."""

@@ -9,15 +9,23 @@ import pytest
 from lint_reduction.config import Settings
 from lint_reduction.finding import Confidence, Finding
 from lint_reduction.rules import all_rules
-from lint_reduction.run.pipeline import Overrides, lint_text, make_context
+from lint_reduction.run.pipeline import Context, Overrides, lint_text, make_context
 from tests.fixture_files import FIXTURES, claim, expected, programs, rule_folders
 
 DEFAULT = make_context(Settings(), Overrides())
 EVERYTHING = make_context(Settings(), Overrides(select=("ALL",), min_confidence=Confidence.LOW))
 
 
+def _context(path: Path) -> Context:
+    """Return what a bad program is linted with: the default rules, and its own where that is off by default."""
+    own = next((r for r in all_rules() if r.name == path.parent.name.replace("_", "-")), None)
+    if own is None or own.default or not path.name.startswith("bad"):
+        return DEFAULT
+    return make_context(Settings(), Overrides(extend_select=(own.code,)))
+
+
 def _findings(path: Path, *, everything: bool) -> tuple[Finding, ...]:
-    result = lint_text(path.read_text(), str(path), str(path), EVERYTHING if everything else DEFAULT)
+    result = lint_text(path.read_text(), str(path), str(path), EVERYTHING if everything else _context(path))
     assert not result.crash
     return result.findings
 

@@ -36,7 +36,7 @@ from lint_reduction.analysis.values import (
     options_of,
 )
 from lint_reduction.facts import Batch, Evidence, StepKind
-from lint_reduction.growth import ONE, Growth
+from lint_reduction.growth import ONE, Count, Growth
 
 
 def call_builtin(machine: Machine, name: str, call: Call, values: Sequence[Value]) -> Value | None:
@@ -66,9 +66,13 @@ def _range(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     if not ends:
         return Counting(None)
     end, arg = ends[1] if len(ends) > 1 else ends[0]
-    if isinstance(end, Constant):
-        return Counting(ONE)
     factor = as_factor(machine, end, arg.value, divides=False)
+    micro_batches = factor.growth == Growth.of(Count.MICRO_BATCHES)
+    if isinstance(end, Constant):
+        return Counting(factor.growth if micro_batches and end.value != 1 else ONE)
+    if micro_batches:
+        is_one = isinstance(end, Opaque) and end.is_one
+        return Counting(factor.growth, Evidence.GUESS if is_one else factor.evidence)
     if isinstance(end, Opaque) and factor.growth == ONE:
         return Counting(None)
     if factor.growth is not None and len(ends) == 3:

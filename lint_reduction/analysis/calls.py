@@ -160,6 +160,8 @@ def unknown_call(machine: Machine, name: str, call: Call, values: Sequence[Value
     """
     for value in values:
         escape(machine, value, call.mark, f"handed to {name}()")
+    machine.gathers |= machine.libraries.names.gathers(name)
+    machine.gathers |= machine.libraries.names.gathers(name)
     loaders = [value for value in values if isinstance(value, Loader)]
     if len(loaders) == 1:
         return loaders[0]

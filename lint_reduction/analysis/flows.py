@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from lint_reduction.analysis.accumulation import Accumulated, accumulated
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.state import UNUSUAL
 from lint_reduction.analysis.training import (
@@ -18,8 +19,6 @@ from lint_reduction.analysis.training import (
     Sink,
     SiteRecord,
     Trace,
-    Window,
-    ZeroGrad,
 )
 from lint_reduction.analysis.values import (
     Constant,
@@ -68,8 +67,8 @@ class _Found:
     clips: tuple[int, ...]
     fate: Fate
     note: str
-    window: Window | None = None
-    step_mark: int = 0
+    accumulated: Accumulated | None = None
+    averages_ranks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,8 @@ def build(machine: Machine, traces: Iterable[Trace], locate: Locate, *, complete
         locate: finds the spans of marks.
         complete: also keep what no rule can be interested in, for ``lint-reduction facts``.
     """
-    found = [flow for trace in traces for flow in _flows(trace)]
+    averages = machine.averages_ranks and not _gathers(machine)
+    found = [flow for trace in traces for flow in _flows(trace, averages_ranks=averages)]
     found += _unused(machine)
     if not complete:
         found = [flow for flow in found if _is_of_interest(machine, flow)]
@@ -117,16 +117,25 @@ def build(machine: Machine, traces: Iterable[Trace], locate: Locate, *, complete
 # --- from events to flows
 
 
-def _flows(trace: Trace) -> Iterator[_Found]:
+def _gathers(machine: Machine) -> bool:
+    """Say whether anything brings together what several processes computed: then their gradients overlap."""
+    names = machine.libraries.names
+    mentioned = (name for code in machine.module.functions for name in code.identifiers)
+    return machine.gathers or any(names.gathers(name) for name in mentioned)
+
+
+def _flows(trace: Trace, *, averages_ranks: bool) -> Iterator[_Found]:
     for index, event in enumerate(trace.events):
         if isinstance(event, Sink):
             for option in options_of(event.value):
                 if isinstance(option.value, Tensor):
-                    yield from _flow_of(trace.events, index, event, option, option.value)
+                    for found in _flow_of(trace, index, event, option, option.value):
+                        found.averages_ranks = averages_ranks
+                        yield found
 
 
-def _flow_of(events: list[Event], index: int, sink: Sink, option: Option, tensor: Tensor) -> Iterator[_Found]:
-    summands = tensor.summands
+def _flow_of(trace: Trace, index: int, sink: Sink, option: Option, tensor: Tensor) -> Iterator[_Found]:
+    events, summands = trace.events, tensor.summands
     if sink.fate is Fate.TRAINED:
         summands = tuple(s for s in summands if s.gradient)
     if not summands:
@@ -149,21 +158,8 @@ def _flow_of(events: list[Event], index: int, sink: Sink, option: Option, tensor
         fate, note = Fate.ESCAPED, "the gradient is taken with respect to inputs"
     summands = tuple(_settled(s, sink) for s in summands)
     found = _Found(sink, option, summands, optimizer, rescales, frozenset(companions), clips, fate, note)
-    _accumulate(found, events, later)
+    found.accumulated = accumulated(trace.events, index, sink, trace.factors)
     yield found
-
-
-def _accumulate(found: _Found, events: list[Event], later: list[Event]) -> None:
-    """Note that the gradient is that of several micro-batches: steps and zeroes only at the end of a window.
-
-    A step every few rounds whose gradients are zeroed in each round (the generator of a GAN) is no such.
-    """
-    step = next((e for e in later if isinstance(e, OptimizerStep)), None)
-    if step is None:
-        return
-    window = next((w for w in reversed(step.windows) if w not in found.sink.windows), None)
-    if window is not None and any(isinstance(e, ZeroGrad) and window in e.windows for e in events):
-        found.window, found.step_mark = window, step.mark
 
 
 def _settled(summand: Summand, sink: Sink) -> Summand:
@@ -254,9 +250,21 @@ def _is_of_interest(machine: Machine, flow: _Found) -> bool:
     return (
         unreduced
         or classes
+        or _is_spread(flow)
         or any(
             s.growth is not None and factor is not None and (s.growth * factor).in_samples != 0 for s in flow.summands
         )
+    )
+
+
+def _is_spread(flow: _Found) -> bool:
+    """Say whether the gradient of a flow comes of several backward calls, by several processes or a framework."""
+    division = flow.sink.division
+    return bool(
+        flow.averages_ranks
+        or (flow.accumulated is not None and flow.accumulated.growth.exponent(Count.MICRO_BATCHES))
+        or (division.divides and any(h.growth.exponent(Count.MICRO_BATCHES) for s in flow.summands for h in s.hops))
+        or division.ignored_normalizer
     )
 
 
@@ -280,8 +288,8 @@ def _certain(tensor: Tensor) -> tuple[Count, ...]:
 def _after(flow: _Found) -> Growth | None:
     """Return the growth of what happens to the gradient after the sink."""
     total = ONE if flow.optimizer is None else flow.optimizer.extra
-    if flow.window is not None and total is not None:
-        total *= flow.window.growth
+    if flow.accumulated is not None and total is not None:
+        total *= flow.accumulated.growth
     for rescale in flow.rescales:
         total = None if total is None or rescale.growth is None else total * rescale.growth
     return total
@@ -296,7 +304,8 @@ def _marks(flow: _Found) -> Iterator[int]:
         yield from (hop.mark for hop in summand.hops)
     yield from (rescale.mark for rescale in flow.rescales)
     yield from flow.clips
-    yield flow.step_mark
+    if flow.accumulated is not None:
+        yield flow.accumulated.step.mark
     if flow.optimizer is not None:
         yield flow.optimizer.mark
         yield flow.optimizer.learning_rate_mark
@@ -311,8 +320,10 @@ def _flow(flow: _Found, sites: dict[int, LossSite], spans: dict[int, Span]) -> L
     assert isinstance(tensor, Tensor)
     terms = tuple(_term(summand, sites, spans) for summand in flow.summands)
     steps = [Step(StepKind.RESCALE, spans[r.mark], r.growth or ONE) for r in flow.rescales]
-    if flow.window is not None:
-        steps.append(Step(StepKind.WINDOW, spans[flow.step_mark], flow.window.growth, text=flow.window.text))
+    several = flow.accumulated
+    if several is not None:
+        at = spans[several.step.mark]
+        steps.append(Step(StepKind.WINDOW, at, several.growth, several.evidence, several.text))
     steps += [Step(StepKind.CLIP, spans[mark]) for mark in flow.clips]
     functions = {flow.sink.function, *(t for t in _functions(flow, sites))}
     sometimes = len(options_of(flow.sink.value)) > 1 or tensor.sometimes
@@ -329,6 +340,10 @@ def _flow(flow: _Found, sites: dict[int, LossSite], spans: dict[int, Span]) -> L
         _after(flow),
         _companions(flow),
         flow.note,
+        flow.sink.division.setting if flow.sink.division.divides else "",
+        several is not None and several.unflushed,
+        flow.sink.division.ignored_normalizer,
+        flow.averages_ranks,
     )
 
 
@@ -377,6 +392,7 @@ def _site(record: SiteRecord, spans: dict[int, Span]) -> LossSite:
         tensors=record.tensors,
         used_as_value=record.used_as_value,
         function=record.function,
+        divisor=record.model.divisor,
     )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lint_reduction.analysis.code import Call, Expr
-from lint_reduction.analysis.conversion import as_factor, as_tensor
+from lint_reduction.analysis.conversion import as_factor, as_tensor, note_number
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.operations import Operands, operate
-from lint_reduction.analysis.training import Companioned, ManualUpdate, Rescale
-from lint_reduction.analysis.values import Gradient, Items, Opaque, Parameters, Value
+from lint_reduction.analysis.training import Companioned, ManualUpdate, Rescale, ZeroGrad
+from lint_reduction.analysis.values import Constant, Gradient, Items, Opaque, Parameters, Value
 from lint_reduction.facts import Companion
 from lint_reduction.growth import ONE, Growth
 
@@ -28,7 +28,7 @@ def call_gradient_method(
     if name in _UPDATING:
         for value in values:
             if isinstance(value, Gradient) and not value.of_inputs:
-                machine.record(ManualUpdate(call.mark, value.growth))
+                machine.record(ManualUpdate(call.mark, value.growth, machine.loops))
         return owner
     given = Operands(tuple(values), {}, tuple(arg.value for arg in call.args), call.mark)
     result = operate(machine, name, as_tensor(machine, owner), given)
@@ -43,6 +43,9 @@ def _on_gradient(machine: Machine, owner: Gradient, name: str, call: Call, value
             machine.record(Rescale(call.mark, growth))
         scaled = None if growth is None or owner.growth is None else owner.growth * growth
         return replace(owner, growth=scaled)
+    if name in ("zero_", "fill_"):
+        machine.record(ZeroGrad(machine.windows, machine.loops))
+        return owner
     if name in ("clamp_", "clip_", "clamp"):
         machine.record(Companioned(Companion.CLIPPING, call.mark))
         return owner
@@ -54,13 +57,16 @@ def _on_gradient(machine: Machine, owner: Gradient, name: str, call: Call, value
 def factor_on_gradient(machine: Machine, value: Value, expr: Expr, *, divides: bool) -> Growth | None:
     """Return the growth by which a product or quotient changes a gradient, None if not known."""
     factor = as_factor(machine, value, expr, divides=divides)
+    note_number(machine, value, factor)
     if factor.growth is None:
         return None
     return factor.growth**-1 if divides else factor.growth
 
 
 def assigned_gradient(machine: Machine, value: Value, mark: int) -> None:
-    """Record ``p.grad = value``."""
+    """Record ``p.grad = value``; None or 0 is what ``zero_grad`` does."""
+    if isinstance(value, Constant):
+        machine.record(ZeroGrad(machine.windows, machine.loops))
     if isinstance(value, Gradient) and not value.of_inputs and value.growth != ONE:
         machine.record(Rescale(mark, value.growth))
 

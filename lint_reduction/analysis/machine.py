@@ -113,6 +113,8 @@ class Machine:
         running: functions that are being run.
         budget: expressions left.
         identities: how many objects have an identity.
+        averages_ranks: whether a model was wrapped so that its gradients are averaged over processes.
+        gathers: whether something was called that brings together what several processes computed.
     """
 
     module: ModuleCode
@@ -127,6 +129,8 @@ class Machine:
     running: list[FunctionCode] = field(default_factory=list)
     budget: int = BUDGET
     identities: int = 0
+    averages_ranks: bool = False
+    gathers: bool = False
 
     def evaluate(self, expr: Expr) -> Value:
         """Run an expression."""
@@ -179,9 +183,9 @@ class Machine:
         return self.frames[-1].state
 
     @property
-    def loops(self) -> list[Loop]:
+    def loops(self) -> tuple[Loop, ...]:
         """Return all open loops, those of callers included."""
-        return [loop for frame in self.frames for loop in frame.loops]
+        return tuple(loop for frame in self.frames for loop in frame.loops)
 
     @property
     def windows(self) -> tuple[Window, ...]:

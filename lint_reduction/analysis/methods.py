@@ -52,8 +52,12 @@ def call_method(machine: Machine, owner: Value, name: str, call: Call, values: S
     if name == "step" and isinstance(owner, (Opaque, Tensor)) and _steps(machine, owner, call, values):
         sinks.step(machine, owner if isinstance(owner, Opaque) else Opaque("optimizer"), call, values)
         return Opaque(called=True)
+    if name == "step" and isinstance(owner, Opaque) and values and _is_optimizer(machine, values[0]):
+        # a gradient scaler that is handed in
+        sinks.step(machine, values[0], call, ())
+        return Constant(None)
     if name == "zero_grad":
-        machine.record(ZeroGrad(machine.windows))
+        machine.record(ZeroGrad(machine.windows, machine.loops))
         return Constant(None)
     return _method_of(machine, owner, name, call, values)
 
@@ -215,6 +219,11 @@ def _steps(machine: Machine, owner: Opaque | Tensor, call: Call, values: Sequenc
     names = machine.libraries.names
     shown = text(call.func.base) if isinstance(call.func, Attr) else ""
     return names.is_optimizer(shown) or (isinstance(owner, Opaque) and names.is_optimizer(owner.name))
+
+
+def _is_optimizer(machine: Machine, value: Value) -> bool:
+    known = isinstance(value, Opaque) and machine.libraries.names.is_optimizer(value.name)
+    return known or isinstance(value, OptimizerValue)
 
 
 def _operation_on_opaque(

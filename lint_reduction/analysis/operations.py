@@ -21,6 +21,7 @@ from lint_reduction.analysis.values import (
     Items,
     Loader,
     Opaque,
+    Place,
     Repeated,
     Shape,
     Tensor,
@@ -138,7 +139,8 @@ def _reshaped(machine: Machine, name: str, kind: str, tensor: Tensor, given: Ope
         case "permuting":
             return shapes.permuted(name, tensor, given.values)
         case "splitting":
-            return Repeated(replace(tensor, may_be_container=False), ONE)
+            part = replace(tensor, may_be_container=False)
+            return Repeated(part, ONE, parts=not tensor.is_loss and _cuts_batch(name, tensor, given))
         case "selecting":
             return tensors.select(tensor)
         case "picking":
@@ -153,6 +155,12 @@ def _reshaped(machine: Machine, name: str, kind: str, tensor: Tensor, given: Ope
     if tensor.is_loss:
         return machine.unknown(f"passes through {name}()", given.mark)
     return tensors.data(max(tensor.batch, *(_batches(machine, given.values))), PRESUMED_AXES)
+
+
+def _cuts_batch(name: str, tensor: Tensor, given: Operands) -> bool:
+    """Say whether a tensor is cut into parts of the batch, not along another axis and not into its rows."""
+    dim = given.values[1] if len(given.values) > 1 else given.keywords.get("dim", Constant(0))
+    return name != "unbind" and dim == Constant(0) and tensor.axes.place is Place.FIRST
 
 
 def _batches(machine: Machine, values: Sequence[Value]) -> list[Batch]:

@@ -23,12 +23,18 @@ class Loop:
         evidence: how sure that is.
         mark: of the iterable.
         yields_data: whether its variable is data: batches or samples.
+        may_end_early: whether it may end in the middle of an accumulation window.
+        parts: whether a round is a part of a batch.
+        text: source of what it runs over.
     """
 
     count: Growth | None
     evidence: Evidence
     mark: int
     yields_data: bool
+    may_end_early: bool = False
+    parts: bool = False
+    text: str = ""
 
 
 @dataclass(slots=True)

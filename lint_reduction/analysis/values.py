@@ -192,6 +192,7 @@ class Opaque:
         varies: whether it changes from one round of a loop to the next.
         is_row: whether it is the index of a sample.
         usual: truth of a flag when nobody sets it.
+        is_one: whether it is the number 1 when nobody sets it.
     """
 
     name: str = ""
@@ -200,6 +201,7 @@ class Opaque:
     varies: bool = False
     is_row: bool = False
     usual: bool | None = None
+    is_one: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,11 +323,15 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A list of like entries; ``count`` is what its length grows with, None if that is not known."""
+    """A list of like entries; ``count`` is what its length grows with, None if that is not known.
+
+    ``parts`` says that they are parts of one batch, cut along its first axis.
+    """
 
     entry: Value
     count: Growth | None
     evidence: Evidence = Evidence.SHAPE
+    parts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,10 +358,12 @@ class Loader:
     Attributes:
         single: whether it yields one sample at a time.
         evidence: whether it is known to be a loader or only called like one.
+        drops_last: whether it leaves out the last, shorter batch.
     """
 
     single: bool = False
     evidence: Evidence = Evidence.SHAPE
+    drops_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +390,7 @@ class Counting:
     """``range(...)``: ``count`` is what the number of rounds grows with, None if not known."""
 
     count: Growth | None
+    evidence: Evidence = Evidence.SHAPE
 
 
 @dataclass(frozen=True, slots=True)
