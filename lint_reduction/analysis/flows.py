@@ -94,7 +94,7 @@ def build(machine: Machine, traces: Iterable[Trace], locate: Locate, *, complete
         locate: finds the spans of marks.
         complete: also keep what no rule can be interested in, for ``lint-reduction facts``.
     """
-    averages = machine.averages_ranks and not _gathers(machine)
+    averages = machine.averages_only
     found = [flow for trace in traces for flow in _flows(trace, averages_ranks=averages)]
     found += _unused(machine)
     if not complete:
@@ -115,13 +115,6 @@ def build(machine: Machine, traces: Iterable[Trace], locate: Locate, *, complete
 
 
 # --- from events to flows
-
-
-def _gathers(machine: Machine) -> bool:
-    """Say whether anything brings together what several processes computed: then their gradients overlap."""
-    names = machine.libraries.names
-    mentioned = (name for code in machine.module.functions for name in code.identifiers)
-    return machine.gathers or any(names.gathers(name) for name in mentioned)
 
 
 def _flows(trace: Trace, *, averages_ranks: bool) -> Iterator[_Found]:

@@ -193,6 +193,13 @@ class Machine:
         return tuple(window for frame in self.frames for window in frame.windows)
 
     @property
+    def averages_only(self) -> bool:
+        """Say whether gradients are averaged over processes, and nothing brings together what these computed."""
+        names = self.libraries.names
+        mentioned = (name for code in self.module.functions for name in code.identifiers)
+        return self.averages_ranks and not self.gathers and not any(names.gathers(name) for name in mentioned)
+
+    @property
     def in_loop(self) -> bool:
         """Say whether control is in a loop, of this function or of a caller."""
         return any(frame.loops for frame in self.frames)

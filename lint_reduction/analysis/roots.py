@@ -218,7 +218,7 @@ def _division(machine: Machine, root: Root, instance: Instance, model: SinkModel
 
     One that hands the step a normalizer leaves the division to it, unless a flag says that the step does without.
     """
-    setting = model.bases[0].rpartition(".")[2] if model.bases else ""
+    setting = model.bases[0].partition(".")[0] if model.bases else ""
     if not model.normalizer:
         return Division(model.divides, setting)
     flags = [instance_attribute(machine, instance, flag) for flag in model.normalizer_flags]

@@ -37,10 +37,9 @@ from lint_reduction.rules import rule
 def accumulation_not_divided(flow: LossFlow) -> Iterator[Finding]:
     """Report the first term of an objective whose gradient is added up over micro-batches."""
     window = flow.window
-    if window is None or (flow.gradient_growth or window.growth) != window.growth:
-        return
     rate = None if flow.optimizer is None else flow.optimizer.learning_rate
-    if flow.gradient_growth is None or (rate is not None and rate.exponent(Count.MICRO_BATCHES)):
+    divides_rate = rate is not None and rate.exponent(Count.MICRO_BATCHES)
+    if window is None or flow.gradient_growth != window.growth or divides_rate:
         return
     for term in flow.terms:
         growth = flow.growth(term)

@@ -28,6 +28,7 @@ from collections.abc import Iterator
 
 from lint_reduction.facts import LossFlow
 from lint_reduction.finding import Finding, confidence_of, path_of
+from lint_reduction.growth import Count
 from lint_reduction.impact import Severity, averages_batch
 from lint_reduction.rules import rule
 
@@ -38,7 +39,8 @@ def compute_loss_ignores_num_items(flow: LossFlow) -> Iterator[Finding]:
     if not flow.ignored_normalizer:
         return
     for term in flow.terms:
-        if term.site is None or not averages_batch(term):
+        growth = flow.growth(term)
+        if term.site is None or growth is None or growth.exponent(Count.MICRO_BATCHES) or not averages_batch(term):
             continue
         yield Finding(
             term.site.span,
@@ -47,7 +49,7 @@ def compute_loss_ignores_num_items(flow: LossFlow) -> Iterator[Finding]:
             Severity.WARNING,
             confidence_of(flow, term),
             f"Divide a sum by {flow.ignored_normalizer}, or set loss_is_scaled_for_ga = False in the class.",
-            flow.growth(term),
+            growth,
             path_of(flow, term, term.site.span),
         )
         return
