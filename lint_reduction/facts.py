@@ -324,6 +324,10 @@ class LossFlow:
         gradient_growth: growth of the factors applied to the gradient after ``end``; None: unknown.
         companions: what else in view sees the size of the gradient.
         note: what the analysis wants to say about the end.
+        framework_divides: the name of the setting by which a framework divides at the end, empty if none does.
+        unflushed: whether micro-batches may be left over at the end of a loop, without a step of their own.
+        ignored_normalizer: the parameter by which a trainer takes the loss for normalized, if it is not used.
+        averages_ranks: whether the gradients of several processes are averaged, and nothing is gathered.
     """
 
     terms: tuple[Term, ...]
@@ -338,6 +342,15 @@ class LossFlow:
     gradient_growth: Growth | None = ONE
     companions: frozenset[Companion] = frozenset()
     note: str = ""
+    framework_divides: str = ""
+    unflushed: bool = False
+    ignored_normalizer: str = ""
+    averages_ranks: bool = False
+
+    @property
+    def window(self) -> Step | None:
+        """The step of the optimizer behind several backward calls, None if it is not known that there are several."""
+        return next((step for step in self.steps if step.kind is StepKind.WINDOW), None)
 
     def growth(self, term: Term) -> Growth | None:
         """Return what the gradient of a term grows with at the optimizer, None where not known."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from lint_reduction.facts import Batch, Certainty, Evidence, Fate, LossFlow, Span, StepKind, Term
+from lint_reduction.facts import Batch, Certainty, Evidence, Fate, LossFlow, Span, Step, StepKind, Term
 from lint_reduction.growth import Growth
 from lint_reduction.impact import Severity
 
@@ -60,8 +60,16 @@ class Finding:
     name: str = ""
 
 
-def confidence_of(flow: LossFlow, term: Term) -> Confidence:
-    """Compute the confidence of a finding from the evidence on its path, never from a rule's wish."""
+def confidence_of(flow: LossFlow, term: Term, *others: Step) -> Confidence:
+    """Compute the confidence of a finding from the evidence on its path, never from a rule's wish.
+
+    Args:
+        flow: the flow.
+        term: the term that the finding is about.
+        others: the steps on the gradient that the finding rests on as well.
+    """
+    evidence = min((step.evidence for step in others), default=term.evidence)
+    evidence = min(evidence, term.evidence)
     nothing_steps = flow.fate is Fate.TRAINED and flow.optimizer is None and flow.end.kind is not StepKind.RETURN
     doubts = [
         term.site is None,
@@ -73,10 +81,10 @@ def confidence_of(flow: LossFlow, term: Term) -> Confidence:
         nothing_steps,
         nothing_steps,
         flow.optimizer is not None and flow.optimizer.learning_rate is None,
-        term.evidence < Evidence.SHAPE,
+        evidence < Evidence.SHAPE,
     ]
     vague = (term.site is None and term.batch <= Batch.ARGUMENT) or flow.certainty is Certainty.OPTIONAL
-    if vague or term.evidence is Evidence.GUESS or sum(doubts) > 3:
+    if vague or evidence is Evidence.GUESS or sum(doubts) > 3:
         return Confidence.LOW
     return Confidence.MEDIUM if any(doubts) else Confidence.HIGH
 

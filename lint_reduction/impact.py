@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Set as AbstractSet
 
-from lint_reduction.facts import Batch, Behavior, Companion, Fate, LossFlow, Term
+from lint_reduction.facts import Batch, Behavior, Companion, Fate, LossFlow, StepKind, Term
 from lint_reduction.growth import Growth
 
 
@@ -70,6 +70,29 @@ def update_growth(gradient: Growth, learning_rate: Growth, behavior: Behavior | 
     if behavior is Behavior.INVARIANT:
         return learning_rate
     return gradient * learning_rate
+
+
+def severity_of_accumulation(flow: LossFlow) -> Severity:
+    """Return how loudly to report gradients that are a number of micro-batches too large or too small.
+
+    Clipping brings back what an invariant optimizer hides: its threshold is that many times too low.
+    """
+    behavior = None if flow.optimizer is None else flow.optimizer.behavior
+    if behavior is Behavior.SEARCHING:
+        return Severity.NOTE
+    if behavior is Behavior.EQUIVARIANT or Companion.CLIPPING in flow.companions:
+        return Severity.ERROR
+    return Severity.WARNING
+
+
+def averages_batch(term: Term) -> bool:
+    """Say whether a term is a mean over its own batch, by its loss call or a reduction.
+
+    A sum that is divided may be divided by the size of more than its own batch.
+    """
+    known = term.growth is not None and not any(step.growth.in_samples for step in term.steps)
+    reduces = term.site is not None or term.last(StepKind.MEAN) is not None
+    return known and reduces and term.batch not in (Batch.PARAMETERS, Batch.FIXED)
 
 
 def severity_of_growth(gradient: Growth, behavior: Behavior | None, companions: AbstractSet[Companion]) -> Severity:

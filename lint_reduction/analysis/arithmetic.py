@@ -19,6 +19,7 @@ from lint_reduction.analysis.conversion import (
     may_count,
     name_of,
     named_mask,
+    note_number,
 )
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.tensors import Factor
@@ -117,6 +118,7 @@ def _gradients(machine: Machine, op: str, left: Value, right: Value, exprs: tupl
     if op not in ("*", "/") or gradient.growth is None or isinstance(other, Gradient):
         return replace(gradient, growth=None)
     factor = as_factor(machine, other, expr, divides=op == "/")
+    note_number(machine, other, factor)
     if factor.growth is None:
         return replace(gradient, growth=None)
     growth = gradient.growth / factor.growth if op == "/" else gradient.growth * factor.growth
@@ -272,6 +274,7 @@ def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tupl
     if mask is not None and not tensor.axes.is_scalar and (tensor.is_loss or tensor.is_written_loss):
         return tensors.multiply(tensor, mask, mark, texts)
     factor = as_factor(machine, other, expr, divides=False)
+    note_number(machine, other, factor)
     if factor.growth is None and not tensor.is_loss and not tensor.axes.is_scalar:
         # data times something not known are still data
         factor = Factor()
@@ -315,6 +318,7 @@ def _quotient(machine: Machine, left: Value, right: Value, mark: int, exprs: tup
         return tensors.divide(dividend, right, mark, text(exprs[1]))
     assert isinstance(left, Tensor)
     factor = as_factor(machine, right, exprs[1], divides=True)
+    note_number(machine, right, factor)
     if factor.growth is None and not left.is_loss and not left.axes.is_scalar:
         factor = Factor()
     return replace(tensors.scale(left, factor, StepKind.DIVIDE, mark), arithmetic=True, is_mask=False)

@@ -68,13 +68,18 @@ def _range(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     if not ends:
         return Counting(None)
     end, arg = ends[1] if len(ends) > 1 else ends[0]
-    if isinstance(end, Constant):
-        return Counting(ONE)
     if isinstance(end, Opaque) and end.name == "ndim" and len(ends) < 3:
         start = ends[0][0] if len(ends) == 2 else Constant(0)
         known = isinstance(start, Constant) and isinstance(start.value, int) and start.value >= 0
-        return Counting(None, start.value if known and isinstance(start, Constant) else None)  # type: ignore[arg-type]
+        first = start.value if known and isinstance(start, Constant) else None
+        return Counting(None, axes_from=first)  # type: ignore[arg-type]
     factor = as_factor(machine, end, arg.value, divides=False)
+    micro_batches = factor.growth == Growth.of(Count.MICRO_BATCHES)
+    if isinstance(end, Constant):
+        return Counting(factor.growth if micro_batches and end.value != 1 else ONE)
+    if micro_batches:
+        is_one = isinstance(end, Opaque) and end.is_one
+        return Counting(factor.growth, evidence=Evidence.GUESS if is_one else factor.evidence)
     if isinstance(end, Opaque) and factor.growth == ONE:
         return Counting(None)
     if factor.growth is not None and len(ends) == 3:

@@ -32,6 +32,7 @@ from lint_reduction.analysis.values import (
     OptimizerValue,
     Parameters,
     Partial,
+    Repeated,
     Super,
     Tensor,
     Unknown,
@@ -206,9 +207,14 @@ def unknown_call(machine: Machine, name: str, call: Call, values: Sequence[Value
     """
     for value in values:
         escape(machine, value, call.mark, f"handed to {name}()")
+    machine.gathers |= machine.libraries.names.gathers(name)
+    machine.gathers |= machine.libraries.names.gathers(name)
     loaders = [value for value in values if isinstance(value, Loader)]
     if len(loaders) == 1:
         return loaders[0]
+    if name.endswith("_") and any(isinstance(entry, Gradient) for entry in map(_entry, values)):
+        # changed in place, in a way that is not known
+        machine.rescale(call.mark, None, text(call))
     flat = [v for value in values for v in (value.entries if isinstance(value, Items) else (value,))]
     if owner is not None:
         flat.append(owner)
@@ -231,6 +237,11 @@ def unknown_call(machine: Machine, name: str, call: Call, values: Sequence[Value
     if counts_only:
         return Opaque(name, max(batches), called=True)
     return replace(data(max(batches), PRESUMED_AXES), may_be_container=False)
+
+
+def _entry(value: Value) -> Value:
+    """Return a value, or what a list holds."""
+    return value.entry if isinstance(value, Repeated) else value
 
 
 def _note_step(machine: Machine, name: str, call: Call, values: Sequence[Value], tensors: Sequence[Tensor]) -> None:

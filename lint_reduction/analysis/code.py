@@ -8,7 +8,7 @@ span, 0 where no place is kept.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 Scalar: TypeAlias = "None | bool | int | float | complex | str | bytes"
@@ -377,6 +377,8 @@ class ModuleCode:
         batch_sizes: names and numbers given somewhere as ``batch_size=``.
         windows: names and numbers of rounds after which an optimizer steps.
         full_batches: whether a loader leaves out a last batch that is shorter.
+        window_names: the last components of those names.
+        window_tests: conditions that hold in every so many rounds, by the name they were given.
     """
 
     path: str
@@ -385,6 +387,8 @@ class ModuleCode:
     batch_sizes: frozenset[str | int]
     windows: frozenset[str | int]
     full_batches: bool = False
+    window_names: frozenset[str] = frozenset()
+    window_tests: dict[str, Expr] = field(default_factory=dict)
 
 
 def dotted(expr: Expr) -> str:
@@ -396,6 +400,11 @@ def dotted(expr: Expr) -> str:
     if not isinstance(expr, Var):
         return ""
     return ".".join([expr.name, *reversed(names)])
+
+
+def last_name(expr: Expr | None) -> str:
+    """Return the last name of a chain of attributes of a name, empty for anything else."""
+    return "" if expr is None else dotted(expr).rpartition(".")[2]
 
 
 def text(expr: Expr | None, depth: int = 6) -> str:
@@ -458,6 +467,28 @@ def assigned_attributes(body: tuple[Stmt, ...]) -> Iterator[tuple[str, Expr]]:
             case Match(_, cases):
                 for _, then in cases:
                     yield from assigned_attributes(then)
+
+
+def window_remainder(test: Expr) -> Expr | None:
+    """Return ``steps`` in ``i % steps != 0`` and its variants, None for other conditions."""
+    match test:
+        case Compare("!=", Binary("%", _, size), _) | Binary("%", _, size):
+            return size
+        case Unary("not", operand):
+            return window_size(operand)
+        case Logic("and", left, right):
+            found = window_remainder(left)
+            return window_remainder(right) if found is None else found
+    return None
+
+
+def window_counter(test: Expr, body: tuple[Stmt, ...]) -> Expr | None:
+    """Return ``steps`` in ``if seen == steps`` that sets ``seen`` back, None for other conditions."""
+    match test:
+        case Compare("==" | ">=", Var() | Attr() as seen, size):
+            reset = any(isinstance(s, Assign) and seen in s.targets and s.value == Const(0) for s in body)
+            return size if reset else None
+    return None
 
 
 def window_size(test: Expr) -> Expr | None:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lint_reduction.analysis.code import Attr, Binary, Call, Const, Expr, Item, Unary, Var, dotted, text
+from lint_reduction.analysis.code import (
+    Attr,
+    Binary,
+    Call,
+    Const,
+    Expr,
+    Item,
+    Unary,
+    Var,
+    dotted,
+    last_name,
+    text,
+)
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.masks import as_mask
 from lint_reduction.analysis.tensors import Factor, data
@@ -68,13 +80,16 @@ def as_factor(machine: Machine, value: Value, expr: Expr | None, *, divides: boo
     does not.
     """
     match value:
-        case Constant(number) if divides and type(number) in (int, float) and number in machine.module.batch_sizes:
-            # the number that a loader is given elsewhere, so it may stand for the batch
-            return _configured(machine, text(expr) if expr is not None else str(number), Evidence.GUESS)
-        case Constant(number) if divides and type(number) in (int, float) and number in machine.module.windows:
-            return Factor(Growth.of(Count.MICRO_BATCHES), Evidence.CONFIGURATION, text(expr) or str(number))
         case Constant(number) if isinstance(number, (int, float)):
-            return _constant_factor(machine, expr)
+            named = _constant_factor(machine, expr)
+            if not divides or named.growth != ONE or isinstance(number, bool):
+                return named
+            if number in machine.module.batch_sizes:
+                # the number that a loader is given elsewhere, so it may stand for the batch
+                return _configured(machine, text(expr) if expr is not None else str(number), Evidence.GUESS)
+            if number in machine.module.windows:
+                return Factor(Growth.of(Count.MICRO_BATCHES), Evidence.CONFIGURATION, text(expr) or str(number))
+            return named
         case Tensor():
             return Factor(value.growth, value.evidence, value.text or text(expr), _reason(text(expr)))
         case Unknown(reason):
@@ -100,6 +115,8 @@ def _constant_factor(machine: Machine, expr: Expr | None) -> Factor:
         return Factor()
     if dotted(expr) in machine.module.batch_sizes:
         return _configured(machine, text(expr))
+    if is_window(machine, expr):
+        return Factor(Growth.of(Count.MICRO_BATCHES), Evidence.CONFIGURATION, text(expr))
     found = machine.libraries.names.count(name)
     return Factor() if found is None else Factor(Growth.of(found), Evidence.NAME, text(expr))
 
@@ -110,7 +127,7 @@ def _opaque_factor(machine: Machine, value: Opaque, expr: Expr | None, divides: 
     full = dotted(expr) if expr is not None else ""
     if full and full in machine.module.batch_sizes:
         return _configured(machine, shown)
-    if full and full in machine.module.windows:
+    if expr is not None and is_window(machine, expr):
         return Factor(Growth.of(Count.MICRO_BATCHES), Evidence.CONFIGURATION, shown)
     for name in names:
         found = machine.libraries.names.count(name)
@@ -121,6 +138,17 @@ def _opaque_factor(machine: Machine, value: Opaque, expr: Expr | None, divides: 
     if uncertain or value.called or (divides and not constant and not value.varies):
         return Factor(None, reason=_reason(shown))
     return Factor(ONE)
+
+
+def is_window(machine: Machine, expr: Expr) -> bool:
+    """Say whether an expression is a number of rounds after which an optimizer steps, by its last name."""
+    return last_name(expr) in machine.module.window_names
+
+
+def note_number(machine: Machine, value: Value, factor: Factor) -> None:
+    """Remember a number that a loss or a gradient is multiplied by or divided by, if it counts nothing."""
+    if factor.growth == ONE and isinstance(value, Constant) and isinstance(value.value, (int, float)):
+        machine.trace.factors.add(float(value.value))
 
 
 def _reason(shown: str) -> str:

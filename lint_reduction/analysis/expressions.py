@@ -61,19 +61,23 @@ class Lowering:
             such calls keep their place.
         marked: the nodes whose place is wanted; a mark is an index here, 0 stands for none.
         batch_sizes: names and numbers given as ``batch_size=``.
+        window_words: keywords under which a number of micro-batches is handed on.
         windows: names and numbers of rounds after which an optimizer steps.
         full_batches: whether something is given ``drop_last=True``.
+        window_tests: conditions that hold in every so many rounds, by the name they are given.
         scope: names of the definitions around the place at hand.
         names: every name and attribute lowered so far in the function at hand.
         yields: whether the function at hand yields.
     """
 
-    def __init__(self, loss_words: frozenset[str]) -> None:
+    def __init__(self, loss_words: frozenset[str], window_words: frozenset[str]) -> None:
         self.loss_words = loss_words
+        self.window_words = window_words
         self.marked: list[cst.CSTNode | None] = [None]
         self.batch_sizes: set[str | int] = set()
         self.windows: set[str | int] = set()
         self.full_batches = False
+        self.window_tests: dict[str, Expr] = {}
         self.scope: list[str] = []
         self.names: set[str] = set()
         self.yields = False
@@ -213,8 +217,10 @@ def _call(lower: Lowering, node: cst.Call) -> Expr:
         value = lower.expression(arg.value)
         if keyword == "batch_size":
             lower.note_batch_size(value)
-        if keyword == "drop_last" and value == Const(True):
+        elif keyword == "drop_last" and value == Const(True):
             lower.full_batches = True
+        elif keyword in lower.window_words:
+            lower.note_window(value)
         args.append(Arg(value, keyword, len(arg.star), lower.mark(arg) if keep or keyword == "lr" else 0))
     return Call(func, tuple(args), lower.mark(node))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from lint_reduction.analysis.accumulation import Accumulated, accumulated
 from lint_reduction.analysis.interest import certain_axes, flow_is_of_interest, site_is_of_interest
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.state import UNUSUAL
@@ -12,7 +13,6 @@ from lint_reduction.analysis.stepping import OptimizerFactDraft, stepping_on
 from lint_reduction.analysis.training import (
     BoundArgument,
     Companioned,
-    Event,
     InputGradient,
     ManualUpdate,
     OptimizerStep,
@@ -20,8 +20,6 @@ from lint_reduction.analysis.training import (
     Sink,
     SiteRecord,
     Trace,
-    Window,
-    ZeroGrad,
 )
 from lint_reduction.analysis.values import (
     Constant,
@@ -48,7 +46,7 @@ from lint_reduction.facts import (
     StepKind,
     Term,
 )
-from lint_reduction.growth import ONE, Growth
+from lint_reduction.growth import ONE, Count, Growth
 
 Locate = Callable[[Iterable[int]], dict[int, Span]]
 
@@ -66,8 +64,8 @@ class _Found:
     clips: tuple[int, ...]
     fate: Fate
     note: str
-    window: Window | None = None
-    step_mark: int = 0
+    accumulated: Accumulated | None = None
+    averages_ranks: bool = False
 
 
 def build(machine: Machine, traces: Iterable[Trace], locate: Locate, *, complete: bool) -> ModuleFacts:
@@ -79,7 +77,8 @@ def build(machine: Machine, traces: Iterable[Trace], locate: Locate, *, complete
         locate: finds the spans of marks.
         complete: also keep what no rule can be interested in, for ``lint-reduction facts``.
     """
-    found = [flow for trace in traces for flow in _flows(trace)]
+    averages = machine.averages_only
+    found = [flow for trace in traces for flow in _flows(trace, averages_ranks=averages)]
     found += _unused(machine)
     if not complete:
         found = [flow for flow in found if _is_of_interest(machine, flow)]
@@ -101,16 +100,18 @@ def build(machine: Machine, traces: Iterable[Trace], locate: Locate, *, complete
 # --- from events to flows
 
 
-def _flows(trace: Trace) -> Iterator[_Found]:
+def _flows(trace: Trace, *, averages_ranks: bool) -> Iterator[_Found]:
     for index, event in enumerate(trace.events):
         if isinstance(event, Sink):
             for option in options_of(event.value):
                 if isinstance(option.value, Tensor):
-                    yield from _flow_of(trace.events, index, event, option, option.value)
+                    for found in _flow_of(trace, index, event, option, option.value):
+                        found.averages_ranks = averages_ranks
+                        yield found
 
 
-def _flow_of(events: list[Event], index: int, sink: Sink, option: Option, tensor: Tensor) -> Iterator[_Found]:
-    summands = tensor.summands
+def _flow_of(trace: Trace, index: int, sink: Sink, option: Option, tensor: Tensor) -> Iterator[_Found]:
+    events, summands = trace.events, tensor.summands
     if sink.fate is Fate.TRAINED:
         summands = tuple(s for s in summands if s.gradient)
     if not summands:
@@ -134,21 +135,8 @@ def _flow_of(events: list[Event], index: int, sink: Sink, option: Option, tensor
         fate, note = Fate.ESCAPED, "the gradient is taken with respect to inputs"
     summands = tuple(_settled(s, sink) for s in summands)
     found = _Found(sink, option, summands, optimizer, rescales, frozenset(companions), clips, fate, note)
-    _accumulate(found, events, later)
+    found.accumulated = accumulated(trace.events, index, sink, trace.factors)
     yield found
-
-
-def _accumulate(found: _Found, events: list[Event], later: list[Event]) -> None:
-    """Note that the gradient is that of several micro-batches: steps and zeroes only at the end of a window.
-
-    A step every few rounds whose gradients are zeroed in each round (the generator of a GAN) is no such.
-    """
-    step = next((e for e in later if isinstance(e, OptimizerStep)), None)
-    if step is None:
-        return
-    window = next((w for w in reversed(step.windows) if w not in found.sink.windows), None)
-    if window is not None and any(isinstance(e, ZeroGrad) and window in e.windows for e in events):
-        found.window, found.step_mark = window, step.mark
 
 
 def _settled(summand: Summand, sink: Sink) -> Summand:
@@ -178,14 +166,27 @@ def _unused(machine: Machine) -> Iterator[_Found]:
 def _is_of_interest(machine: Machine, flow: _Found) -> bool:
     tensor = flow.option.value
     assert isinstance(tensor, Tensor)
+    if flow.fate is Fate.TRAINED and _is_spread(flow):
+        return True
     return flow_is_of_interest(machine, flow.fate, tensor, flow.summands, _after(flow))
+
+
+def _is_spread(flow: _Found) -> bool:
+    """Say whether the gradient of a flow comes of several backward calls, by several processes or a framework."""
+    division = flow.sink.division
+    return bool(
+        flow.averages_ranks
+        or (flow.accumulated is not None and flow.accumulated.growth.exponent(Count.MICRO_BATCHES))
+        or (division.divides and any(h.growth.exponent(Count.MICRO_BATCHES) for s in flow.summands for h in s.hops))
+        or division.ignored_normalizer
+    )
 
 
 def _after(flow: _Found) -> Growth | None:
     """Return the growth of what happens to the gradient after the sink."""
     total = ONE if flow.optimizer is None else flow.optimizer.extra
-    if flow.window is not None and total is not None:
-        total *= flow.window.growth
+    if flow.accumulated is not None and total is not None:
+        total *= flow.accumulated.growth
     for index, rescale in enumerate(flow.rescales):
         other = next((r for r in flow.rescales[:index] if _excludes(r, rescale)), None)
         if total is None or rescale.growth is None or (other is not None and other.growth != rescale.growth):
@@ -208,7 +209,8 @@ def _marks(flow: _Found) -> Iterator[int]:
         yield from (hop.mark for hop in summand.hops)
     yield from (rescale.mark for rescale in flow.rescales)
     yield from flow.clips
-    yield flow.step_mark
+    if flow.accumulated is not None:
+        yield flow.accumulated.step.mark
     if flow.optimizer is not None:
         yield flow.optimizer.mark
         yield flow.optimizer.learning_rate_mark
@@ -223,8 +225,10 @@ def _flow(flow: _Found, sites: dict[int, LossSite], spans: dict[int, Span]) -> L
     assert isinstance(tensor, Tensor)
     terms = tuple(_term(summand, sites, spans) for summand in flow.summands)
     steps = [Step(StepKind.RESCALE, spans[r.mark], r.growth or ONE) for r in flow.rescales]
-    if flow.window is not None:
-        steps.append(Step(StepKind.WINDOW, spans[flow.step_mark], flow.window.growth, text=flow.window.text))
+    several = flow.accumulated
+    if several is not None:
+        at = spans[several.step.mark]
+        steps.append(Step(StepKind.WINDOW, at, several.growth, several.evidence, several.text))
     steps += [Step(StepKind.CLIP, spans[mark]) for mark in flow.clips]
     functions = {flow.sink.function, *(t for t in _functions(flow, sites))}
     sometimes = len(options_of(flow.sink.value)) > 1 or tensor.sometimes
@@ -241,6 +245,10 @@ def _flow(flow: _Found, sites: dict[int, LossSite], spans: dict[int, Span]) -> L
         _after(flow),
         _companions(flow),
         flow.note,
+        flow.sink.division.setting if flow.sink.division.divides else "",
+        several is not None and several.unflushed,
+        flow.sink.division.ignored_normalizer,
+        flow.averages_ranks,
     )
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lint_reduction.analysis.code import Arg, Call, Expr, Var
-from lint_reduction.analysis.conversion import as_factor, as_tensor
+from lint_reduction.analysis.conversion import as_factor, as_tensor, note_number
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.operations import Operands, operate
-from lint_reduction.analysis.training import Companioned, ManualUpdate
+from lint_reduction.analysis.training import Companioned, ManualUpdate, ZeroGrad
 from lint_reduction.analysis.values import (
     Constant,
     Gradient,
@@ -41,7 +41,7 @@ def call_gradient_method(
     if name in _UPDATING:
         for value in values:
             if isinstance(value, Gradient) and not value.of_inputs:
-                machine.record(ManualUpdate(call.mark, value.growth))
+                machine.record(ManualUpdate(call.mark, value.growth, machine.loops))
         return owner
     given = Operands(tuple(values), {}, tuple(arg.value for arg in call.args), call.mark)
     result = operate(machine, name, as_tensor(machine, owner), given)
@@ -59,6 +59,9 @@ def _on_gradient(machine: Machine, owner: Gradient, name: str, call: Call, value
     if name == "copy_" and values:
         assigned_gradient(machine, values[0], call.mark)
         return values[0] if isinstance(values[0], Gradient) else owner
+    if name in ("zero_", "fill_"):
+        machine.record(ZeroGrad(machine.windows, machine.loops))
+        return owner
     if name in ("clamp_", "clip_", "clamp"):
         machine.record(Companioned(Companion.CLIPPING, call.mark))
         return owner
@@ -94,13 +97,16 @@ def scale_each(machine: Machine, call: Call, values: Sequence[Value], *, divides
 def factor_on_gradient(machine: Machine, value: Value, expr: Expr, *, divides: bool) -> Growth | None:
     """Return the growth by which a product or quotient changes a gradient, None if not known."""
     factor = as_factor(machine, value, expr, divides=divides)
+    note_number(machine, value, factor)
     if factor.growth is None:
         return None
     return factor.growth**-1 if divides else factor.growth
 
 
 def assigned_gradient(machine: Machine, value: Value, mark: int) -> None:
-    """Record ``p.grad = value``."""
+    """Record ``p.grad = value``; None or 0 is what ``zero_grad`` does."""
+    if isinstance(value, Constant):
+        machine.record(ZeroGrad(machine.windows, machine.loops))
     if isinstance(value, Gradient) and not value.of_inputs and value.growth != ONE:
         machine.rescale(mark, value.growth)
 

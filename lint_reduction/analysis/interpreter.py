@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lint_reduction.analysis import arithmetic, gradients, loops, masks, optimizers, tensors
-from lint_reduction.analysis.accumulation import window_of
+from lint_reduction.analysis.accumulation import beside_one, window_of, window_outside
 from lint_reduction.analysis.attributes import as_leaf, foreign_bases
 from lint_reduction.analysis.builtin_calls import accumulated
 from lint_reduction.analysis.calls import call_value
@@ -39,6 +39,8 @@ from lint_reduction.analysis.code import (
     Var,
     While,
     With,
+    last_name,
+    text,
 )
 from lint_reduction.analysis.code import Items as ItemsExpr
 from lint_reduction.analysis.conversion import as_factor, as_tensor
@@ -48,7 +50,7 @@ from lint_reduction.analysis.machine import Frame, Hooks, Machine
 from lint_reduction.analysis.objects import call_function, symbolic
 from lint_reduction.analysis.reading import escape, read_as_number
 from lint_reduction.analysis.state import Loop, State, merge
-from lint_reduction.analysis.training import ManualUpdate
+from lint_reduction.analysis.training import ManualUpdate, Window
 from lint_reduction.analysis.values import (
     Alternatives,
     Class,
@@ -73,6 +75,7 @@ from lint_reduction.analysis.values import (
     join,
     options_of,
 )
+from lint_reduction.growth import ONE
 from lint_reduction.libraries import Libraries
 
 _NO_GRAD = frozenset(
@@ -259,7 +262,7 @@ def _assign_attribute(machine: Machine, base: Expr, name: str, value: Value, tar
 def _manual_update(machine: Machine, value: Value, mark: int) -> None:
     gradient = gradients.gradient_in(value)
     if gradient is not None and not gradient.of_inputs:
-        machine.record(ManualUpdate(mark, gradient.growth))
+        machine.record(ManualUpdate(mark, gradient.growth, machine.loops))
 
 
 def _assign_item(machine: Machine, base: Expr, key: Expr, value: Value) -> None:
@@ -355,6 +358,9 @@ def _update(machine: Machine, statement: Update) -> None:
         added = machine.lift(added, lambda v: accumulated(v, count, evidence, statement.mark, length))
     expr = Binary(statement.op, statement.target, statement.value, statement.mark)
     result = arithmetic.operate(machine, expr, before, added)
+    if isinstance(result, Constant) and machine.rounds_since(statement.target) != ONE:
+        # a counter, which is something else in each round
+        result = Opaque(last_name(statement.target), varies=True)
     depth = machine.state.loop_of.get(statement.target.name, 0) if isinstance(statement.target, Var) else 0
     assign(machine, statement.target, result)
     if isinstance(statement.target, Var):
@@ -369,7 +375,7 @@ def _update_gradient(machine: Machine, statement: Update, before: Value, added: 
             machine.rescale(statement.mark, growth)
         return
     if isinstance(added, Gradient) and not added.of_inputs and statement.op in ("-", "+"):
-        machine.record(ManualUpdate(statement.mark, added.growth))
+        machine.record(ManualUpdate(statement.mark, added.growth, machine.loops))
 
 
 # --- control flow
@@ -384,6 +390,8 @@ def _if(machine: Machine, statement: If) -> None:
     known = truth(test)
     if counts_something(machine, test):
         known = machine.frame.asked = True
+    if known is None:
+        known = beside_one(machine, statement.test)
     path = machine.state.path
     when_true, when_false = machine.tests(statement.test, True), machine.tests(statement.test, False)
     if known is None:
@@ -395,7 +403,7 @@ def _if(machine: Machine, statement: If) -> None:
         if known:
             _guarded_body(machine, statement)
         else:
-            execute(machine, statement.orelse)
+            _otherwise(machine, statement)
         return
     frame = machine.frame
     before = frame.state
@@ -405,19 +413,33 @@ def _if(machine: Machine, statement: If) -> None:
     first = frame.state
     frame.state = before
     frame.state.path.update(when_false)
-    execute(machine, statement.orelse)
+    _otherwise(machine, statement)
     frame.state = merge(first, frame.state, when_true[0][0] if len(when_true) == 1 else "", usually(test))
 
 
 def _guarded_body(machine: Machine, statement: If) -> None:
     """Run what a condition guards; it may be the end of an accumulation window."""
-    window = window_of(machine, statement)
+    _run_in_window(machine, window_of(machine, statement), statement.body)
+
+
+def _otherwise(machine: Machine, statement: If) -> None:
+    """Run what a condition leads around; what follows ``if (i + 1) % steps: continue`` is the end of a window."""
+    window = window_outside(machine, statement.test)
+    _run_in_window(machine, window, statement.orelse)
+    if window is not None and any(s == Leave("continue") or isinstance(s, Return) for s in statement.body):
+        # until the end of the loop or of the function
+        machine.frame.windows.append(window)
+
+
+def _run_in_window(machine: Machine, window: Window | None, body: Sequence[Stmt]) -> None:
+    windows = machine.frame.windows
     if window is None:
-        execute(machine, statement.body)
+        execute(machine, body)
         return
-    machine.frame.windows.append(window)
-    execute(machine, statement.body)
-    machine.frame.windows.pop()
+    open_before = len(windows)
+    windows.append(window)
+    execute(machine, body)
+    del windows[open_before:]
 
 
 def _replaces_zero(statement: If) -> bool:
@@ -451,13 +473,14 @@ def _return(machine: Machine, statement: Return) -> None:
 def _run_loop(machine: Machine, loop: Loop, body: Sequence[Stmt]) -> None:
     """Run the body of a loop once; a ``continue`` meets the end of the body, a ``break`` what follows."""
     frame = machine.frame
-    outer_leaves = frame.leaves
+    outer_leaves, windows = frame.leaves, len(frame.windows)
     frame.leaves = []
     frame.loops.append(loop)
     execute(machine, body)
     for state in frame.leaves:
         frame.state = merge(frame.state, state, "")
     frame.loops.pop()
+    del frame.windows[windows:]
     frame.leaves = outer_leaves
 
 
@@ -465,10 +488,18 @@ def _for(machine: Machine, statement: For) -> None:
     iterable = machine.evaluate(statement.iterable)
     rounds = loops.rounds_of(machine, iterable, statement.iterable, statement.target)
     before = machine.state.copy()
-    length = loops.length_of_loop(statement.iterable)
+    loop = Loop(
+        rounds.count,
+        rounds.evidence,
+        statement.mark,
+        rounds.yields_data,
+        loops.length_of_loop(statement.iterable),
+        rounds.may_end_early,
+        rounds.parts,
+        text(statement.iterable),
+    )
     for value in loops.entries_to_unroll(iterable) or (rounds.value,):
         if machine.state.alive:
-            loop = Loop(rounds.count, rounds.evidence, statement.mark, rounds.yields_data, length)
             machine.frame.loops.append(loop)
             assign(machine, statement.target, value)
             machine.frame.loops.pop()

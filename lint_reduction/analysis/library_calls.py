@@ -83,11 +83,12 @@ def _table_function(
                 sinks.table_sink(machine, model, given, call, values)
             return Constant(None)
         case WrapperModel():
-            return sinks.wrapped(model, values)
+            return sinks.wrapped(machine, model, values)
         case CompanionModel(companion=companion):
             if name.rpartition(".")[2][:1].islower():
                 machine.record(Companioned(companion, call.mark))
                 return Opaque("norm", called=True)
+            return Object(name, machine.new_identity())
     return None
 
 
@@ -148,7 +149,10 @@ def _by_last_name(machine: Machine, name: str, call: Call, values: Sequence[Valu
     if last[:1].isupper():
         if "optim" in name.lower():
             return make_optimizer(machine, name, None, call, values)
-        arguments = [(arg.keyword or str(i), v) for i, (arg, v) in enumerate(zip(call.args, values, strict=True))]
+        arguments = [
+            (arg.keyword or "*" * arg.stars or str(i), v)
+            for i, (arg, v) in enumerate(zip(call.args, values, strict=True))
+        ]
         for value in values:
             _note_criterion(machine, value)
         return Object(name, machine.new_identity(), tuple(arguments))
@@ -195,9 +199,10 @@ def _loader(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     dataset = sinks.argument(call, values, (0, "dataset"))
     of_tensors = isinstance(dataset, Object) and dataset.name == "torch.utils.data.TensorDataset"
     of_tensors = of_tensors and "collate_fn" not in keywords
-    if size is None:
-        return Loader(single=not has_sampler and bool(values), of_tensors=of_tensors)
-    return Loader(single=isinstance(size, Constant) and size.value == 1, of_tensors=of_tensors)
+    dropping = sinks.argument(call, values, (8, "drop_last"))
+    drops_last = dropping is not None and dropping != Constant(False)
+    single = not has_sampler and bool(values) if size is None else isinstance(size, Constant) and size.value == 1
+    return Loader(single, of_tensors=of_tensors, drops_last=drops_last)
 
 
 def _partial(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:

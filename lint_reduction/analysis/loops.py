@@ -49,23 +49,26 @@ MAX_UNROLLED = 16
 class Rounds:
     """One round of a loop: the value of its variable, and how many rounds there are.
 
-    ``count`` is None if nothing is known of the number.
+    ``count`` is None if nothing is known of the number; ``may_end_early`` if the last accumulation window may
+    be shorter; ``parts`` if a round is a part of a batch.
     """
 
     value: Value
     count: Growth | None
     evidence: Evidence = Evidence.SHAPE
     yields_data: bool = False
+    may_end_early: bool = False
+    parts: bool = False
 
 
 def rounds_of(machine: Machine, iterable: Value, expr: Expr | None = None, target: Expr | None = None) -> Rounds:
     """Return what a loop over a value does."""
     match iterable:
-        case Loader(single, evidence, True):
-            batch = replace(_batch(single), may_be_container=False)
-            return Rounds(Repeated(batch, ONE), Growth.of(Count.BATCHES), evidence, yields_data=True)
-        case Loader(single, evidence):
-            return Rounds(_batch(single), Growth.of(Count.BATCHES), evidence, yields_data=True)
+        case Loader(single, evidence, of_tensors=of_tensors, drops_last=drops_last):
+            batch: Value = _batch(single)
+            if of_tensors:
+                batch = Repeated(replace(_batch(single), may_be_container=False), ONE)
+            return Rounds(batch, Growth.of(Count.BATCHES), evidence, yields_data=True, may_end_early=not drops_last)
         case Dataset():
             sample = replace(tensors.data(Batch.SINGLE, SAMPLE_AXES), may_be_container=True)
             return Rounds(sample, None, yields_data=True)
@@ -77,8 +80,8 @@ def rounds_of(machine: Machine, iterable: Value, expr: Expr | None = None, targe
             parts = [rounds_of(machine, v, None, _part(target, i)) for i, v in enumerate(inners)]
             data = next((p for p in parts if p.yields_data), parts[0] if parts else Rounds(Opaque(), None))
             return replace(data, value=Items(tuple(p.value for p in parts), is_tuple=True))
-        case Counting(count):
-            return Rounds(Opaque("index", varies=True, is_row=count == SAMPLES), count)
+        case Counting(count, evidence=evidence):
+            return Rounds(Opaque("index", varies=True, is_row=count == SAMPLES), count, evidence)
         case Tensor():
             return _rows(iterable)
         case Opaque():
@@ -93,8 +96,8 @@ def _listed(machine: Machine, iterable: Value, expr: Expr | None, target: Expr |
             if not entries:
                 return Rounds(Opaque(varies=True), ONE)
             return Rounds(join(tuple(o for e in entries for o in options_of(e))), ONE)
-        case Repeated(entry, count, evidence):
-            return Rounds(entry, count, evidence)
+        case Repeated(entry, count, evidence, parts=of_batch):
+            return Rounds(entry, count, evidence, yields_data=of_batch, parts=of_batch)
         case Mapping(entries):
             return Rounds(
                 join(tuple(o for k, _ in entries for o in options_of(Constant(k)))) if entries else Opaque(), ONE
@@ -145,7 +148,7 @@ def _opaque(machine: Machine, iterable: Opaque, expr: Expr | None, target: Expr 
     shown = text(expr) if expr is not None else iterable.name
     roles = {names.role(iterable.name), names.role(shown)}
     if "loader" in roles or (isinstance(target, Var) and names.role(target.name) == "batch"):
-        return Rounds(_batch(False), Growth.of(Count.BATCHES), Evidence.NAME, yields_data=True)
+        return Rounds(_batch(False), Growth.of(Count.BATCHES), Evidence.NAME, True, may_end_early=True)
     if "dataset" in roles:
         return rounds_of(machine, Dataset())
     if shown in ("params", "parameters"):

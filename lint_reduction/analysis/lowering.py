@@ -44,7 +44,7 @@ def lower_module(path: str, text: str, outline: Outline | None, relevant: Releva
         SourceError: the text cannot be parsed.
     """
     parsed = parse(text, outline, relevant.functions)
-    lowering = StatementLowering(relevant.loss_words, relevant.functions)
+    lowering = StatementLowering(relevant.loss_words, relevant.window_words, relevant.functions)
     body = lowering.block(parsed.tree.body)
     module = ModuleCode(
         path,
@@ -53,5 +53,7 @@ def lower_module(path: str, text: str, outline: Outline | None, relevant: Releva
         frozenset(lowering.batch_sizes),
         frozenset(lowering.windows),
         lowering.full_batches,
+        frozenset(window.rpartition(".")[2] for window in lowering.windows if isinstance(window, str)),
+        lowering.window_tests,
     )
     return Lowered(module, parsed, lowering.marked)

@@ -115,6 +115,8 @@ class Machine:
         running: functions that are being run.
         budget: expressions left.
         identities: how many objects have an identity.
+        averages_ranks: whether a model was wrapped so that its gradients are averaged over processes.
+        gathers: whether something was called that brings together what several processes computed.
     """
 
     module: ModuleCode
@@ -129,6 +131,8 @@ class Machine:
     running: list[FunctionCode] = field(default_factory=list)
     budget: int = BUDGET
     identities: int = 0
+    averages_ranks: bool = False
+    gathers: bool = False
 
     def evaluate(self, expr: Expr) -> Value:
         """Run an expression."""
@@ -181,14 +185,21 @@ class Machine:
         return self.frames[-1].state
 
     @property
-    def loops(self) -> list[Loop]:
+    def loops(self) -> tuple[Loop, ...]:
         """Return all open loops, those of callers included."""
-        return [loop for frame in self.frames for loop in frame.loops]
+        return tuple(loop for frame in self.frames for loop in frame.loops)
 
     @property
     def windows(self) -> tuple[Window, ...]:
         """Return the accumulation windows at whose end control is, those of callers included."""
         return tuple(window for frame in self.frames for window in frame.windows)
+
+    @property
+    def averages_only(self) -> bool:
+        """Say whether gradients are averaged over processes, and nothing brings together what these computed."""
+        names = self.libraries.names
+        mentioned = (name for code in self.module.functions for name in code.identifiers)
+        return self.averages_ranks and not self.gathers and not any(names.gathers(name) for name in mentioned)
 
     @property
     def in_loop(self) -> bool:

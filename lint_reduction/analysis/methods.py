@@ -60,7 +60,7 @@ def call_method(machine: Machine, owner: Value, name: str, call: Call, values: S
         sinks.step(machine, stepped, call, ())
         return Constant(None)
     if name == "zero_grad":
-        machine.record(ZeroGrad(machine.windows))
+        machine.record(ZeroGrad(machine.windows, machine.loops))
         return Constant(None)
     return _method_of(machine, owner, name, call, values)
 

@@ -190,7 +190,7 @@ def symbolic(machine: Machine, param: Param) -> Value:
         return replace(data(Batch.LOADER, BATCH_AXES), may_be_container=True, evidence=Evidence.NAME, text=param.name)
     if isinstance(param.default, Const) and isinstance(param.default.value, bool):
         return Opaque(param.name, usual=param.default.value)
-    return Opaque(param.name)
+    return Opaque(param.name, is_one=param.default == Const(1))
 
 
 def _finish(machine: Machine, frame: Frame, caller: Frame, code: FunctionCode) -> Value:

@@ -180,7 +180,8 @@ def _reshaped(machine: Machine, name: str, kind: str, tensor: Tensor, given: Ope
         case "rowwise":
             return _rowwise(machine, name, tensor, given)
         case "splitting":
-            return Repeated(replace(tensor, may_be_container=False), ONE)
+            part = replace(tensor, may_be_container=False)
+            return Repeated(part, ONE, parts=not tensor.is_loss and _cuts_batch(name, tensor, given))
         case "selecting":
             return tensors.select(tensor)
         case "picking":
@@ -208,6 +209,12 @@ def _moved(machine: Machine, name: str, kind: str, tensor: Tensor, given: Operan
         case "permuting":
             return shapes.permuted(name, tensor, given.values)
     return tensor
+
+
+def _cuts_batch(name: str, tensor: Tensor, given: Operands) -> bool:
+    """Say whether a tensor is cut into parts of the batch, not along another axis and not into its rows."""
+    dim = given.values[1] if len(given.values) > 1 else given.keywords.get("dim", Constant(0))
+    return name != "unbind" and dim == Constant(0) and tensor.axes.place is Place.FIRST
 
 
 def _batches(machine: Machine, values: Sequence[Value]) -> list[Batch]:

@@ -20,7 +20,7 @@ def default_value(name: str, value: Value | None) -> Value:
         return Opaque(name, usual=value.value)
     if isinstance(value, Constant) and isinstance(value.value, str):
         return Constant(value.value, Evidence.CONFIGURATION)
-    return Opaque(name)
+    return Opaque(name, is_one=isinstance(value, Constant) and value.value == 1)
 
 
 def add_argument(machine: Machine, parser: Object, call: Call, values: Sequence[Value]) -> None:

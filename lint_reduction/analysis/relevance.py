@@ -23,11 +23,13 @@ class Relevant:
     Attributes:
         functions: qualified names of the functions, None for all of them.
         loss_words: names under which losses may be called in this module.
+        window_words: keywords under which a number of micro-batches is handed on.
         anything: whether there is anything to find at all.
     """
 
     functions: frozenset[str] | None
     loss_words: frozenset[str]
+    window_words: frozenset[str]
     anything: bool
 
 
@@ -40,7 +42,7 @@ def relevant(outline: Outline | None, libraries: Libraries) -> Relevant:
     """
     names = libraries.loss_names()
     if outline is None:
-        return Relevant(None, names, True)
+        return Relevant(None, names, libraries.names.window_words, True)
     definitions = outline.definitions
     loss_words = names | _aliases(outline.tree, names)
     sinks = sink_words(libraries)
@@ -52,7 +54,9 @@ def relevant(outline: Outline | None, libraries: Libraries) -> Relevant:
     first += [d for d in definitions if d.own & carriers and d not in first]
     graph = _Graph(definitions, seeds, trains)
     chosen = graph.closure(first)
-    return Relevant(frozenset(d.qualname for d in chosen if d.is_function), loss_words, bool(first))
+    return Relevant(
+        frozenset(d.qualname for d in chosen if d.is_function), loss_words, libraries.names.window_words, bool(first)
+    )
 
 
 def sink_words(libraries: Libraries) -> frozenset[str]:

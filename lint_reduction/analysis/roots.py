@@ -16,7 +16,7 @@ from lint_reduction.analysis.machine import BUDGET, BudgetExceededError, Machine
 from lint_reduction.analysis.objects import instantiate, symbolic
 from lint_reduction.analysis.optimizers import default_optimizer
 from lint_reduction.analysis.reading import escape
-from lint_reduction.analysis.training import Sink, Trace
+from lint_reduction.analysis.training import UNKNOWN_DIVISION, Division, Sink, Trace
 from lint_reduction.analysis.values import (
     Class,
     Constant,
@@ -208,8 +208,29 @@ def _run_trainer_step(machine: Machine, root: Root, instance: Instance, model: S
         model=model,
         optimizer=_configured(machine, instance, model),
         kind=StepKind.RETURN,
+        division=_division(machine, root, instance, model),
     )
     machine.frame.function = ""
+
+
+def _division(machine: Machine, root: Root, instance: Instance, model: SinkModel) -> Division:
+    """Return whether a framework divides what a step returns by the number of micro-batches.
+
+    One that hands the step a normalizer leaves the division to it, unless a flag says that the step does without.
+    """
+    setting = model.bases[0].partition(".")[0] if model.bases else ""
+    if not model.normalizer:
+        return Division(model.divides, setting)
+    flags = [instance_attribute(machine, instance, flag) for flag in model.normalizer_flags]
+    if any(flag == Constant(False) for flag in flags):
+        return Division(model.divides, setting)
+    taking = [p.name for p in root.code.params if p.name == model.normalizer or p.kind == "**"]
+    if not taking:
+        # it is older than the normalizer
+        return Division(model.divides, setting)
+    if any(flag == Constant(True) for flag in flags) or root.code.identifiers & set(taking):
+        return UNKNOWN_DIVISION
+    return replace(UNKNOWN_DIVISION, ignored_normalizer=model.normalizer)
 
 
 def _configured(machine: Machine, instance: Instance, model: SinkModel) -> Value | None:

@@ -11,7 +11,14 @@ from lint_reduction.analysis.code import Call
 from lint_reduction.analysis.conversion import as_factor
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.options import add_argument, parsed
-from lint_reduction.analysis.training import Companioned, OptimizerStep, Sink
+from lint_reduction.analysis.training import (
+    NO_DIVISION,
+    UNKNOWN_DIVISION,
+    Companioned,
+    Division,
+    OptimizerStep,
+    Sink,
+)
 from lint_reduction.analysis.values import (
     SCALAR,
     Alternatives,
@@ -60,6 +67,7 @@ def train(
     model: SinkModel | None = None,
     optimizer: Value | None = None,
     kind: StepKind = StepKind.BACKWARD,
+    division: Division = NO_DIVISION,
 ) -> None:
     """Record that a value is trained on."""
     options = tuple(
@@ -80,6 +88,8 @@ def train(
             model.companions if model is not None else frozenset(),
             kind is StepKind.RETURN,
             windows=machine.windows,
+            loops=machine.loops,
+            division=division,
         )
     )
 
@@ -114,8 +124,27 @@ def backward(machine: Machine, owner: Value, call: Call, values: Sequence[Value]
             slot = model.argument if model is not None else (0, "loss")
             given = argument(call, values, slot)
             if given is not None:
-                train(machine, given, call.mark, model=model)
+                train(machine, given, call.mark, model=model, division=_division(model, owner))
     return Constant(None)
+
+
+def _division(model: SinkModel | None, owner: Value) -> Division:
+    """Return whether the ``backward`` of an object divides by the number of micro-batches.
+
+    One that is handed in from outside may; one that is built here says so in an argument.
+    """
+    if isinstance(owner, Instance):
+        return NO_DIVISION
+    if model is None or not isinstance(owner, Object):
+        return UNKNOWN_DIVISION
+    if model.divides:
+        return Division(True, model.method)
+    given = owner.argument(*model.divides_by)
+    if given is None:
+        return UNKNOWN_DIVISION if owner.argument("*", "**") is not None else NO_DIVISION
+    if isinstance(given, Constant):
+        return NO_DIVISION if given.value in (None, 1) else Division(True, f"{owner.name}({model.divides_by[0]}=...)")
+    return Division(True, owner.name)
 
 
 def _models(machine: Machine, owner: Value, name: str) -> list[SinkModel | WrapperModel | CompanionModel]:
@@ -143,11 +172,11 @@ def call_table_method(machine: Machine, owner: Value, name: str, call: Call, val
             case SinkModel():
                 given = argument(call, values, model.argument)
                 if given is not None and (not isinstance(owner, Opaque) or _is_tensor(given)):
-                    table_sink(machine, model, given, call, values)
+                    table_sink(machine, model, given, call, values, _division(model, owner))
                     result = Constant(None)
             case WrapperModel():
                 if not isinstance(owner, Opaque) or name != "scale" or _is_tensor(values[0]):
-                    result = wrapped(model, values)
+                    result = wrapped(machine, model, values)
             case CompanionModel(companion=companion):
                 if not isinstance(owner, Opaque) or name != "scale" or _is_tensor(values[0]):
                     machine.record(Companioned(companion, call.mark))
@@ -160,22 +189,29 @@ def _is_tensor(value: Value) -> bool:
     return isinstance(value, (Tensor, Unknown))
 
 
-def wrapped(model: WrapperModel, values: Sequence[Value]) -> Value:
+def wrapped(machine: Machine, model: WrapperModel, values: Sequence[Value]) -> Value:
     """Return what a wrapper hands back."""
+    machine.averages_ranks |= model.averages_ranks
     if model.all and len(values) > 1:
         return Items(tuple(values), is_tuple=True)
     return values[min(model.argument, len(values) - 1)] if values else Opaque()
 
 
-def table_sink(machine: Machine, model: SinkModel, given: Value, call: Call, values: Sequence[Value]) -> None:
+def table_sink(
+    machine: Machine,
+    model: SinkModel,
+    given: Value,
+    call: Call,
+    values: Sequence[Value],
+    division: Division = NO_DIVISION,
+) -> None:
     """Record a sink of the tables: its loss, the optimizer it is given, and whether it steps."""
-    gradient = argument(call, values, model.gradient)
+    gradient = first(argument(call, values, model.gradient))
     optimizer = argument(call, values, model.optimizer)
+    for entry in given.entries if isinstance(given, Items) else (given,):
+        train(machine, entry, call.mark, gradient=gradient, model=model, optimizer=optimizer, division=division)
     if isinstance(given, Items):
-        for entry in given.entries:
-            train(machine, entry, call.mark, gradient=first(gradient), model=model, optimizer=optimizer)
         return
-    train(machine, given, call.mark, gradient=first(gradient), model=model, optimizer=optimizer)
     if model.steps and optimizer is not None:
         step(machine, optimizer, call, ())
 
@@ -206,7 +242,7 @@ def step(machine: Machine, optimizer: Value, call: Call, values: Sequence[Value]
             machine.rescale(call.mark, None)
     for option in options_of(optimizer):
         growth, mark = learning_rate(machine, option.value)
-        machine.record(OptimizerStep(option.value, call.mark, growth, mark, machine.windows))
+        machine.record(OptimizerStep(option.value, call.mark, growth, mark, machine.windows, machine.loops))
 
 
 def learning_rate(machine: Machine, optimizer: Value) -> tuple[Growth | None, int]:

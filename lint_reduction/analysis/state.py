@@ -24,6 +24,9 @@ class Loop:
         mark: of the iterable.
         yields_data: whether its variable is data: batches or samples.
         length: source of the number of rounds, ``len(outputs) = len(targets)``.
+        may_end_early: whether it may end in the middle of an accumulation window.
+        parts: whether a round is a part of a batch.
+        text: source of what it runs over.
     """
 
     count: Growth | None
@@ -31,6 +34,9 @@ class Loop:
     mark: int
     yields_data: bool
     length: str = ""
+    may_end_early: bool = False
+    parts: bool = False
+    text: str = ""
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ import libcst as cst
 
 from lint_reduction.analysis.code import (
     Assign,
+    Call,
     ClassCode,
     Define,
     DefineClass,
@@ -24,8 +25,11 @@ from lint_reduction.analysis.code import (
     Stmt,
     Try,
     Update,
+    Var,
     While,
     With,
+    window_counter,
+    window_remainder,
     window_size,
 )
 from lint_reduction.analysis.expressions import Lowering
@@ -41,8 +45,8 @@ _UPDATE = {
 class StatementLowering(Lowering):
     """Lowers statements; functions outside ``wanted`` keep only their signature, None stands for all."""
 
-    def __init__(self, loss_words: frozenset[str], wanted: frozenset[str] | None) -> None:
-        super().__init__(loss_words)
+    def __init__(self, loss_words: frozenset[str], window_words: frozenset[str], wanted: frozenset[str] | None) -> None:
+        super().__init__(loss_words, window_words)
         self.wanted = wanted
         self.functions: list[FunctionCode] = []
 
@@ -117,7 +121,13 @@ class StatementLowering(Lowering):
 
 def _assign(lower: StatementLowering, node: cst.Assign) -> tuple[Stmt, ...]:
     value = lower.expression(node.value)
-    return (Assign(tuple(lower.expression(t.target) for t in node.targets), value),)
+    targets = tuple(lower.expression(t.target) for t in node.targets)
+    if isinstance(targets[0], Var) and not isinstance(value, Call):
+        size = window_size(value) or window_remainder(value)
+        if size is not None:
+            lower.window_tests[targets[0].name] = value
+            lower.note_window(size)
+    return (Assign(targets, value),)
 
 
 def _annotated(lower: StatementLowering, node: cst.AnnAssign) -> tuple[Stmt, ...]:
@@ -163,8 +173,9 @@ def _if(lower: StatementLowering, node: cst.If) -> tuple[Stmt, ...]:
         test = lower.expression(part.test)
         outer, lower.names = lower.names, set()
         body = lower.suite(part.body)
-        size = window_size(test)
-        if size is not None and "step" in lower.names:
+        size = window_size(test) or window_remainder(test) or window_counter(test, body)
+        # what leaves the round is followed by the step
+        if size is not None and ("step" in lower.names or Leave("continue") in body):
             lower.note_window(size)
         lower.names |= outer
         orelse = (If(test, body, orelse),)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lint_reduction.analysis.state import Loop
 from lint_reduction.analysis.values import Hop, Value
-from lint_reduction.facts import Companion, Decision, Fate
+from lint_reduction.facts import Companion, Decision, Evidence, Fate
 from lint_reduction.growth import Growth
 from lint_reduction.libraries.schema import LossModel
 
@@ -63,14 +64,44 @@ class Window:
     """A condition that holds in every so many rounds of a loop.
 
     Attributes:
-        identity: tells conditions apart.
-        growth: what the number of rounds grows with.
-        text: its source.
+        text: source of the number of rounds.
+        growth: what that number grows with.
+        evidence: how sure it is that the number is more than one.
+        number: the number itself, where it is known.
+        loops: the loops that the condition stands in.
+        unflushed: whether the last rounds of the loop may meet the condition in no round.
     """
 
-    identity: int
-    growth: Growth
     text: str
+    growth: Growth
+    evidence: Evidence
+    number: float | None
+    loops: tuple[Loop, ...]
+    unflushed: bool
+
+    @property
+    def key(self) -> tuple[str, tuple[Loop, ...]]:
+        """What two conditions on the same rounds have in common."""
+        return self.text, self.loops
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """What a framework does to a loss before it computes the gradient.
+
+    Attributes:
+        divides: whether it divides by the number of micro-batches, None if that is not known.
+        setting: what says so.
+        ignored_normalizer: the parameter by which it takes the loss for normalized, if that is not used.
+    """
+
+    divides: bool | None
+    setting: str = ""
+    ignored_normalizer: str = ""
+
+
+NO_DIVISION = Division(divides=False)
+UNKNOWN_DIVISION = Division(divides=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +119,8 @@ class Sink:
         trainer: whether a framework trains on what is returned here.
         note: more about the end.
         windows: the accumulation windows at whose end it is.
+        loops: the loops that it is in.
+        division: whether a framework divides by the number of micro-batches here.
     """
 
     value: Value
@@ -100,13 +133,15 @@ class Sink:
     trainer: bool = False
     note: str = ""
     windows: tuple[Window, ...] = ()
+    loops: tuple[Loop, ...] = ()
+    division: Division = NO_DIVISION
 
 
 @dataclass(frozen=True, slots=True)
 class OptimizerStep:
     """``optimizer.step()``, with the growth of the learning rate, None if it may be anything.
 
-    ``windows`` are the accumulation windows at whose end it is.
+    ``windows`` are the accumulation windows at whose end it is, ``loops`` those that it is in.
     """
 
     optimizer: Value
@@ -114,13 +149,15 @@ class OptimizerStep:
     learning_rate: Growth | None
     learning_rate_mark: int = 0
     windows: tuple[Window, ...] = ()
+    loops: tuple[Loop, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ZeroGrad:
-    """``optimizer.zero_grad()``, at the end of some accumulation windows."""
+    """``optimizer.zero_grad()``, at the end of some accumulation windows and in some loops."""
 
     windows: tuple[Window, ...]
+    loops: tuple[Loop, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +166,7 @@ class ManualUpdate:
 
     mark: int
     growth: Growth | None
+    loops: tuple[Loop, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +209,9 @@ class Trace:
     Attributes:
         events: sinks, steps and what happens to gradients.
         reasons: why values became unknown, by mark.
+        factors: the numbers by which losses and gradients were multiplied or divided.
     """
 
     events: list[Event] = field(default_factory=list)
     reasons: dict[int, str] = field(default_factory=dict)
+    factors: set[float] = field(default_factory=set)

@@ -206,6 +206,7 @@ class Opaque:
         is_row: whether it is the index of a sample.
         usual: truth of a flag when nobody sets it.
         is_leaf: whether it was made to require a gradient here: data that is moved, or looked at.
+        is_one: whether it is the number 1 when nobody sets it.
     """
 
     name: str = ""
@@ -215,6 +216,7 @@ class Opaque:
     is_row: bool = False
     usual: bool | None = None
     is_leaf: bool = False
+    is_one: bool = False
 
 
 #: Name of what comes of comparing two things not known: a truth value, or a mask.
@@ -347,12 +349,14 @@ class Repeated:
         count: what the length grows with, None if that is not known.
         evidence: how sure that is.
         length: source of the length, where it is that of other lists.
+        parts: whether they are parts of one batch, cut along its first axis.
     """
 
     entry: Value
     count: Growth | None
     evidence: Evidence = Evidence.SHAPE
     length: str = ""
+    parts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,11 +384,13 @@ class Loader:
         single: whether it yields one sample at a time.
         evidence: whether it is known to be a loader or only called like one.
         of_tensors: whether a batch is known to be a list of tensors.
+        drops_last: whether it leaves out the last, shorter batch.
     """
 
     single: bool = False
     evidence: Evidence = Evidence.SHAPE
     of_tensors: bool = False
+    drops_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,6 +421,7 @@ class Counting:
 
     count: Growth | None
     axes_from: int | None = None
+    evidence: Evidence = Evidence.SHAPE
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ else:
     import tomli as tomllib
 
 _HERE = Path(__file__).parent
-_WORD_LISTS = ("uncertain", "constants", "losses", "drawing", "optimizers", "models")
+_WORD_LISTS = ("uncertain", "constants", "losses", "drawing", "optimizers", "models", "gathering")
 _NOT_TABLES = ("names.toml", "operations.toml")
 _Kept = TypeVar("_Kept")
 _CallModel: TypeAlias = SinkModel | WrapperModel | CompanionModel
@@ -46,6 +46,7 @@ class Names:
         drawing: words of functions that return other data each time.
         optimizers: words of things that step.
         models: words of things that have weights.
+        gathering: parts of the names of what brings together what several processes computed.
     """
 
     counts: Mapping[str, Count]
@@ -56,6 +57,12 @@ class Names:
     drawing: frozenset[str]
     optimizers: frozenset[str]
     models: frozenset[str]
+    gathering: frozenset[str]
+
+    @property
+    def window_words(self) -> frozenset[str]:
+        """The names of a number of micro-batches."""
+        return frozenset(name for name, count in self.counts.items() if count is Count.MICRO_BATCHES)
 
     def count(self, name: str) -> Count | None:
         """Return what a variable of this name counts, None if nothing is known."""
@@ -95,6 +102,10 @@ class Names:
     def is_loss_word(self, name: str) -> bool:
         """Say whether a function of this name returns a loss."""
         return any(word in self.losses for word in _words(name))
+
+    def gathers(self, name: str) -> bool:
+        """Say whether something of this name brings together what several processes computed."""
+        return any(word in name.lower() for word in self.gathering)
 
     def is_drawing_word(self, name: str) -> bool:
         """Say whether a function of this name returns other data each time."""
@@ -210,6 +221,7 @@ def _read_names(values: dict[str, object]) -> Names:
         words["drawing"],
         words["optimizers"],
         words["models"],
+        words["gathering"],
     )
 
 

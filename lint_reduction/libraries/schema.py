@@ -115,6 +115,10 @@ class SinkModel:
         default_optimizer: what steps if nothing else is said.
         steps: whether the call steps as well.
         companions: what sees the size of the gradient there.
+        divides: whether the loss is divided by the number of micro-batches there.
+        divides_by: arguments of the constructor of which one makes it so.
+        normalizer: the parameter of a step that, where it takes it, is to normalize the loss instead.
+        normalizer_flags: the attributes that turn this off when they are false.
     """
 
     method: str
@@ -131,6 +135,10 @@ class SinkModel:
     default_optimizer: str
     steps: bool
     companions: frozenset[Companion]
+    divides: bool
+    divides_by: tuple[str, ...]
+    normalizer: str
+    normalizer_flags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +150,14 @@ class WrapperModel:
         method: ``Class.method``, or empty.
         argument: position of the argument.
         all: whether all arguments come back, as a tuple if there are several.
+        averages_ranks: whether the gradients of what comes back are averaged over processes.
     """
 
     function: str
     method: str
     argument: int
     all: bool
+    averages_ranks: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +331,10 @@ def _sink(entry: Entry) -> SinkModel:
         default_optimizer=entry.text("default_optimizer"),
         steps=entry.flag("steps"),
         companions=entry.companions(),
+        divides=entry.flag("divides"),
+        divides_by=entry.texts("divides_by"),
+        normalizer=entry.text("normalizer"),
+        normalizer_flags=entry.texts("normalizer_flags"),
     )
     if sum(map(bool, (model.method, model.function, model.returns, model.criterion_of))) != 1:
         raise ConfigError(f"{entry.place}: a sink needs one of method, function, returns, criterion_of")
@@ -328,7 +342,13 @@ def _sink(entry: Entry) -> SinkModel:
 
 
 def _wrapper(entry: Entry) -> WrapperModel:
-    return WrapperModel(entry.text("function"), entry.text("method"), entry.number("argument", 0), entry.flag("all"))
+    return WrapperModel(
+        entry.text("function"),
+        entry.text("method"),
+        entry.number("argument", 0),
+        entry.flag("all"),
+        entry.flag("averages_ranks"),
+    )
 
 
 def _companion(entry: Entry) -> CompanionModel:
