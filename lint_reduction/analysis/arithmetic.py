@@ -204,7 +204,7 @@ def _is_result(value: Tensor) -> bool:
 def _presumed(value: Tensor) -> bool:
     """Say whether a tensor comes straight from an unknown call."""
     plain = not value.arithmetic and not value.may_be_container and not value.is_mask
-    return plain and not value.axes.certain and not value.axes.is_scalar
+    return plain and bool(value.summands) and not value.axes.certain and not value.axes.is_scalar
 
 
 def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tuple[Expr | None, Expr | None]) -> Value:
