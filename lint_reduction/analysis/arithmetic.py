@@ -235,7 +235,7 @@ def _is_result(value: Tensor) -> bool:
 def _presumed(value: Tensor) -> bool:
     """Say whether a tensor comes straight from an unknown call."""
     plain = not value.arithmetic and not value.may_be_container and not value.is_mask
-    return plain and not value.axes.certain and not value.axes.is_scalar
+    return plain and bool(value.summands) and not value.axes.certain and not value.axes.is_scalar
 
 
 def _number_in(loss: Tensor, other: Tensor, expr: Expr | None) -> Opaque | None:

@@ -135,6 +135,9 @@ def _has_forward(machine: Machine, instance: Instance) -> bool:
 def _call_inherited(machine: Machine, instance: Instance, call: Call, values: Sequence[Value]) -> Value | None:
     """Call an object as the criterion that it is by inheritance, None if it is none."""
     criterion = machine.state.heap.get((instance.identity, INHERITED))
+    reduction = machine.state.heap.get((instance.identity, "reduction"))
+    if isinstance(criterion, Criterion) and reduction is not None:
+        machine.state.heap[(criterion.identity, "reduction")] = reduction
     return None if criterion is None else machine.lift(criterion, lambda c: call_value(machine, c, call, values))
 
 
