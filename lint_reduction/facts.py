@@ -58,6 +58,8 @@ class Fate(enum.Enum):
     """Handed to a caller that is not in view."""
     LOGGED = "logged"
     """Made a number for people: ``.item()``, ``float()``, a format."""
+    REPORTED = "reported"
+    """A total over batches, divided to be a mean for people."""
     DETACHED = "detached"
     """Computed without a gradient."""
     ESCAPED = "escaped"
@@ -71,6 +73,8 @@ class StepKind(enum.Enum):
     SUM = "sum"
     MEAN = "mean"
     MULTIPLY = "multiplication"
+    MODULATE = "multiplication with itself"
+    PER_SAMPLE = "use per sample"
     DIVIDE = "division"
     ACCUMULATE = "accumulation"
     ONES = "gradient argument"
@@ -164,6 +168,7 @@ class LossSite:
         tensors: how many leading positional arguments are tensors.
         used_as_value: a class whose instance is used as if it were the loss itself.
         function: qualified name of the function that holds the call, empty for the module.
+        ignored_parameter: a parameter of the function or class around it that should decide the reduction and does not.
     """
 
     callee: str
@@ -179,6 +184,7 @@ class LossSite:
     tensors: int = 0
     used_as_value: bool = False
     function: str = ""
+    ignored_parameter: str = ""
 
     def argument(self, parameter: str) -> Argument | None:
         """Return the argument bound to a parameter, None if it is not given."""

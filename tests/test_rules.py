@@ -9,15 +9,26 @@ import pytest
 from lint_reduction.config import Settings
 from lint_reduction.finding import Confidence, Finding
 from lint_reduction.rules import all_rules
-from lint_reduction.run.pipeline import Overrides, lint_text, make_context
+from lint_reduction.run.pipeline import Context, Overrides, lint_text, make_context
 from tests.fixture_files import FIXTURES, claim, expected, programs, rule_folders
 
 DEFAULT = make_context(Settings(), Overrides())
 EVERYTHING = make_context(Settings(), Overrides(select=("ALL",), min_confidence=Confidence.LOW))
 
 
+OPT_IN = {rule.name.replace("-", "_"): rule.code for rule in all_rules() if not rule.default}
+
+
+def _context(path: Path) -> Context:
+    """The default rules, and the rule of the folder of a bad program where that is an opt-in one."""
+    code = OPT_IN.get(path.parent.name)
+    if code is None or not path.name.startswith("bad"):
+        return DEFAULT
+    return make_context(Settings(), Overrides(extend_select=(code,)))
+
+
 def _findings(path: Path, *, everything: bool) -> tuple[Finding, ...]:
-    result = lint_text(path.read_text(), str(path), str(path), EVERYTHING if everything else DEFAULT)
+    result = lint_text(path.read_text(), str(path), str(path), EVERYTHING if everything else _context(path))
     assert not result.crash
     return result.findings
 
@@ -66,7 +77,19 @@ def test_every_rule_has_its_folder() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["unscaled_sum", "unscaled_manual_sum", "batch_multiplied_loss", "double_normalization", "unreduced_backward"],
+    [
+        "unscaled_sum",
+        "unscaled_manual_sum",
+        "batch_multiplied_loss",
+        "double_normalization",
+        "unreduced_backward",
+        "reweighted_after_reduction",
+    ],
 )
 def test_the_first_rules_have_traps(name: str) -> None:
     assert len(list((FIXTURES / name).glob("good_*.py"))) >= 4
+
+
+@pytest.mark.parametrize("name", sorted(OPT_IN))
+def test_opt_in_rules_have_traps(name: str) -> None:
+    assert len(list((FIXTURES / name).glob("good_*.py"))) >= 2

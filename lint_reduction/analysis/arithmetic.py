@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from lint_reduction.analysis import tensors
+from lint_reduction.analysis import reporting, reweighting, tensors
 from lint_reduction.analysis.code import Binary, Expr, text
 from lint_reduction.analysis.conversion import as_factor, as_tensor
 from lint_reduction.analysis.machine import Machine
@@ -200,7 +200,7 @@ def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tupl
         for loss, weight, shown in ((left, right, texts[1]), (right, left, texts[0])):
             if _is_result(loss) and not weight.is_loss and _presumed(weight):
                 return tensors.lose(loss, f"multiplied by the result of {shown}, which is not known")
-        return tensors.multiply(left, right, mark, texts)
+        return reweighting.multiplied(machine, tensors.multiply(left, right, mark, texts), left, right, mark)
     tensor, other, expr = (left, right, exprs[1]) if isinstance(left, Tensor) else (right, left, exprs[0])
     assert isinstance(tensor, Tensor)
     factor = as_factor(machine, other, expr, divides=False)
@@ -221,9 +221,12 @@ def _quotient(machine: Machine, left: Value, right: Value, mark: int, exprs: tup
         if not dividend.summands:
             inverse = Factor(right.growth, right.evidence, right.text or text(exprs[1]))
             return tensors.scale(replace(right, summands=(Summand(gradient=False),)), inverse, StepKind.DIVIDE, mark)
+        counted = Factor(right.growth, right.evidence, right.text or text(exprs[1]))
+        reporting.note_division(machine, dividend, right, counted, mark)
         return tensors.divide(dividend, right, mark, text(exprs[1]))
     assert isinstance(left, Tensor)
     factor = as_factor(machine, right, exprs[1], divides=True)
+    reporting.note_division(machine, left, right, factor, mark)
     if factor.growth is None and not left.is_loss and not left.axes.is_scalar:
         factor = Factor()
     return replace(tensors.scale(left, factor, StepKind.DIVIDE, mark), arithmetic=True, is_mask=False)

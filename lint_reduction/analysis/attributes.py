@@ -36,7 +36,7 @@ from lint_reduction.analysis.values import (
     join,
     options_of,
 )
-from lint_reduction.facts import Batch
+from lint_reduction.facts import Batch, Evidence
 from lint_reduction.growth import SAMPLES
 
 #: Methods of a module, a loader or a tensor that hand their owner back.
@@ -78,7 +78,8 @@ def _other_attribute(machine: Machine, value: Value, name: str) -> Value:
         case Loader() if name == "dataset":
             return Dataset()
         case Loader(evidence=evidence) if name == "batch_size":
-            return tensors.count(SAMPLES, evidence, "batch_size")
+            # what each batch but the last has
+            return tensors.count(SAMPLES, min(evidence, Evidence.CONFIGURATION), "batch_size", Batch.LOADER)
         case Criterion() if name == "reduction":
             return machine.state.heap.get((value.identity, name), Constant(value.reduction))
         case Parameters(_, is_data) if name == "grad":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.reporting import is_doubtful
 from lint_reduction.analysis.state import UNUSUAL
 from lint_reduction.analysis.training import (
     BoundArgument,
@@ -242,18 +243,21 @@ def _unused(machine: Machine) -> Iterator[_Found]:
 
 def _is_of_interest(machine: Machine, flow: _Found) -> bool:
     """Say whether some rule may report a flow; the others are most of all flows."""
+    if flow.fate is Fate.REPORTED:
+        return any(map(is_doubtful, flow.summands))
     if flow.fate is Fate.LOGGED:
         tensor = flow.option.value
         return isinstance(tensor, Tensor) and bool(_certain(tensor)) and tensor.is_loss
-    classes = any(s.growth is not None and s.growth.exponent(Count.CLASSES) for s in flow.summands)
+    judged = any(s.growth is not None and s.growth.exponent(Count.CLASSES) for s in flow.summands)
+    judged |= any(hop.kind in (StepKind.MODULATE, StepKind.PER_SAMPLE) for s in flow.summands for hop in s.hops)
     if flow.fate is not Fate.TRAINED:
-        return classes
+        return judged
     tensor = flow.option.value
     unreduced = isinstance(tensor, Tensor) and bool(_certain(tensor))
     factor = _after(flow)
     return (
         unreduced
-        or classes
+        or judged
         or any(
             s.growth is not None and factor is not None and (s.growth * factor).in_samples != 0 for s in flow.summands
         )
@@ -261,7 +265,7 @@ def _is_of_interest(machine: Machine, flow: _Found) -> bool:
 
 
 def _site_is_of_interest(record: SiteRecord) -> bool:
-    if record.used_as_value or record.tensors > 1:
+    if record.used_as_value or record.tensors > 1 or record.ignored_parameter:
         return True
     inputs = set(record.model.inputs)
     slots = {"reduction", *record.model.legacy}
@@ -377,6 +381,7 @@ def _site(record: SiteRecord, spans: dict[int, Span]) -> LossSite:
         tensors=record.tensors,
         used_as_value=record.used_as_value,
         function=record.function,
+        ignored_parameter=record.ignored_parameter,
     )
 
 

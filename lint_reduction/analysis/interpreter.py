@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lint_reduction.analysis import arithmetic, gradients, library_calls, loops, tensors
+from lint_reduction.analysis import arithmetic, gradients, library_calls, loops, reporting, tensors
 from lint_reduction.analysis.accumulation import window_of
 from lint_reduction.analysis.attributes import foreign_bases
 from lint_reduction.analysis.builtin_calls import accumulated
@@ -336,7 +336,10 @@ def _update(machine: Machine, statement: Update) -> None:
         rounds = machine.rounds_since(statement.target)
         count = loops.number(rounds)
         evidence = machine.loop_evidence()
+        if machine.in_full_batches:
+            added = machine.lift(added, reporting.in_full_batches)
         added = machine.lift(added, lambda v: accumulated(v, count, evidence, statement.mark))
+        reporting.note_total(machine, added, statement.mark)
     expr = Binary(statement.op, statement.target, statement.value, statement.mark)
     result = arithmetic.operate(machine, expr, before, added)
     depth = machine.state.loop_of.get(statement.target.name, 0) if isinstance(statement.target, Var) else 0
@@ -446,7 +449,7 @@ def _for(machine: Machine, statement: For) -> None:
     iterable = machine.evaluate(statement.iterable)
     rounds = loops.rounds_of(machine, iterable, statement.iterable, statement.target)
     before = machine.state.copy()
-    loop = Loop(rounds.count, rounds.evidence, statement.mark, rounds.yields_data)
+    loop = Loop(rounds.count, rounds.evidence, statement.mark, rounds.yields_data, rounds.full_batches)
     machine.frame.loops.append(loop)
     assign(machine, statement.target, rounds.value)
     machine.frame.loops.pop()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lint_reduction.analysis import sinks, tensors
+from lint_reduction.analysis import reporting, sinks, tensors
 from lint_reduction.analysis.arithmetic import binary
+from lint_reduction.analysis.builtin_calls import accumulated
 from lint_reduction.analysis.code import Call, Const, text
 from lint_reduction.analysis.conversion import as_factor, as_tensor
 from lint_reduction.analysis.criteria import loss_value
+from lint_reduction.analysis.loops import number
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.methods import operands
 from lint_reduction.analysis.operations import operate
@@ -208,7 +210,7 @@ def _by_last_name(machine: Machine, name: str, call: Call, values: Sequence[Valu
         for value in values:
             _note_criterion(machine, value)
         return Object(name, machine.new_identity(), tuple(arguments))
-    if root in ("numpy", "np", "math") and last in ("prod", "sqrt", "abs", "mean", "sum", "log", "exp"):
+    if root in ("numpy", "np", "math", "statistics") and last in ("prod", "sqrt", "abs", "mean", "sum", "log", "exp"):
         return _number_function(machine, last, call, values)
     return None
 
@@ -236,8 +238,12 @@ def _number_function(machine: Machine, last: str, call: Call, values: Sequence[V
             counts = {c for c, _ in whole.growth.powers} - {Count.SAMPLES}
             return tensors.count(Growth.of(*counts), whole.evidence, text(call))
         return whole
+    if last == "mean":
+        reporting.note_mean(machine, value, call.mark)
     if last == "sqrt" and isinstance(value, Tensor):
         return machine.binary("**", value, Constant(0.5), call)
+    if last == "sum" and isinstance(value, Repeated) and reporting.is_read_off(value.entry):
+        return accumulated(value.entry, number(value.count), value.evidence, call.mark)
     if isinstance(value, Tensor):
         return tensors.detach(operate(machine, last, value, operands(call, values, 1)) or value)  # type: ignore[arg-type]
     return Opaque(last, called=True)
@@ -248,8 +254,10 @@ def _loader(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     keywords = {arg.keyword for arg in call.args if arg.keyword}
     has_sampler = "batch_sampler" in keywords or any(arg.stars for arg in call.args)
     if size is None:
-        return Loader(single=not has_sampler and bool(values))
-    return Loader(single=isinstance(size, Constant) and size.value == 1)
+        return Loader(single=not has_sampler and bool(values), drops_last=has_sampler)
+    drop = next((v for a, v in zip(call.args, values, strict=True) if a.keyword == "drop_last"), Constant(False))
+    drops_last = has_sampler or not (isinstance(drop, Constant) and not drop.value)
+    return Loader(single=isinstance(size, Constant) and size.value == 1, drops_last=drops_last)
 
 
 def _partial(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:

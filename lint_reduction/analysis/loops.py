@@ -55,13 +55,14 @@ class Rounds:
     count: Growth | None
     evidence: Evidence = Evidence.SHAPE
     yields_data: bool = False
+    full_batches: bool = False
 
 
 def rounds_of(machine: Machine, iterable: Value, expr: Expr | None = None, target: Expr | None = None) -> Rounds:
     """Return what a loop over a value does."""
     match iterable:
-        case Loader(single, evidence):
-            return Rounds(_batch(single), Growth.of(Count.BATCHES), evidence, yields_data=True)
+        case Loader(single, evidence, drops_last):
+            return Rounds(_batch(single), Growth.of(Count.BATCHES), evidence, True, drops_last)
         case Dataset():
             sample = replace(tensors.data(Batch.SINGLE, SAMPLE_AXES), may_be_container=True)
             return Rounds(sample, None, yields_data=True)

@@ -23,12 +23,14 @@ class Loop:
         evidence: how sure that is.
         mark: of the iterable.
         yields_data: whether its variable is data: batches or samples.
+        full_batches: whether it drops a last, shorter batch.
     """
 
     count: Growth | None
     evidence: Evidence
     mark: int
     yields_data: bool
+    full_batches: bool = False
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from lint_reduction.analysis.reweighting import OF_A_LOSS
 from lint_reduction.analysis.values import (
     BATCH_AXES,
     SCALAR,
@@ -239,7 +240,9 @@ def power(value: Tensor, exponent: Fraction) -> Tensor:
 def nonlinear(value: Tensor, name: str) -> Tensor:
     """Return a function of a tensor that keeps growth 1 only."""
     result = through(value, lambda growth: growth if growth.in_samples == 0 else None, f"passes through {name}()")
-    return made_of(result, "exp") if name.startswith("exp") else result
+    if not name.startswith("exp"):
+        return result
+    return made_of(made_of(result, "exp"), OF_A_LOSS) if value.is_loss else made_of(result, "exp")
 
 
 def logarithm(value: Tensor) -> Tensor:

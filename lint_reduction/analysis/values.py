@@ -352,10 +352,12 @@ class Loader:
     Attributes:
         single: whether it yields one sample at a time.
         evidence: whether it is known to be a loader or only called like one.
+        drops_last: whether it may leave out a last, shorter batch.
     """
 
     single: bool = False
     evidence: Evidence = Evidence.SHAPE
+    drops_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
