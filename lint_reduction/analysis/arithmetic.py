@@ -221,12 +221,12 @@ def _quotient(machine: Machine, left: Value, right: Value, mark: int, exprs: tup
         if not dividend.summands:
             inverse = Factor(right.growth, right.evidence, right.text or text(exprs[1]))
             return tensors.scale(replace(right, summands=(Summand(gradient=False),)), inverse, StepKind.DIVIDE, mark)
-        counted = Factor(right.growth, right.evidence, right.text or text(exprs[1]))
+        counted = Factor(right.growth, right.evidence, text(exprs[1]) or right.text)
         reporting.note_division(machine, dividend, right, counted, mark)
         return tensors.divide(dividend, right, mark, text(exprs[1]))
     assert isinstance(left, Tensor)
     factor = as_factor(machine, right, exprs[1], divides=True)
-    reporting.note_division(machine, left, right, factor, mark)
+    reporting.note_division(machine, left, right, replace(factor, text=text(exprs[1]) or factor.text), mark)
     if factor.growth is None and not left.is_loss and not left.axes.is_scalar:
         factor = Factor()
     return replace(tensors.scale(left, factor, StepKind.DIVIDE, mark), arithmetic=True, is_mask=False)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from lint_reduction.analysis.outline import Definition, Outline
+from lint_reduction.analysis.values import SCALAR
 from lint_reduction.facts import StepKind
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def mark_ignored(sites: Iterable[SiteRecord], ignored: frozenset[str]) -> None:
 
 def note_second_reduction(machine: Machine, name: str, tensor: Tensor) -> None:
     """Note a loss call whose result is one number before the option that should decide that is asked."""
-    if not tensor.axes.is_scalar or name not in ("mean", "sum"):
+    if tensor.axes != SCALAR or name not in ("mean", "sum"):
         return
     wanted = f"{REDUCTION} == {name!r}"
     if not any(holds and test.endswith(wanted) for test, holds in machine.state.path.items()):

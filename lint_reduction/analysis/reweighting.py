@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lint_reduction.analysis.training import Sink
-from lint_reduction.analysis.values import Hop, Summand, Tensor
+from lint_reduction.analysis.values import SCALAR, Hop, Summand, Tensor
 from lint_reduction.facts import Batch, Fate, StepKind
 from lint_reduction.growth import Count
 
@@ -27,7 +27,7 @@ def _was_reduced(summand: Summand) -> bool:
 
 def is_one_number(value: Tensor) -> bool:
     """Say whether a value is a loss of a batch in which no samples are left."""
-    return value.axes.is_scalar and any(_was_reduced(summand) for summand in value.summands)
+    return value.axes == SCALAR and any(_was_reduced(summand) for summand in value.summands)
 
 
 def multiplied(machine: Machine, product: Tensor, left: Tensor, right: Tensor, mark: int) -> Tensor:

@@ -39,10 +39,12 @@ def reduction_not_forwarded(site: LossSite) -> Iterator[Finding]:
     given = site.argument(site.ignored_parameter)
     if given is not None and given.literal is None and site.decided_by is not Decision.LEGACY:
         return
+    how = f"{site.callee} is reduced by {site.reduction} whatever it says"
+    if site.reduction == "none":
+        how = f"nothing that has to do with {site.callee} reads it"
     yield Finding(
         site.span,
-        f"the parameter {site.ignored_parameter} around {site.callee} changes nothing:"
-        f" this loss is reduced by {site.reduction} whatever it says",
+        f"the parameter {site.ignored_parameter} changes nothing: {how}",
         Severity.WARNING,
         Confidence.HIGH,
         f"Hand {site.ignored_parameter} on, or remove it.",
