@@ -58,6 +58,8 @@ class Fate(enum.Enum):
     """Handed to a caller that is not in view."""
     LOGGED = "logged"
     """Made a number for people: ``.item()``, ``float()``, a format."""
+    REPORTED = "reported"
+    """A total over batches, divided to be a mean for people."""
     DETACHED = "detached"
     """Computed without a gradient."""
     ESCAPED = "escaped"
@@ -81,6 +83,8 @@ class StepKind(enum.Enum):
     MEAN = "mean"
     REDUNDANT = "reduction of one number"
     MULTIPLY = "multiplication"
+    MODULATE = "multiplication with itself"
+    PER_SAMPLE = "use per sample"
     DIVIDE = "division"
     ACCUMULATE = "accumulation"
     ONES = "gradient argument"
@@ -177,6 +181,7 @@ class LossSite:
         used_as_value: a class whose instance is used as if it were the loss itself.
         function: qualified name of the function that holds the call, empty for the module.
         divisor: what a mean divides by: ``numel``, ``samples``, ``valid`` (the weights of what is not ignored).
+        ignored_parameter: a parameter of the function or class around it that should decide the reduction and does not.
     """
 
     callee: str
@@ -193,6 +198,7 @@ class LossSite:
     used_as_value: bool = False
     function: str = ""
     divisor: str = ""
+    ignored_parameter: str = ""
 
     def argument(self, parameter: str) -> Argument | None:
         """Return the argument bound to a parameter, None if it is not given."""

@@ -27,13 +27,17 @@ def analyze(path: str, text: str, libraries: Libraries, *, complete: bool = Fals
         return ModuleFacts(path)
 
     from lint_reduction.analysis.flows import build
+    from lint_reduction.analysis.forwarding import ignored_reductions, mark_ignored
     from lint_reduction.analysis.interpreter import machine_for
     from lint_reduction.analysis.lowering import lower_module
+    from lint_reduction.analysis.objects import HARMLESS
     from lint_reduction.analysis.roots import run_module
 
     lowered = lower_module(path, text, None if whole else outline, relevant)
     machine = machine_for(lowered.module, libraries)
     traces = run_module(machine)
+    if outline is not None:
+        mark_ignored(machine.sites, ignored_reductions(outline, HARMLESS))
     return build(machine, traces, lowered.locate, complete=complete)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from lint_reduction.analysis import masks, products, tensors
+from lint_reduction.analysis import masks, products, reporting, reweighting, tensors
 from lint_reduction.analysis.code import Binary, Expr, text
 from lint_reduction.analysis.conversion import (
     DIFFERENCE,
@@ -261,7 +261,7 @@ def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tupl
             factor = Factor() if number is None else as_factor(machine, number, expr, divides=False)
             if factor.growth != ONE:
                 return tensors.scale(loss, factor, StepKind.MULTIPLY, mark)
-        return tensors.multiply(left, right, mark, texts)
+        return reweighting.multiplied(machine, tensors.multiply(left, right, mark, texts), left, right, mark)
     tensor, other, expr = (left, right, exprs[1]) if isinstance(left, Tensor) else (right, left, exprs[0])
     assert isinstance(tensor, Tensor)
     if isinstance(other, Constant) and other.value == 0 and type(other.value) in (int, float):
@@ -313,12 +313,15 @@ def _quotient(machine: Machine, left: Value, right: Value, mark: int, exprs: tup
         if not dividend.summands:
             inverse = Factor(right.growth, right.evidence, right.text or text(exprs[1]))
             return tensors.scale(replace(right, summands=(Summand(gradient=False),)), inverse, StepKind.DIVIDE, mark)
+        counted = Factor(right.growth, right.evidence, text(exprs[1]) or right.text)
+        reporting.note_division(machine, dividend, right, counted, mark)
         if any(frame.asked for frame in machine.frames):
             right = replace(right, may_be_zero=False)
         return tensors.divide(dividend, right, mark, text(exprs[1]))
     assert isinstance(left, Tensor)
     factor = as_factor(machine, right, exprs[1], divides=True)
     note_number(machine, right, factor)
+    reporting.note_division(machine, left, right, replace(factor, text=text(exprs[1]) or factor.text), mark)
     if factor.growth is None and not left.is_loss and not left.axes.is_scalar:
         factor = Factor()
     return replace(tensors.scale(left, factor, StepKind.DIVIDE, mark), arithmetic=True, is_mask=False)

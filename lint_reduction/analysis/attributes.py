@@ -85,7 +85,8 @@ def _other_attribute(machine: Machine, value: Value, name: str) -> Value:
         case Loader() if name == "dataset":
             return Dataset()
         case Loader(evidence=evidence) if name == "batch_size":
-            return tensors.count(SAMPLES, evidence, "batch_size")
+            # what each batch but the last has
+            return tensors.count(SAMPLES, min(evidence, Evidence.CONFIGURATION), "batch_size", Batch.LOADER)
         case Criterion() if name == "reduction":
             return machine.state.heap.get((value.identity, name), Constant(value.reduction))
         case Parameters(_, is_data) if name == "grad":

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from lint_reduction.analysis.accumulation import Accumulated, accumulated
 from lint_reduction.analysis.interest import certain_axes, flow_is_of_interest, site_is_of_interest
 from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.reporting import is_doubtful
 from lint_reduction.analysis.state import UNUSUAL
 from lint_reduction.analysis.stepping import OptimizerFactDraft, stepping_on
 from lint_reduction.analysis.training import (
@@ -164,6 +165,8 @@ def _unused(machine: Machine) -> Iterator[_Found]:
 
 
 def _is_of_interest(machine: Machine, flow: _Found) -> bool:
+    if flow.fate is Fate.REPORTED:
+        return any(map(is_doubtful, flow.summands))
     tensor = flow.option.value
     assert isinstance(tensor, Tensor)
     if flow.fate is Fate.TRAINED and _is_spread(flow):
@@ -298,6 +301,7 @@ def _site(record: SiteRecord, spans: dict[int, Span]) -> LossSite:
         used_as_value=record.used_as_value,
         function=record.function,
         divisor=record.model.divisor,
+        ignored_parameter=record.ignored_parameter,
     )
 
 

@@ -41,9 +41,12 @@ def flow_is_of_interest(
     return unreduced or any(growth.in_samples != 0 for growth in grows)
 
 
+_PECULIAR = frozenset({StepKind.REDUNDANT, StepKind.MODULATE, StepKind.PER_SAMPLE})
+
+
 def _is_peculiar(machine: Machine, summand: Summand) -> bool:
     """Say whether a term is of interest wherever it ends: for a mean over the wrong things, or a doubtful divisor."""
-    if any(hop.doubt is not None or hop.kind is StepKind.REDUNDANT for hop in summand.hops):
+    if any(hop.doubt is not None or hop.kind in _PECULIAR for hop in summand.hops):
         return True
     growth = summand.growth
     if growth is None:
@@ -63,7 +66,7 @@ def _is_peculiar(machine: Machine, summand: Summand) -> bool:
 
 def site_is_of_interest(record: SiteRecord) -> bool:
     """Say whether some rule may report a loss call for itself."""
-    if record.used_as_value or record.tensors > 1:
+    if record.used_as_value or record.tensors > 1 or record.ignored_parameter:
         return True
     inputs = set(record.model.inputs)
     slots = {"reduction", *record.model.legacy}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lint_reduction.analysis import arithmetic, gradients, loops, masks, optimizers, tensors
+from lint_reduction.analysis import arithmetic, gradients, loops, masks, optimizers, reporting, tensors
 from lint_reduction.analysis.accumulation import beside_one, window_of, window_outside
 from lint_reduction.analysis.attributes import as_leaf, foreign_bases
 from lint_reduction.analysis.builtin_calls import accumulated
@@ -355,7 +355,10 @@ def _update(machine: Machine, statement: Update) -> None:
         count = loops.number(rounds)
         evidence = machine.loop_evidence()
         length = machine.frame.loops[-1].length if machine.frame.loops else ""
+        if machine.in_full_batches:
+            added = machine.lift(added, reporting.in_full_batches)
         added = machine.lift(added, lambda v: accumulated(v, count, evidence, statement.mark, length))
+        reporting.note_total(machine, added, statement.mark)
     expr = Binary(statement.op, statement.target, statement.value, statement.mark)
     result = arithmetic.operate(machine, expr, before, added)
     if isinstance(result, Constant) and machine.rounds_since(statement.target) != ONE:
@@ -497,6 +500,7 @@ def _for(machine: Machine, statement: For) -> None:
         rounds.may_end_early,
         rounds.parts,
         text(statement.iterable),
+        rounds.full_batches,
     )
     for value in loops.entries_to_unroll(iterable) or (rounds.value,):
         if machine.state.alive:

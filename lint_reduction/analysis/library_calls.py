@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lint_reduction.analysis import gradients, sinks, tensors
+from lint_reduction.analysis import gradients, reporting, sinks, tensors
 from lint_reduction.analysis.arithmetic import binary
+from lint_reduction.analysis.builtin_calls import accumulated
 from lint_reduction.analysis.code import Call, Const
 from lint_reduction.analysis.conversion import as_tensor
 from lint_reduction.analysis.criteria import loss_value
+from lint_reduction.analysis.loops import number
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.methods import operands, product_of
 from lint_reduction.analysis.operations import operate
@@ -156,7 +158,7 @@ def _by_last_name(machine: Machine, name: str, call: Call, values: Sequence[Valu
         for value in values:
             _note_criterion(machine, value)
         return Object(name, machine.new_identity(), tuple(arguments))
-    if root in ("numpy", "np", "math") and last in _NUMBER_FUNCTIONS:
+    if root in ("numpy", "np", "math", "statistics") and last in _NUMBER_FUNCTIONS:
         return _number_function(machine, last, call, values)
     return None
 
@@ -185,8 +187,12 @@ def _number_function(machine: Machine, last: str, call: Call, values: Sequence[V
         return binary(machine, "**", value, Constant(0.5), call.mark, (call.args[0].value, None))
     if last in _BOUNDED:
         return Opaque(last, varies=True)
+    if last == "mean":
+        reporting.note_mean(machine, value, call.mark)
     if last == "sqrt" and isinstance(value, Tensor):
         return machine.binary("**", value, Constant(0.5), call)
+    if last == "sum" and isinstance(value, Repeated) and reporting.is_read_off(value.entry):
+        return accumulated(value.entry, number(value.count), value.evidence, call.mark)
     if isinstance(value, Tensor):
         return tensors.detach(operate(machine, last, value, operands(call, values, 1)) or value)  # type: ignore[arg-type]
     return Opaque(last, called=True)
@@ -200,7 +206,7 @@ def _loader(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     of_tensors = isinstance(dataset, Object) and dataset.name == "torch.utils.data.TensorDataset"
     of_tensors = of_tensors and "collate_fn" not in keywords
     dropping = sinks.argument(call, values, (8, "drop_last"))
-    drops_last = dropping is not None and dropping != Constant(False)
+    drops_last = has_sampler or (dropping is not None and dropping != Constant(False))
     single = not has_sampler and bool(values) if size is None else isinstance(size, Constant) and size.value == 1
     return Loader(single, of_tensors=of_tensors, drops_last=drops_last)
 

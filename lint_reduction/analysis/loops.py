@@ -59,6 +59,7 @@ class Rounds:
     yields_data: bool = False
     may_end_early: bool = False
     parts: bool = False
+    full_batches: bool = False
 
 
 def rounds_of(machine: Machine, iterable: Value, expr: Expr | None = None, target: Expr | None = None) -> Rounds:
@@ -68,7 +69,8 @@ def rounds_of(machine: Machine, iterable: Value, expr: Expr | None = None, targe
             batch: Value = _batch(single)
             if of_tensors:
                 batch = Repeated(replace(_batch(single), may_be_container=False), ONE)
-            return Rounds(batch, Growth.of(Count.BATCHES), evidence, yields_data=True, may_end_early=not drops_last)
+            rounds = Rounds(batch, Growth.of(Count.BATCHES), evidence, yields_data=True)
+            return replace(rounds, may_end_early=not drops_last, full_batches=drops_last)
         case Dataset():
             sample = replace(tensors.data(Batch.SINGLE, SAMPLE_AXES), may_be_container=True)
             return Rounds(sample, None, yields_data=True)

@@ -212,6 +212,11 @@ class Machine:
         return self.in_loop and not any(loop.yields_data for loop in self.loops)
 
     @property
+    def in_full_batches(self) -> bool:
+        """Say whether control is in a loop over batches of which none is shorter than the others."""
+        return any(loop.full_batches for loop in self.frame.loops)
+
+    @property
     def grad_enabled(self) -> bool:
         """Say whether gradients are recorded here."""
         return not any(frame.no_grad for frame in self.frames)

@@ -42,7 +42,7 @@ from lint_reduction.facts import Batch, Evidence
 
 _NO_GRAD = frozenset({"no_grad", "inference_mode"})
 #: Decorators that leave the value of a function as it is.
-_HARMLESS = frozenset(
+HARMLESS = frozenset(
     """
     staticmethod classmethod property cached_property abstractmethod no_grad inference_mode enable_grad override
     overload jit script script_if_tracing export ignore unused compile autocast custom_fwd custom_bwd wraps
@@ -209,7 +209,7 @@ def _finish(machine: Machine, frame: Frame, caller: Frame, code: FunctionCode) -
         return Opaque(code.name, Batch.DRAWN, called=True, varies=True)
     results = [o for o in frame.returns if not (isinstance(o.value, Constant) and o.value.value is None)]
     value = join(tuple(results or frame.returns))
-    if set(decorator_names(code)) <= _HARMLESS:
+    if set(decorator_names(code)) <= HARMLESS:
         return value
     return machine.lift(value, lambda v: _through_decorator(machine, v, code))
 

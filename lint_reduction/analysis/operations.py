@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lint_reduction.analysis import masks, products, shapes, tensors
+from lint_reduction.analysis import forwarding, masks, products, reweighting, shapes, tensors
 from lint_reduction.analysis.code import Expr, Unary, Var, text
 from lint_reduction.analysis.conversion import as_factor, as_tensor, may_count, named_mask
 from lint_reduction.analysis.indexing import size
@@ -185,7 +185,7 @@ def _reshaped(machine: Machine, name: str, kind: str, tensor: Tensor, given: Ope
         case "selecting":
             return tensors.select(tensor)
         case "picking":
-            lost = tensors.lose(tensor, f"{name}() keeps a part of the entries")
+            lost = tensors.lose(reweighting.picked(tensor, name, given.mark), f"{name}() keeps a part of the entries")
             return Items((lost, Opaque("indices")), is_tuple=True) if name in _PAIRS else lost
         case "masking":
             return _masked(machine, name, tensor, given)
@@ -255,7 +255,7 @@ def _linear(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Val
     if name in ("maximum", "minimum", "fmax", "fmin") and isinstance(other, Tensor):
         return _extremum(tensor, other)
     if name == "sort":
-        return Items((tensor, Opaque("indices")), is_tuple=True)
+        return Items((reweighting.picked(tensor, name, given.mark), Opaque("indices")), is_tuple=True)
     if name == "bool":
         return masks.as_mask(tensor, choice=False) if not tensor.axes.is_scalar and not tensor.is_mask else tensor
     if name in _NEVER_ZERO:
@@ -291,6 +291,7 @@ def _reduced(machine: Machine, name: str, kind: str, tensor: Tensor, given: Oper
             tensors.lose(tensor, "reduced over axes that are not known"), axes=replace(tensor.axes, certain=False)
         )
     axes = None if dims == "all" or isinstance(dims, str) else dims
+    forwarding.note_second_reduction(machine, name, tensor)
     result = tensors.reduce(tensor, kind, axes, keepdim, given.mark)
     if name in _PAIRS and axes is not None:
         return Items((result, Opaque("indices")), is_tuple=True)

@@ -27,6 +27,7 @@ class Loop:
         may_end_early: whether it may end in the middle of an accumulation window.
         parts: whether a round is a part of a batch.
         text: source of what it runs over.
+        full_batches: whether it drops a last, shorter batch.
     """
 
     count: Growth | None
@@ -37,6 +38,7 @@ class Loop:
     may_end_early: bool = False
     parts: bool = False
     text: str = ""
+    full_batches: bool = False
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from lint_reduction.analysis.reweighting import OF_A_LOSS
 from lint_reduction.analysis.values import (
     BATCH_AXES,
     SCALAR,
@@ -314,7 +315,9 @@ def nonlinear(value: Tensor, name: str) -> Tensor:
         # where the loss was set to zero, its exponential is not
         return replace(lose(value, f"passes through {name}() after a mask"), arithmetic=True)
     result = through(value, lambda growth: growth if growth.in_samples == 0 else None, f"passes through {name}()")
-    return made_of(result, "exp") if name.startswith("exp") else result
+    if not name.startswith("exp"):
+        return result
+    return made_of(made_of(result, "exp"), OF_A_LOSS) if value.is_loss else made_of(result, "exp")
 
 
 def logarithm(value: Tensor) -> Tensor:
@@ -423,7 +426,7 @@ def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool
         summands = tuple(s.step(hop, undetermined=undetermined) for s in summands)
     elif undetermined:
         summands = tuple(replace(s, undetermined=s.undetermined | undetermined) for s in summands)
-    elif step is not None and dims is None and value.axes == SCALAR:
+    elif step is not None and dims is None and value.axes == SCALAR and len(value.summands) == 1:
         summands = tuple(s.step(Hop(StepKind.REDUNDANT, mark)) if _is_fresh(s) else s for s in summands)
     axes = replace(removal.axes, rank=value.axes.rank) if keepdim and removal.axes != SCALAR else removal.axes
     counts_kept = value.is_mask and kind == "summing" and dims is None

@@ -43,6 +43,7 @@ class SiteRecord:
         used_as_value: whether the criterion is used as if it were the loss.
         called: whether a criterion built here was called, or handed on to something that calls it.
         function: qualified name of the function that holds the call.
+        ignored_parameter: a parameter around it that should decide the reduction and does not.
     """
 
     mark: int
@@ -57,6 +58,7 @@ class SiteRecord:
     used_as_value: bool = False
     called: bool = False
     function: str = ""
+    ignored_parameter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
