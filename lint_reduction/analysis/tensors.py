@@ -245,7 +245,9 @@ def divide(left: Tensor, right: Tensor, mark: int, text: str = "") -> Tensor:
     if weights is not None:
         return weights
     doubt = Doubt.EMPTY if right.may_be_zero else None
-    factor = Factor(right.growth, right.evidence, right.text or text, "a divisor with terms of different growth", doubt)
+    # the text of a count of what a mask keeps is that of the mask
+    shown = text if doubt else right.text or text
+    factor = Factor(right.growth, right.evidence, shown, "a divisor with terms of different growth", doubt)
     if _counts_another_batch(left, right):
         factor = replace(factor, growth=None, reason=_ANOTHER.format(right.text or text))
     summands = tuple(_divided(s, right, factor, mark) for s in left.summands or (_CONSTANT,))
