@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from lint_reduction.run.report import Diagnostic
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "lint_paths", "lint_source"]
+__all__ = ["Finding", "__version__", "lint_paths", "lint_source"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "Finding":
+        from lint_reduction.finding import Finding
+
+        return Finding
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def lint_paths(
@@ -29,11 +37,14 @@ def lint_paths(
 
     Raises:
         ConfigError: a path or a rule does not exist, or a configuration is wrong.
+        RuntimeError: a bug in the tool.
     """
     from lint_reduction.run.pipeline import Overrides, lint
 
     chosen = None if select is None else tuple(select)
     report = lint([Path(path) for path in paths], Overrides(chosen, ignore=tuple(ignore)))
+    if report.crashes:
+        raise RuntimeError(report.crashes[0])
     return report.diagnostics
 
 
@@ -47,10 +58,14 @@ def lint_source(source: str, path: str = "<string>", *, select: Iterable[str] | 
 
     Raises:
         ConfigError: a rule does not exist.
+        RuntimeError: a bug in the tool.
     """
     from lint_reduction.config import Settings
     from lint_reduction.run.pipeline import Overrides, lint_text, make_context, with_large_stack
 
     chosen = None if select is None else tuple(select)
     context = make_context(Settings(), Overrides(chosen))
-    return with_large_stack(lambda: lint_text(source, path, path, context)).findings
+    result = with_large_stack(lambda: lint_text(source, path, path, context))
+    if result.crash:
+        raise RuntimeError(result.crash)
+    return result.findings

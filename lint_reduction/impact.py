@@ -46,16 +46,17 @@ def trained_growth(flow: LossFlow, term: Term) -> Growth | None:
 
 
 def is_excused(flow: LossFlow, gradient: Growth) -> bool:
-    """Say whether the learning rate takes out of the update what the gradient grows with.
+    """Say whether the learning rate takes out of the update what the gradient grows with, or may do so.
 
     Only an optimizer whose update follows the gradient is excused; one that is not in view is taken
-    for such. Under Adam the update was invariant before the learning rate was divided.
+    for such. Under Adam the update was invariant before the learning rate was divided. A learning rate
+    of which nothing is known may have been divided by the batch size.
     """
     optimizer = flow.optimizer
     if optimizer is None or optimizer.behavior is Behavior.INVARIANT:
         return False
     rate = optimizer.learning_rate
-    return rate is not None and (gradient * rate).in_samples == 0
+    return rate is None or (gradient * rate).in_samples == 0
 
 
 def update_growth(gradient: Growth, learning_rate: Growth, behavior: Behavior | None) -> Growth:

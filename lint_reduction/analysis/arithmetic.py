@@ -8,9 +8,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from lint_reduction.analysis import reporting, reweighting, tensors
+from lint_reduction.analysis import products, reporting, reweighting, tensors
 from lint_reduction.analysis.code import Binary, Expr, text
-from lint_reduction.analysis.conversion import as_factor, as_tensor
+from lint_reduction.analysis.conversion import (
+    DIFFERENCE,
+    UNCERTAIN,
+    as_factor,
+    as_tensor,
+    may_count,
+    name_of,
+    named_mask,
+)
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.tensors import Factor
 from lint_reduction.analysis.values import (
@@ -142,8 +150,21 @@ def _opaques(
                 evidence = min(first.evidence, second.evidence)
                 return tensors.count(growth, evidence, shown)
         certain = first.growth is not None and second.growth is not None
-        return Opaque("" if certain else "uncertain count", varies=varies)
+        return Opaque("" if certain else UNCERTAIN, varies=varies)
+    if op == "**" and isinstance(right, Constant) and isinstance(right.value, (int, float)):
+        base = as_factor(machine, left, exprs[0], divides=False)
+        if base.growth is not None and base.growth != ONE and math.isfinite(right.value):
+            growth = base.growth ** Fraction(right.value).limit_denominator(12)
+            return tensors.count(growth, base.evidence, base.text)
+    if op == "**" and isinstance(left, Opaque) and left.name == DIFFERENCE:
+        return _power(machine, as_tensor(machine, left), right)
+    if op == "**" and isinstance(left, Opaque) and isinstance(right, Constant):
+        return replace(left, name=name_of(exprs[0]) or left.name)
     known = [v for v in (left, right) if isinstance(v, Opaque)]
+    if op == "-" and len(known) == 2 and not any(machine.libraries.names.is_uncertain(v.name) for v in known):
+        # of two predictions, as far as anybody knows
+        called = any(v.called for v in known)
+        return Opaque(DIFFERENCE, max(v.batch for v in known), called=called, varies=varies)
     if known and len(known) + isinstance(left, Constant) + isinstance(right, Constant) == 2:
         return Opaque(batch=max(v.batch for v in known), varies=varies, called=any(v.called for v in known))
     return Opaque(varies=varies)
@@ -163,6 +184,8 @@ def _tensors(
             return _power(machine, left, right)
         case "&" | "|" | "^":
             return tensors.as_mask(tensors.add(as_tensor(machine, left), as_tensor(machine, right)))
+    if op == "@":
+        return products.product(machine, "matmul", as_tensor(machine, left), right)
     if any(isinstance(v, Tensor) and v.is_loss for v in (left, right)):
         return machine.unknown(f"passes through {op!r}", mark)
     a, b = as_tensor(machine, left), as_tensor(machine, right)
@@ -194,15 +217,34 @@ def _presumed(value: Tensor) -> bool:
     return plain and not value.axes.certain and not value.axes.is_scalar
 
 
+def _number_in(loss: Tensor, other: Tensor, expr: Expr | None) -> Opaque | None:
+    """Return the number for which a part of a batch stands that a loss is multiplied with or divided by.
+
+    A loader may yield counts beside the data: ``batch.ntokens``, ``for x, y, n in loader``. What an unknown
+    function makes of data may be one as well.
+    """
+    if loss.axes.is_scalar and _is_result(loss) and may_count(other):
+        return Opaque(name_of(expr), other.batch)
+    return None
+
+
 def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tuple[Expr | None, Expr | None]) -> Value:
     texts = (text(exprs[0]), text(exprs[1]))
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         for loss, weight, shown in ((left, right, texts[1]), (right, left, texts[0])):
             if _is_result(loss) and not weight.is_loss and _presumed(weight):
                 return tensors.lose(loss, f"multiplied by the result of {shown}, which is not known")
+        for loss, weight, expr in ((left, right, exprs[1]), (right, left, exprs[0])):
+            number = _number_in(loss, weight, expr)
+            factor = Factor() if number is None else as_factor(machine, number, expr, divides=False)
+            if factor.growth != ONE:
+                return tensors.scale(loss, factor, StepKind.MULTIPLY, mark)
         return reweighting.multiplied(machine, tensors.multiply(left, right, mark, texts), left, right, mark)
     tensor, other, expr = (left, right, exprs[1]) if isinstance(left, Tensor) else (right, left, exprs[0])
     assert isinstance(tensor, Tensor)
+    mask = named_mask(machine, other) if isinstance(other, Opaque) else None
+    if mask is not None and not tensor.axes.is_scalar and (tensor.is_loss or tensor.is_written_loss):
+        return tensors.multiply(tensor, mask, mark, texts)
     factor = as_factor(machine, other, expr, divides=False)
     if factor.growth is None and not tensor.is_loss and not tensor.axes.is_scalar:
         # data times something not known are still data
@@ -218,6 +260,9 @@ def _quotient(machine: Machine, left: Value, right: Value, mark: int, exprs: tup
             dividend = tensors.scale(Tensor(), start, StepKind.MULTIPLY, mark)
         if _is_result(dividend) and _presumed(right):
             return tensors.lose(dividend, f"divided by {text(exprs[1])}, which is not known")
+        number = _number_in(dividend, right, exprs[1])
+        if number is not None:
+            return tensors.scale(dividend, as_factor(machine, number, exprs[1], divides=True), StepKind.DIVIDE, mark)
         if not dividend.summands:
             inverse = Factor(right.growth, right.evidence, right.text or text(exprs[1]))
             return tensors.scale(replace(right, summands=(Summand(gradient=False),)), inverse, StepKind.DIVIDE, mark)

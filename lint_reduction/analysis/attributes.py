@@ -19,9 +19,11 @@ from lint_reduction.analysis.values import (
     Function,
     Gradient,
     Instance,
+    Items,
     Loader,
     Mapping,
     Method,
+    Object,
     Opaque,
     OptimizerValue,
     Options,
@@ -37,7 +39,7 @@ from lint_reduction.analysis.values import (
     options_of,
 )
 from lint_reduction.facts import Batch, Evidence
-from lint_reduction.growth import SAMPLES
+from lint_reduction.growth import SAMPLES, Growth
 
 #: Methods of a module, a loader or a tensor that hand their owner back.
 MODULE_METHODS = frozenset(
@@ -49,6 +51,11 @@ MODULE_METHODS = frozenset(
 PARAMETER_METHODS = frozenset({"parameters", "named_parameters", "trainable_parameters", "get_parameters"})
 
 _NUMBERS = frozenset({"device", "dtype", "ndim", "is_cuda", "requires_grad", "grad_fn", "is_leaf", "layout"})
+_WEIGHTS = frozenset({"weight", "bias"})
+#: Attribute of an object that holds the criterion which it is by inheritance.
+INHERITED = "the criterion inherited"
+#: What ``max`` and the like over an axis return, by name.
+_OF_PAIRS = {"values": 0, "indices": 1}
 _SWAPPED = frozenset({"T", "mT", "H", "mH"})
 
 
@@ -86,14 +93,16 @@ def _other_attribute(machine: Machine, value: Value, name: str) -> Value:
             return Gradient(is_data)
         case Parameters() | Gradient() if name == "data":
             return value
+        case Object(kind) if name in _WEIGHTS and kind.startswith("torch.nn."):
+            return Parameters(single=True, is_data=is_table(kind))
         case Options(defaults, options_name):
             return dict(defaults).get(name, Opaque(name if not options_name else f"{options_name}.{name}"))
         case Mapping(entries) if name not in ("items", "values", "keys", "get", "update", "pop", "setdefault"):
             return dict(entries).get(name, Method(value, name))
         case Unknown():
             return value
-        case Constant():
-            return Method(value, name)
+        case Items(entries, True) if name in _OF_PAIRS and len(entries) == 2:
+            return entries[_OF_PAIRS[name]]
     return Method(value, name)
 
 
@@ -116,21 +125,40 @@ def _tensor_attribute(machine: Machine, value: Tensor, name: str) -> Value:
         return Method(value, name)
     if machine.libraries.names.role(name) == "criterion":
         return Opaque(name, value.batch, called=True)
-    return replace(tensors.data(value.batch, PRESUMED_AXES), may_be_container=True)
+    counted = machine.libraries.names.count(name) if value.may_be_container else None
+    if counted is not None:
+        return tensors.count(Growth.of(counted), Evidence.NAME, name, value.batch)
+    return replace(tensors.data(value.batch, PRESUMED_AXES), may_be_container=True, is_part=True)
 
 
 def _opaque_attribute(machine: Machine, value: Opaque, name: str) -> Value:
     if name == "shape":
         return Shape(replace(tensors.data(value.batch), text=value.name), text=f"{value.name}.shape")
     if name == "grad":
-        return Gradient(of_inputs=False)
+        if value.is_leaf:
+            machine.record(InputGradient(0))
+        return Gradient(of_inputs=value.is_leaf)
     if name == "dataset":
         return Dataset()
     if name in machine.libraries.operations or name == "backward":
         return Method(value, name)
+    if name in _WEIGHTS and machine.libraries.names.is_model(value.name):
+        return Parameters(single=True)
     if value.called and machine.libraries.names.role(name) != "criterion":
         return Opaque(name, value.batch, called=True, varies=value.varies)
     return Opaque(name, value.batch, varies=value.varies, called=value.called)
+
+
+def as_leaf(value: Opaque) -> Opaque:
+    """Return a variable after it was made to require a gradient: data, unless it is called like a weight."""
+    words = ("param", "weight", "bias", "theta")
+    is_weight = value.name in ("p", "w", "b") or any(word in value.name.lower() for word in words)
+    return value if is_weight else replace(value, is_leaf=True)
+
+
+def is_table(kind: str) -> bool:
+    """Say whether a class of torch has a row of weights for each index, such as latent codes of samples."""
+    return kind.rpartition(".")[2] in ("Embedding", "EmbeddingBag")
 
 
 def instance_attribute(machine: Machine, value: Instance, name: str) -> Value:
@@ -138,6 +166,9 @@ def instance_attribute(machine: Machine, value: Instance, name: str) -> Value:
     known = machine.state.heap.get((value.identity, name))
     if known is not None:
         return known
+    inner = machine.state.heap.get((value.identity, INHERITED))
+    if name == "reduction" and isinstance(inner, Criterion):
+        return Constant(inner.reduction)
     found = _class_attribute(machine, value.body, name, value)
     if found is not None:
         return found
@@ -175,7 +206,14 @@ def _inherited(machine: Machine, owner: Instance, home: ClassCode, name: str) ->
                 found = _class_attribute(machine, option.value.body, name, owner)
                 if found is not None:
                     return found
+    if inherited_loss(machine, owner.body):
+        return Method(Super(owner, home), name)
     return Method(Opaque("super"), name)
+
+
+def inherited_loss(machine: Machine, body: ClassCode) -> str:
+    """Return the loss of a library that a class of this module is a kind of, empty if it is none."""
+    return next((name for name in foreign_bases(machine, body) if name in machine.libraries.losses), "")
 
 
 _PROPERTIES = frozenset({"property", "cached_property"})

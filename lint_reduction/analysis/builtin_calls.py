@@ -9,7 +9,7 @@ from lint_reduction.analysis import loops, tensors
 from lint_reduction.analysis.arithmetic import binary
 from lint_reduction.analysis.attributes import attribute
 from lint_reduction.analysis.code import Arg, Call, Expr, Var
-from lint_reduction.analysis.conversion import as_factor
+from lint_reduction.analysis.conversion import as_factor, may_count, name_of
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.reading import read_as_number
 from lint_reduction.analysis.values import (
@@ -26,6 +26,8 @@ from lint_reduction.analysis.values import (
     Object,
     Opaque,
     Repeated,
+    Shape,
+    Summand,
     Super,
     Tensor,
     Unknown,
@@ -36,7 +38,7 @@ from lint_reduction.analysis.values import (
     options_of,
 )
 from lint_reduction.facts import Batch, Evidence, StepKind
-from lint_reduction.growth import ONE, Growth
+from lint_reduction.growth import ELEMENTS, ONE, Count, Growth
 
 
 def call_builtin(machine: Machine, name: str, call: Call, values: Sequence[Value]) -> Value | None:
@@ -68,6 +70,10 @@ def _range(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     end, arg = ends[1] if len(ends) > 1 else ends[0]
     if isinstance(end, Constant):
         return Counting(ONE)
+    if isinstance(end, Opaque) and end.name == "ndim" and len(ends) < 3:
+        start = ends[0][0] if len(ends) == 2 else Constant(0)
+        known = isinstance(start, Constant) and isinstance(start.value, int) and start.value >= 0
+        return Counting(None, start.value if known and isinstance(start, Constant) else None)  # type: ignore[arg-type]
     factor = as_factor(machine, end, arg.value, divides=False)
     if isinstance(end, Opaque) and factor.growth == ONE:
         return Counting(None)
@@ -101,8 +107,8 @@ def _sum_of(machine: Machine, value: Value, call: Call) -> Value:
             for entry in entries:
                 total = machine.lift_two(total, entry, lambda a, b: binary(machine, "+", a, b, call.mark, (None, None)))
             return total
-        case Repeated(entry, count, evidence):
-            return machine.lift(entry, lambda e: accumulated(e, loops.number(count), evidence, call.mark))
+        case Repeated(entry, count, evidence, length):
+            return machine.lift(entry, lambda e: accumulated(e, loops.number(count), evidence, call.mark, length))
         case Tensor():
             return tensors.reduce(value, "summing", (0,), False, call.mark)
         case Unknown():
@@ -112,12 +118,22 @@ def _sum_of(machine: Machine, value: Value, call: Call) -> Value:
     return Opaque("sum", called=True)
 
 
-def accumulated(value: Value, rounds: Growth, evidence: Evidence, mark: int) -> Value:
-    """Return the total of a value over the rounds of a loop."""
+def accumulated(value: Value, rounds: Growth, evidence: Evidence, mark: int, length: str = "") -> Value:
+    """Return the total of a value over the rounds of a loop, ``length`` being the source of their number."""
     if not isinstance(value, Tensor) or rounds == ONE:
         return value
-    hop = Hop(StepKind.ACCUMULATE, mark, rounds, evidence)
-    return replace(value, summands=tuple(s.step(hop) for s in value.summands), arithmetic=True)
+    hop = Hop(StepKind.ACCUMULATE, mark, rounds, evidence, length)
+    summands = value.summands
+    if rounds == ELEMENTS:
+        # a sum over the positions of sums over a part of each
+        summands = tuple(s if _sums_positions(s) else s.step(hop) for s in summands)
+    else:
+        summands = tuple(s.step(hop) for s in summands)
+    return replace(value, summands=summands, arithmetic=True)
+
+
+def _sums_positions(summand: Summand) -> bool:
+    return summand.growth is not None and summand.growth.exponent(Count.ELEMENTS) >= 1
 
 
 def _number(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
@@ -126,6 +142,8 @@ def _number(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     read_as_number(machine, values[0], call.mark, "float()")
 
     def convert(value: Value) -> Value:
+        if isinstance(value, Tensor) and may_count(value):
+            return Opaque(name_of(_expr(call)), value.batch, called=True)
         return replace(tensors.detach(value), axes=SCALAR) if isinstance(value, Tensor) else value
 
     return machine.lift(values[0], convert)
@@ -151,7 +169,9 @@ def _list(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     if not values:
         return Items(())
     value = values[0]
-    if isinstance(value, (Items, Repeated, Loader, Alternatives, Opaque, Tensor)):
+    if isinstance(value, (Items, Repeated, Loader, Alternatives, Opaque, Shape, Tensor)):
+        return value
+    if isinstance(value, Counting) and value.axes_from is not None:
         return value
     if isinstance(value, Zipped) and all(isinstance(v, Items) for v in value.inners):
         inners = [v.entries for v in value.inners if isinstance(v, Items)]
@@ -176,9 +196,12 @@ def _next(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None
     rounds = loops.rounds_of(machine, values[0], _expr(call))
     if isinstance(values[0], Opaque) and isinstance(rounds.value, Opaque):
         return replace(rounds.value, called=True, varies=machine.in_loop)
-    if isinstance(rounds.value, Tensor) and not machine.in_loop:
+    if not machine.in_loop:
         # drawn once; in a loop that comes later it is the same batch in every round
-        return tensors.at_most(rounds.value, Batch.ARGUMENT)
+        if isinstance(rounds.value, Tensor):
+            return tensors.at_most(rounds.value, Batch.ARGUMENT)
+        if isinstance(rounds.value, Repeated) and isinstance(rounds.value.entry, Tensor):
+            return replace(rounds.value, entry=tensors.at_most(rounds.value.entry, Batch.ARGUMENT))
     return rounds.value
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lint_reduction.analysis import builtin_calls, methods, sinks
-from lint_reduction.analysis.attributes import attribute
+from lint_reduction.analysis.attributes import INHERITED, attribute, inherited_loss, lineage
 from lint_reduction.analysis.code import Arg, Attr, Call, Expr, Var, dotted, text
 from lint_reduction.analysis.criteria import call_criterion, call_loss_name
 from lint_reduction.analysis.library_calls import call_library
@@ -14,13 +14,14 @@ from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.objects import call_instance, instantiate
 from lint_reduction.analysis.reading import escape
 from lint_reduction.analysis.tensors import data
-from lint_reduction.analysis.training import Rescale
 from lint_reduction.analysis.values import (
     PRESUMED_AXES,
     Class,
+    Constant,
     Criterion,
     External,
     Function,
+    Gradient,
     Instance,
     Items,
     Loader,
@@ -29,13 +30,16 @@ from lint_reduction.analysis.values import (
     Object,
     Opaque,
     OptimizerValue,
+    Parameters,
     Partial,
+    Super,
     Tensor,
     Unknown,
     Value,
     options_of,
 )
 from lint_reduction.facts import Batch
+from lint_reduction.growth import Count
 
 
 def call_expression(machine: Machine, call: Call) -> Value:
@@ -74,13 +78,16 @@ def call_value(machine: Machine, func: Value, call: Call, values: Sequence[Value
         case Function():
             positional, keywords = split(call, values)
             return _call_function(machine, func, call, positional, keywords)
-        case Class(body):
-            positional, keywords = split(call, values)
-            return instantiate(machine, body, positional, keywords)
+        case Class():
+            return _instantiate(machine, func, call, values)
         case Instance():
             positional, keywords = split(call, values)
             result = call_instance(machine, func, positional, keywords)
+            if result is None and not _has_forward(machine, func):
+                result = _call_inherited(machine, func, call, values)
             return unknown_call(machine, func.body.name, call, values) if result is None else result
+        case Method(Super(owner), name):
+            return _call_super(machine, owner, name, call, values)
         case Method(owner, name):
             result = methods.call_method(machine, owner, name, call, values)
             return unknown_call(machine, name, call, values, owner) if result is None else result
@@ -89,6 +96,45 @@ def call_value(machine: Machine, func: Value, call: Call, values: Sequence[Value
         case Unknown():
             return func
     return _call_other(machine, func, call, values)
+
+
+def _instantiate(machine: Machine, made: Class, call: Call, values: Sequence[Value]) -> Value:
+    positional, keywords = split(call, values)
+    instance = instantiate(machine, made.body, positional, keywords)
+    if not any("__init__" in home.methods for home in lineage(machine, made.body)):
+        _inherit(machine, instance, call, values)
+    return instance
+
+
+def _call_super(machine: Machine, owner: Instance, name: str, call: Call, values: Sequence[Value]) -> Value:
+    """Call a method that an object has from a loss of a library."""
+    if name == "__init__":
+        _inherit(machine, owner, call, values)
+        return Constant(None)
+    known = _call_inherited(machine, owner, call, values) if name in ("forward", "__call__") else None
+    return unknown_call(machine, name, call, values) if known is None else known
+
+
+def _inherit(machine: Machine, instance: Value, call: Call, values: Sequence[Value]) -> None:
+    """Build the criterion that an object is by inheritance: ``super().__init__(reduction="sum")``."""
+    name = inherited_loss(machine, instance.body) if isinstance(instance, Instance) else ""
+    if name and isinstance(instance, Instance):
+        criterion = call_loss_name(machine, name, call, values)
+        machine.state.heap[(instance.identity, INHERITED)] = criterion
+        if _has_forward(machine, instance):
+            # it is for its forward to say what becomes of the loss
+            escape(machine, criterion, call.mark, "inherited")
+
+
+def _has_forward(machine: Machine, instance: Instance) -> bool:
+    homes = lineage(machine, instance.body)
+    return any(name in home.methods for home in homes for name in ("forward", "__call__"))
+
+
+def _call_inherited(machine: Machine, instance: Instance, call: Call, values: Sequence[Value]) -> Value | None:
+    """Call an object as the criterion that it is by inheritance, None if it is none."""
+    criterion = machine.state.heap.get((instance.identity, INHERITED))
+    return None if criterion is None else machine.lift(criterion, lambda c: call_value(machine, c, call, values))
 
 
 def _call_other(machine: Machine, func: Value, call: Call, values: Sequence[Value]) -> Value:
@@ -167,7 +213,7 @@ def unknown_call(machine: Machine, name: str, call: Call, values: Sequence[Value
     if owner is not None:
         flat.append(owner)
     tensors = tuple(v for v in flat if isinstance(v, Tensor))
-    _note_step(machine, name, call, tensors)
+    _note_step(machine, name, call, values, tensors)
     if any(isinstance(v, Unknown) for v in flat) or any(t.is_loss for t in tensors):
         return machine.unknown(f"passes through {name}(), which is not known", call.mark)
     names = machine.libraries.names
@@ -187,8 +233,34 @@ def unknown_call(machine: Machine, name: str, call: Call, values: Sequence[Value
     return replace(data(max(batches), PRESUMED_AXES), may_be_container=False)
 
 
-def _note_step(machine: Machine, name: str, call: Call, tensors: Sequence[Tensor]) -> None:
-    """A step that is told the size of the batch divides by it, as far as anybody knows."""
-    told = any(t.axes.is_scalar and t.growth is not None and t.growth.in_samples != 0 for t in tensors)
-    if told and any(word in name.lower() for word in ("step", "update", "sgd", "optimi")):
-        machine.record(Rescale(call.mark, None, text(call)))
+def _note_step(machine: Machine, name: str, call: Call, values: Sequence[Value], tensors: Sequence[Tensor]) -> None:
+    """A step that is told the size of the batch divides by it, as far as anybody knows.
+
+    So does a helper that is told it together with the model or the optimizer.
+    """
+    steps = any(word in name.lower() for word in ("step", "update", "sgd", "optimi"))
+    told = any(_is_batch_size(machine, value) for value in (tensors if steps else values))
+    if told and (steps or any(_holds_gradients(machine, value) for value in values)):
+        machine.rescale(call.mark, None, text(call))
+
+
+def _is_batch_size(machine: Machine, value: Value) -> bool:
+    if isinstance(value, Opaque):
+        return machine.libraries.names.count(value.name) is Count.SAMPLES
+    if not isinstance(value, Tensor) or value.growth is None:
+        return False
+    return value.axes.is_scalar and value.growth.in_samples != 0
+
+
+def _holds_gradients(machine: Machine, value: Value) -> bool:
+    """Say whether a value is a model, its parameters, or an optimizer."""
+    match value:
+        case Parameters() | OptimizerValue() | Gradient():
+            return True
+        case Object(name):
+            return name.startswith("torch.nn.")
+        case Instance(_, body):
+            return any(base.endswith("Module") for base in machine.foreign_bases(body))
+        case Opaque(name):
+            return machine.libraries.names.is_model(name)
+    return False

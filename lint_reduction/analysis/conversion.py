@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lint_reduction.analysis.code import Attr, Call, Expr, Item, Var, dotted, text
+from lint_reduction.analysis.code import Attr, Call, Const, Expr, Item, Var, dotted, text
 from lint_reduction.analysis.machine import Machine
-from lint_reduction.analysis.tensors import Factor, data
+from lint_reduction.analysis.tensors import Factor, as_mask, data
 from lint_reduction.analysis.values import (
     BATCH_AXES,
     PRESUMED_AXES,
@@ -26,15 +26,22 @@ from lint_reduction.analysis.values import (
 from lint_reduction.facts import Batch, Evidence
 from lint_reduction.growth import ONE, SAMPLES, Count, Growth
 
+#: Name of a number that was computed from others, of which some may count anything.
+UNCERTAIN = "uncertain_count"
+
+#: Name of a difference of two things of which nothing is known.
+DIFFERENCE = "difference"
+
 
 def as_tensor(machine: Machine, value: Value) -> Tensor:
     """Return the tensor that a value is taken for where a tensor is needed."""
     match value:
         case Tensor():
             return value
-        case Opaque(_, batch, called):
+        case Opaque(name, batch, called):
             axes = PRESUMED_AXES if called else replace(BATCH_AXES, certain=False)
-            return data(batch, axes)
+            made_of = frozenset({DIFFERENCE} if name == DIFFERENCE else ())
+            return replace(data(batch, axes), made_of=made_of)
         case Parameters(_, is_data):
             return data(Batch.FIXED if is_data else Batch.PARAMETERS, WEIGHT_AXES)
         case Items(entries) if entries:
@@ -80,7 +87,7 @@ def as_factor(machine: Machine, value: Value, expr: Expr | None, *, divides: boo
 
 def _constant_factor(machine: Machine, expr: Expr | None) -> Factor:
     """Return what a constant does: nothing, unless the name it was given counts something."""
-    name = _name(expr)
+    name = name_of(expr)
     if not name or expr is None:
         return Factor()
     if dotted(expr) in machine.module.batch_sizes:
@@ -90,7 +97,7 @@ def _constant_factor(machine: Machine, expr: Expr | None) -> Factor:
 
 
 def _opaque_factor(machine: Machine, value: Opaque, expr: Expr | None, divides: bool) -> Factor:
-    names = [name for name in (_name(expr), value.name) if name]
+    names = [name for name in (name_of(expr), value.name) if name]
     shown = text(expr) if expr is not None else value.name
     full = dotted(expr) if expr is not None else ""
     if full and full in machine.module.batch_sizes:
@@ -112,15 +119,32 @@ def _reason(shown: str) -> str:
     return f"it is not known what {shown or 'a factor'} counts"
 
 
-def _name(expr: Expr | None) -> str:
+def name_of(expr: Expr | None) -> str:
+    """Return the name under which an expression finds a value, empty if there is none."""
     match expr:
         case Var(name) | Attr(_, name):
             return name
+        case Item(_, Const(str() as key)):
+            return key
         case Item(base):
-            return _name(base)
+            return name_of(base)
         case Call(Var("float" | "int" | "max" | "min"), args) if args:
-            return _name(args[0].value)
+            return name_of(args[0].value)
     return ""
+
+
+def named_mask(machine: Machine, value: Opaque) -> Tensor | None:
+    """Return the mask that something not known is by its name, None if it is called otherwise."""
+    names = machine.libraries.names
+    if value.called or names.role(value.name) != "mask" or names.counts_by_name(value.name):
+        return None
+    return replace(as_mask(replace(as_tensor(machine, value), text=value.name)), evidence=Evidence.NAME)
+
+
+def may_count(value: Tensor) -> bool:
+    """Say whether a tensor may be a number that counts something: a part of a batch, made by an unknown function."""
+    plain = not value.is_loss and not value.is_mask and not value.axes.is_scalar
+    return plain and (value.may_be_container or not value.axes.certain)
 
 
 def count_by_name(machine: Machine, name: str) -> Growth | None:

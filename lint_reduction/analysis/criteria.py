@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lint_reduction.analysis.code import Arg, Call, Const, text
+from lint_reduction.analysis.code import Arg, Call, Const, Var, text
 from lint_reduction.analysis.conversion import as_tensor
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.training import BoundArgument, SiteRecord
@@ -25,7 +25,7 @@ from lint_reduction.analysis.values import (
     Value,
 )
 from lint_reduction.facts import Batch, Decision, StepKind
-from lint_reduction.growth import ONE, Count, Growth
+from lint_reduction.growth import DENSITY, ONE, SAMPLES, Count, Growth
 from lint_reduction.libraries.schema import LEGACY, LossModel
 
 
@@ -106,6 +106,7 @@ def call_loss_name(machine: Machine, name: str, call: Call, values: Sequence[Val
         if is_class:
             return Criterion(model, site, reduction, machine.new_identity())
         machine.sites[index].called = True
+        _note_tensors(machine, call, values)
         return loss_value(machine, model, reduction, site, _inputs(model, bound))
 
     return machine.lift(given, with_reduction)
@@ -118,11 +119,21 @@ def call_criterion(machine: Machine, criterion: Criterion, call: Call, values: S
     reduction = criterion.reduction
     if key in machine.state.heap:
         reduction = _reduction_name(machine.state.heap[key])
+    _note_tensors(machine, call, values)
     bound = bind(criterion.model.inputs, call, values)
     value = loss_value(machine, criterion.model, reduction, criterion.site, _inputs(criterion.model, bound))
     if criterion.model.output:
         return Mapping(((criterion.model.output, value), (1, value)), rest=as_tensor(machine, Constant(0)))
     return value
+
+
+def _note_tensors(machine: Machine, call: Call, values: Sequence[Value]) -> None:
+    """A part of a batch of which a loss is computed is a tensor, and no tuple of tensors."""
+    for arg, value in zip(call.args, values, strict=True):
+        if isinstance(arg.value, Var) and isinstance(value, Tensor) and value.may_be_container:
+            name = arg.value.name
+            if machine.state.variables.get(name) is value:
+                machine.state.variables[name] = replace(value, may_be_container=False)
 
 
 def _legacy(bound: Bound) -> str | None:
@@ -218,11 +229,20 @@ def loss_value(machine: Machine, model: LossModel, reduction: str | None, site: 
     axes = _unreduced(model) if reduction == "none" else SCALAR
     more = frozenset({Count.ELEMENTS}) if model.more_positions and reduction == "sum" else frozenset()
     unit, axes = _of_inputs(unit, axes, tensors)
+    if reduction == "sum" and model.divisor == "valid" and unit == SAMPLES and _ignores(machine, site):
+        unit, more = Growth.of(Count.VALID), frozenset()
+    given = [tensor for tensor in tensors if tensor.summands]
+    if given and all(_is_masked(tensor) for tensor in given):
+        unit *= DENSITY
+    if reduction == "none" and any(tensor.axes.paired for tensor in tensors):
+        axes = replace(axes, paired=True)
     reduced = frozenset() if reduction == "none" else frozenset(count for count, _ in model.none.powers)
     hop = Hop(StepKind.SITE, site.mark, unit, axes=reduced)
     summand = Summand(unit, "", site, (hop,), batch, more, machine.grad_enabled)
     if any(isinstance(value, Unknown) for value in inputs):
         summand = summand.lost("its input is not known")
+    elif any(tensor.axes.paired for tensor in tensors) and Count.ELEMENTS in reduced:
+        summand = summand.lost("it may be over pairs of samples")
     elif any(_grows(tensor) for tensor in tensors):
         summand = summand.lost("its input is scaled by a count")
     return Tensor((summand,), axes, batch)
@@ -244,28 +264,61 @@ def _unreduced(model: LossModel) -> Axes:
 
 def _of_inputs(unit: Growth, axes: Axes, tensors: Sequence[Tensor]) -> tuple[Growth, Axes]:
     """Fit growth and axes to inputs that are single samples, or positions picked by a mask."""
-    known = [t.axes for t in tensors if t.summands and t.axes.certain]
-    if known and all(a.place is Place.NONE for a in known) and len(known) == len(tensors):
+    shaped = [t.axes for t in tensors if t.summands]
+    if shaped and all(a.place is Place.NONE for a in shaped):
+        return _without_batch(unit, axes, shaped)
+    if all(_is_one_sample(t) for t in tensors) and any(a.place is Place.NONE for a in shaped):
         without = unit.without({Count.SAMPLES})
         left = axes.counts - {Count.SAMPLES}
         return without, SCALAR if not left else Axes(Place.NONE, left, None, False, axes.more)
+    if shaped and all(a.place is Place.FIRST and Count.SAMPLES not in a.counts for a in shaped):
+        # so many rows, whatever the size of the batch
+        return unit.without({Count.SAMPLES}), replace(axes, counts=axes.counts - {Count.SAMPLES})
+    known = [a for a in shaped if a.certain]
     if any(Count.ITERATIONS in a.counts and Count.SAMPLES not in a.counts for a in known):
         # made of a list that a loop has filled: the steps of an episode, not the rows of a batch
         power = unit.exponent(Count.SAMPLES)
         steps = unit.without({Count.SAMPLES}) * Growth.of(Count.ITERATIONS) ** power
         return steps, axes if not axes.counts else replace(axes, certain=False)
-    if any(a.counts == {Count.VALID} for a in known):
+    if any(t.axes.counts == {Count.VALID} for t in tensors if t.summands):
         power = unit.exponent(Count.SAMPLES)
-        picked = unit.without({Count.SAMPLES}) * Growth.of(Count.VALID) ** power
+        picked = unit.without({Count.SAMPLES, Count.ELEMENTS}) * Growth.of(Count.VALID) ** power
         if axes.counts:
-            counts = axes.counts - {Count.SAMPLES} | {Count.VALID}
+            counts = axes.counts - {Count.SAMPLES, Count.ELEMENTS} | {Count.VALID}
             axes = Axes(Place.MERGED if len(counts) == 1 else Place.SOMEWHERE, counts, None, axes.certain)
             axes = replace(axes, rank=1 if len(counts) == 1 else None)
         return picked, axes
     return unit, axes
 
 
+def _is_one_sample(tensor: Tensor) -> bool:
+    """Say whether a tensor has no batch axis, or was made of one sample."""
+    if tensor.axes.certain and tensor.summands:
+        return tensor.axes.place is Place.NONE
+    return bool(tensor.summands) and tensor.batch is Batch.SINGLE
+
+
+def _ignores(machine: Machine, site: Site) -> bool:
+    """Say whether a loss is told which targets to leave out."""
+    return any(argument.parameter == "ignore_index" for argument in machine.sites[site.index].arguments)
+
+
+def _is_masked(tensor: Tensor) -> bool:
+    """Say whether a mask has set a part of a tensor to zero."""
+    return not tensor.is_mask and all(s.growth == DENSITY for s in tensor.summands)
+
+
+def _without_batch(unit: Growth, axes: Axes, shaped: Sequence[Axes]) -> tuple[Growth, Axes]:
+    """Fit growth and axes to inputs without a batch axis: single samples, means over the batch, weights."""
+    gone = {Count.SAMPLES}
+    if not any(a.more or Count.ELEMENTS in a.counts for a in shaped):
+        gone.add(Count.ELEMENTS)
+    left = axes.counts - gone
+    return unit.without(gone), SCALAR if not left else Axes(Place.NONE, left, None, False, axes.more)
+
+
 def _grows(tensor: Tensor) -> bool:
-    return any(
-        s.growth is None or s.growth.without({Count.ELEMENTS, Count.CLASSES}) != ONE for s in tensor.summands
-    ) and not (tensor.is_mask)
+    if tensor.is_mask:
+        return False
+    growths = [s.growth for s in tensor.summands if s.growth != DENSITY]
+    return any(growth is None or growth.without({Count.ELEMENTS, Count.CLASSES}) != ONE for growth in growths)

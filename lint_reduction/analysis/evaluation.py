@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 
 from lint_reduction.analysis import arithmetic, loops
 from lint_reduction.analysis.attributes import attribute
@@ -188,7 +189,16 @@ def _item(machine: Machine, base: Expr, key: Expr) -> Value:
     value = evaluate(machine, base)
     keys = tuple(evaluate(machine, k) for k in key.items) if isinstance(key, ItemsExpr) else (evaluate(machine, key),)
     exprs = key.items if isinstance(key, ItemsExpr) else (key,)
+    if not keys:
+        # x[()] is all of x
+        return value
+    if isinstance(base, Var) and isinstance(value, Tensor) and value.may_be_container and _is_name(keys):
+        machine.state.variables[base.name] = replace(value, has_names=True)
     return machine.lift(value, lambda v: item(machine, v, keys, exprs))
+
+
+def _is_name(keys: tuple[Value, ...]) -> bool:
+    return len(keys) == 1 and isinstance(keys[0], Constant) and isinstance(keys[0].value, str)
 
 
 def _unary(machine: Machine, op: str, value: Value) -> Value:
@@ -200,6 +210,8 @@ def _unary(machine: Machine, op: str, value: Value) -> Value:
             return Opaque(usual=None if known is None else not known)
         if isinstance(v, Constant) and op == "-" and isinstance(v.value, (int, float)):
             return Constant(-v.value, v.evidence)
+        if isinstance(v, Tensor) and op == "~" and not v.is_mask and not v.axes.is_scalar and v.summands:
+            return as_mask(v)
         return v
 
     return machine.lift(value, apply)
@@ -222,6 +234,9 @@ def compare(machine: Machine, op: str, left: Value, right: Value) -> Value:
         for operand in (a, b):
             if isinstance(operand, Tensor) and operand.summands and not operand.axes.is_scalar:
                 return as_mask(operand)
+        if isinstance(a, Opaque) and isinstance(b, Opaque) and machine.libraries.names.role(b.name) == "padding_value":
+            # labels != pad_id
+            return as_mask(as_tensor(machine, a))
         if isinstance(a, Opaque) and not a.varies and isinstance(b, Constant) and type(b.value) in (int, float):
             # labels != -100
             return as_mask(as_tensor(machine, a))

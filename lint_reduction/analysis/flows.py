@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.reporting import is_doubtful
 from lint_reduction.analysis.state import UNUSUAL
+from lint_reduction.analysis.stepping import OptimizerFactDraft, stepping_on
 from lint_reduction.analysis.training import (
     BoundArgument,
     Companioned,
@@ -25,19 +26,15 @@ from lint_reduction.analysis.training import (
 from lint_reduction.analysis.values import (
     Constant,
     Hop,
-    Opaque,
-    OptimizerValue,
     Option,
     Site,
     Summand,
     Tensor,
-    Value,
     options_of,
 )
 from lint_reduction.facts import (
     Argument,
     Batch,
-    Behavior,
     Certainty,
     Companion,
     Fate,
@@ -71,20 +68,6 @@ class _Found:
     note: str
     window: Window | None = None
     step_mark: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class OptimizerFactDraft:
-    """The optimizer of a flow, its places still marks; ``extra`` is what its own step divides by."""
-
-    name: str
-    behavior: Behavior | None
-    learning_rate: Growth | None
-    mark: int
-    learning_rate_mark: int
-    extra: Growth | None
-    trains_inputs: bool
-    companions: frozenset[Companion]
 
 
 def build(machine: Machine, traces: Iterable[Trace], locate: Locate, *, complete: bool) -> ModuleFacts:
@@ -135,10 +118,11 @@ def _flow_of(events: list[Event], index: int, sink: Sink, option: Option, tensor
     if sink.fate is not Fate.TRAINED:
         yield _Found(sink, option, summands, None, (), frozenset(), (), sink.fate, sink.note)
         return
-    optimizer = _stepping(events, index, sink)
+    optimizer = stepping_on(events, index, sink)
     later = events[index + 1 :]
     until = next((i for i, e in enumerate(later) if isinstance(e, (OptimizerStep, ManualUpdate))), len(later))
-    rescales = tuple(e for e in later[:until] if isinstance(e, Rescale))
+    rescales = tuple(e for e in later[:until] if isinstance(e, Rescale) and not e.standing)
+    rescales += tuple(e for e in events[:index] if isinstance(e, Rescale) and e.standing)
     companions = sink.companions | {e.companion for e in events if isinstance(e, Companioned)}
     clips = tuple(e.mark for e in events if isinstance(e, Companioned) and e.companion is Companion.CLIPPING)
     fate, note = Fate.TRAINED, sink.note
@@ -172,56 +156,6 @@ def _settled(summand: Summand, sink: Sink) -> Summand:
     if sink.same_data and summand.batch is Batch.ARGUMENT:
         return replace(summand, batch=Batch.FIXED)
     return summand
-
-
-def _stepping(events: list[Event], index: int, sink: Sink) -> OptimizerFactDraft | None:
-    """Return what steps on the gradient of a sink: named by it, after it, or earlier in the loop."""
-    if sink.optimizer is not None:
-        for option in options_of(sink.optimizer):
-            return _draft(option.value, ONE, 0, 0)
-    steps = [e for e in (*events[index + 1 :], *events[:index]) if isinstance(e, (OptimizerStep, ManualUpdate))]
-    if not steps:
-        return None
-    first = steps[0]
-    if isinstance(first, ManualUpdate):
-        return OptimizerFactDraft(
-            "a step written by hand", Behavior.EQUIVARIANT, ONE, first.mark, 0, first.growth, False, frozenset()
-        )
-    known = [s for s in steps if isinstance(s, OptimizerStep) and isinstance(s.optimizer, OptimizerValue)]
-    # several optimizers may step on one loss: the one that follows the gradient is the loudest
-    chosen = min(known[:4], key=_loudness, default=first)
-    assert isinstance(chosen, OptimizerStep)
-    return _draft(chosen.optimizer, chosen.learning_rate, chosen.mark, chosen.learning_rate_mark)
-
-
-def _loudness(step: OptimizerStep) -> int:
-    model = step.optimizer.model if isinstance(step.optimizer, OptimizerValue) else None
-    return 0 if model is not None and model.behavior is Behavior.EQUIVARIANT else 1
-
-
-def _draft(optimizer: Value, rate: Growth | None, mark: int, rate_mark: int) -> OptimizerFactDraft:
-    if not isinstance(optimizer, OptimizerValue):
-        name = optimizer.name if isinstance(optimizer, Opaque) else "an optimizer"
-        return OptimizerFactDraft(name, None, rate, mark, rate_mark, ONE, False, frozenset())
-    companions = set()
-    if "coupled decay" in optimizer.options:
-        companions.add(Companion.COUPLED_DECAY)
-    if "accumulator" in optimizer.options:
-        companions.add(Companion.INITIAL_ACCUMULATOR)
-    model = optimizer.model
-    if model is not None and model.first_steps:
-        companions.add(Companion.FIRST_STEPS)
-    behavior = None if model is None else model.behavior
-    return OptimizerFactDraft(
-        optimizer.name,
-        behavior,
-        rate,
-        optimizer.mark or mark,
-        rate_mark,
-        ONE,
-        optimizer.trains_inputs,
-        frozenset(companions),
-    )
 
 
 def _unused(machine: Machine) -> Iterator[_Found]:
@@ -286,9 +220,17 @@ def _after(flow: _Found) -> Growth | None:
     total = ONE if flow.optimizer is None else flow.optimizer.extra
     if flow.window is not None and total is not None:
         total *= flow.window.growth
-    for rescale in flow.rescales:
-        total = None if total is None or rescale.growth is None else total * rescale.growth
+    for index, rescale in enumerate(flow.rescales):
+        other = next((r for r in flow.rescales[:index] if _excludes(r, rescale)), None)
+        if total is None or rescale.growth is None or (other is not None and other.growth != rescale.growth):
+            return None
+        total *= ONE if other is not None else rescale.growth
     return total
+
+
+def _excludes(one: Rescale, other: Rescale) -> bool:
+    """Say whether only one of two divisions of the gradient is done: they stand in two branches."""
+    return any((test, not truth) in other.guards for test, truth in one.guards)
 
 
 # --- from marks to facts

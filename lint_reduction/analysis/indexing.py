@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lint_reduction.analysis import tensors
-from lint_reduction.analysis.code import Expr
+from lint_reduction.analysis.code import Const, Expr
 from lint_reduction.analysis.code import Slice as SliceExpr
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.shapes import alone
@@ -23,6 +23,7 @@ from lint_reduction.analysis.values import (
     Place,
     Repeated,
     Shape,
+    Summand,
     Tensor,
     Unknown,
     Value,
@@ -57,11 +58,13 @@ def item(machine: Machine, value: Value, keys: tuple[Value, ...], exprs: tuple[E
         case Tensor():
             return _tensor(machine, value, keys, exprs)
         case _:
-            return _other(value, keys)
+            return _other(machine, value, keys)
 
 
-def _other(value: Value, keys: tuple[Value, ...]) -> Value:
+def _other(machine: Machine, value: Value, keys: tuple[Value, ...]) -> Value:
     match value:
+        case Opaque() if len(keys) == 1 and isinstance(keys[0], Tensor) and keys[0].is_mask:
+            return tensors.select(machine.tensor(value))
         case Opaque(name, batch, called, varies):
             key = keys[0] if len(keys) == 1 else None
             named = str(key.value) if isinstance(key, Constant) and isinstance(key.value, str) else name
@@ -126,11 +129,45 @@ def size(tensor: Tensor, axis: int, shown: str) -> Value:
         return Opaque("size") if axes.place is Place.SOMEWHERE else Constant(1)
     if axes.place is Place.MERGED:
         return tensors.count(_product(axes.counts), Evidence.SHAPE, shown, tensor.batch)
+    if axes.place is Place.FIRST and axis == 0 and Count.SAMPLES not in axes.counts:
+        return Constant(1)
     if axes.place is Place.FIRST and axis == 0:
         return tensors.count(SAMPLES, Evidence.SHAPE, shown, tensor.batch)
+    if axes.place is Place.FIRST and axis < -1:
+        # the batch of a matrix, a position of an image
+        return Opaque("size")
     if axes.place is Place.FIRST and axis < 0 and not axes.counts - {Count.SAMPLES}:
         return Opaque("size")
     return tensors.count(ELEMENTS, Evidence.SHAPE, shown, tensor.batch)
+
+
+def sizes(machine: Machine, shape: Shape, names: list[str]) -> list[Value]:
+    """Return the sizes that the variables of some names get from a shape.
+
+    The batch comes first, unless another variable says that it is the batch: ``seq_len, batch, dim = x.shape``.
+    """
+    shown = [f"{shape.text}[{i}]" if shape.text else "" for i in range(len(names))]
+    batch = next((i for i, name in enumerate(names) if _is_batch(machine, name)), None)
+    if batch is None and "a" not in names:
+        batch = next((i for i, name in enumerate(names) if machine.libraries.names.role(name) == "batch_axis"), 0)
+    if batch and shape.tensor.axes.place is Place.FIRST:
+        growths = [SAMPLES if i == batch else ELEMENTS for i in range(len(names))]
+        return [tensors.count(g, Evidence.NAME, t, shape.tensor.batch) for g, t in zip(growths, shown, strict=True)]
+    return [size(shape.tensor, i + shape.start, shown[i]) for i in range(len(names))]
+
+
+def size_by_name(machine: Machine, name: str, value: Value) -> Value:
+    """Return what a variable gets; a size of which its name says that it is that of the batch is no position."""
+    if not isinstance(value, Tensor) or not value.axes.is_scalar or not _is_batch(machine, name):
+        return value
+    if value.summands != (Summand(ELEMENTS, batch=value.batch, gradient=False),):
+        return value
+    return tensors.count(SAMPLES, Evidence.NAME, value.text, value.batch)
+
+
+def _is_batch(machine: Machine, name: str) -> bool:
+    names = machine.libraries.names
+    return names.count(name) is Count.SAMPLES or names.role(name) == "batch"
 
 
 def _product(counts: frozenset[Count]) -> Growth:
@@ -143,13 +180,21 @@ def _tensor(machine: Machine, value: Tensor, keys: tuple[Value, ...], exprs: tup
         name = first.value
         if machine.libraries.names.role(name) == "criterion":
             return Opaque(name, value.batch, called=True)
-        return replace(value, text="") if not value.is_loss else Opaque(name)
+        counted = machine.libraries.names.count(name) if value.may_be_container else None
+        if counted is not None:
+            return tensors.count(Growth.of(counted), Evidence.NAME, name, value.batch)
+        if value.is_loss:
+            return Opaque(name)
+        return replace(value, text="", has_names=False, is_part=value.may_be_container)
     if isinstance(first, Tensor) and first.is_mask:
         return tensors.select(value)
     if any(_draws(key) for key in keys) and value.batch in (Batch.FIXED, Batch.ARGUMENT):
         value = tensors.with_batch(value, Batch.DRAWN)
+        if value.axes.place is Place.FIRST:
+            # rows of a part of the data: as many as there are in a batch
+            value = replace(value, axes=replace(value.axes, counts=value.axes.counts | {Count.SAMPLES}))
     if len(keys) > 1 or isinstance(expr, SliceExpr):
-        return _sliced(value, keys, exprs)
+        return _sliced(machine, value, keys, exprs)
     return _picked(machine, value, first)
 
 
@@ -159,10 +204,14 @@ def _picked(machine: Machine, value: Tensor, key: Value) -> Value:
     if isinstance(key, Constant) and key.value is None:
         if not (value.axes.certain and value.batch is Batch.LOADER):
             return alone(value)
-        return replace(value, axes=replace(value.axes, place=Place.SOMEWHERE, rank=None))
+        across = value.batch if value.axes.place is Place.FIRST else None
+        return replace(value, axes=replace(value.axes, place=Place.SOMEWHERE, rank=None), across=across)
     if isinstance(key, Constant):
+        if value.is_part and value.may_be_container and value.axes.place is Place.FIRST:
+            # a sample of a tensor, a tensor of a list
+            return replace(value, axes=replace(value.axes, place=Place.SOMEWHERE, certain=False))
         if value.may_be_container or not value.axes.certain:
-            return value
+            return replace(value, is_part=value.may_be_container)
         return tensors.one_sample(value) if value.axes.place is Place.FIRST else replace(value, axes=SCALAR)
     if isinstance(key, Tensor) and not key.axes.is_scalar:
         return value
@@ -170,7 +219,21 @@ def _picked(machine: Machine, value: Tensor, key: Value) -> Value:
     return tensors.perhaps_one_sample(value)
 
 
-def _sliced(value: Tensor, keys: tuple[Value, ...], exprs: tuple[Expr, ...]) -> Value:
+def _is_fixed_length(machine: Machine, expr: Expr) -> bool:
+    """Say whether a slice has the same length for every batch size: ``[:4]``, ``[2:4]``."""
+    if not isinstance(expr, SliceExpr) or not isinstance(expr.upper, Const):
+        return False
+    lower = 0 if expr.lower is None else expr.lower.value if isinstance(expr.lower, Const) else None
+    upper = expr.upper.value
+    return (
+        isinstance(upper, int)
+        and isinstance(lower, int)
+        and min(lower, upper) >= 0
+        and (upper not in machine.module.batch_sizes)
+    )
+
+
+def _sliced(machine: Machine, value: Tensor, keys: tuple[Value, ...], exprs: tuple[Expr, ...]) -> Value:
     if not isinstance(exprs[0], SliceExpr) and isinstance(keys[0], Constant) and isinstance(keys[0].value, int):
         value = tensors.one_sample(value)
         keys, exprs = keys[1:], exprs[1:]
@@ -182,6 +245,8 @@ def _sliced(value: Tensor, keys: tuple[Value, ...], exprs: tuple[Expr, ...]) -> 
         for key, expr in zip(keys, exprs, strict=True)
     )
     axes = value.axes
+    if exprs and axes.place is Place.FIRST and _is_fixed_length(machine, exprs[0]):
+        axes = replace(axes, counts=axes.counts - {Count.SAMPLES})
     if any(isinstance(key, Constant) and key.value is None for key in keys):
         return replace(value, axes=replace(axes, rank=None, more=axes.more))
     if picked and axes.rank is not None:

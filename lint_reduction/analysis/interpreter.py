@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lint_reduction.analysis import arithmetic, gradients, library_calls, loops, reporting, tensors
+from lint_reduction.analysis import arithmetic, gradients, loops, optimizers, reporting, tensors
 from lint_reduction.analysis.accumulation import window_of
-from lint_reduction.analysis.attributes import foreign_bases
+from lint_reduction.analysis.attributes import as_leaf, foreign_bases
 from lint_reduction.analysis.builtin_calls import accumulated
 from lint_reduction.analysis.calls import call_value
 from lint_reduction.analysis.code import (
@@ -43,12 +43,12 @@ from lint_reduction.analysis.code import (
 from lint_reduction.analysis.code import Items as ItemsExpr
 from lint_reduction.analysis.conversion import as_factor, as_tensor
 from lint_reduction.analysis.evaluation import counts_something, evaluate, truth, usually
-from lint_reduction.analysis.indexing import size
+from lint_reduction.analysis.indexing import size_by_name, sizes
 from lint_reduction.analysis.machine import Frame, Hooks, Machine
 from lint_reduction.analysis.objects import call_function, symbolic
 from lint_reduction.analysis.reading import escape, read_as_number
 from lint_reduction.analysis.state import Loop, State, merge
-from lint_reduction.analysis.training import ManualUpdate, Rescale
+from lint_reduction.analysis.training import ManualUpdate
 from lint_reduction.analysis.values import (
     Alternatives,
     Class,
@@ -207,7 +207,7 @@ def assign(machine: Machine, target: Expr, value: Value) -> None:
     """Bind a target to a value."""
     match target:
         case Var(name):
-            machine.state.variables[name] = value
+            machine.state.variables[name] = size_by_name(machine, name, value)
             machine.state.loop_of[name] = len(machine.frame.loops)
         case Attr(base, name):
             _assign_attribute(machine, base, name, value, target)
@@ -233,6 +233,9 @@ def _assign_attribute(machine: Machine, base: Expr, name: str, value: Value, tar
                 gradients.assigned_gradient(machine, value, target.mark)
             case Parameters() if name == "data":
                 _manual_update(machine, value, target.mark)
+            case Opaque() if name == "requires_grad":
+                if isinstance(value, Constant) and value.value is True:
+                    assign(machine, base, as_leaf(owner))
             case Tensor() | Opaque() if name == "grad":
                 gradients.assigned_gradient(machine, value, target.mark)
             case Tensor() | Opaque() if name == "data" and isinstance(value, Gradient):
@@ -254,7 +257,7 @@ def _assign_item(machine: Machine, base: Expr, key: Expr, value: Value) -> None:
         if isinstance(name, Constant) and name.value == "lr":
             rate = as_factor(machine, value, None, divides=False)
             machine.state.heap.pop((owner.optimizer.identity, "lr"), None)
-            library_calls.scale_learning_rate(machine, owner.optimizer, rate.growth, owner.optimizer.mark)
+            optimizers.scale_learning_rate(machine, owner.optimizer, rate.growth, owner.optimizer.mark)
     elif isinstance(owner, Mapping):
         name = machine.evaluate(key)
         if isinstance(name, Constant):
@@ -299,8 +302,8 @@ def unpacked(machine: Machine, value: Value, targets: tuple[Expr, ...]) -> list[
         case Alternatives(options):
             columns = [unpacked(machine, option.value, targets) for option in options]
             return [_column(options, [column[i] for column in columns]) for i in range(number)]
-        case Shape(tensor, start):
-            return [size(tensor, i + start, f"{value.text}[{i}]" if value.text else "") for i in range(number)]
+        case Shape():
+            return sizes(machine, value, [getattr(t, "name", "") for t in targets])
         case Tensor():
             return [_part_of_tensor(value)] * number
         case Unknown():
@@ -319,7 +322,7 @@ def _column(options: tuple[Option, ...], values: Sequence[Value]) -> Value:
 
 def _part_of_tensor(value: Tensor) -> Value:
     if value.may_be_container or not value.axes.certain:
-        return value
+        return replace(value, is_part=value.may_be_container)
     if value.is_loss:
         return tensors.one_sample(value)
     return replace(value, axes=replace(value.axes, certain=False))
@@ -336,9 +339,10 @@ def _update(machine: Machine, statement: Update) -> None:
         rounds = machine.rounds_since(statement.target)
         count = loops.number(rounds)
         evidence = machine.loop_evidence()
+        length = machine.frame.loops[-1].length if machine.frame.loops else ""
         if machine.in_full_batches:
             added = machine.lift(added, reporting.in_full_batches)
-        added = machine.lift(added, lambda v: accumulated(v, count, evidence, statement.mark))
+        added = machine.lift(added, lambda v: accumulated(v, count, evidence, statement.mark, length))
         reporting.note_total(machine, added, statement.mark)
     expr = Binary(statement.op, statement.target, statement.value, statement.mark)
     result = arithmetic.operate(machine, expr, before, added)
@@ -353,7 +357,7 @@ def _update_gradient(machine: Machine, statement: Update, before: Value, added: 
     if isinstance(before, Gradient):
         if statement.op in ("*", "/") and not before.of_inputs:
             growth = gradients.factor_on_gradient(machine, added, statement.value, divides=statement.op == "/")
-            machine.record(Rescale(statement.mark, growth))
+            machine.rescale(statement.mark, growth)
         return
     if isinstance(added, Gradient) and not added.of_inputs and statement.op in ("-", "+"):
         machine.record(ManualUpdate(statement.mark, added.growth))
@@ -449,11 +453,14 @@ def _for(machine: Machine, statement: For) -> None:
     iterable = machine.evaluate(statement.iterable)
     rounds = loops.rounds_of(machine, iterable, statement.iterable, statement.target)
     before = machine.state.copy()
-    loop = Loop(rounds.count, rounds.evidence, statement.mark, rounds.yields_data, rounds.full_batches)
-    machine.frame.loops.append(loop)
-    assign(machine, statement.target, rounds.value)
-    machine.frame.loops.pop()
-    _run_loop(machine, loop, statement.body)
+    length = loops.length_of_loop(statement.iterable)
+    for value in loops.entries_to_unroll(iterable) or (rounds.value,):
+        if machine.state.alive:
+            loop = Loop(rounds.count, rounds.evidence, statement.mark, rounds.yields_data, length, rounds.full_batches)
+            machine.frame.loops.append(loop)
+            assign(machine, statement.target, value)
+            machine.frame.loops.pop()
+            _run_loop(machine, loop, statement.body)
     if not machine.state.alive:
         machine.frame.state = before
     execute(machine, statement.orelse)

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lint_reduction.analysis import reporting, sinks, tensors
+from lint_reduction.analysis import gradients, reporting, sinks, tensors
 from lint_reduction.analysis.arithmetic import binary
 from lint_reduction.analysis.builtin_calls import accumulated
-from lint_reduction.analysis.code import Call, Const, text
-from lint_reduction.analysis.conversion import as_factor, as_tensor
+from lint_reduction.analysis.code import Call, Const
+from lint_reduction.analysis.conversion import as_tensor
 from lint_reduction.analysis.criteria import loss_value
 from lint_reduction.analysis.loops import number
 from lint_reduction.analysis.machine import Machine
-from lint_reduction.analysis.methods import operands
+from lint_reduction.analysis.methods import operands, product_of
 from lint_reduction.analysis.operations import operate
+from lint_reduction.analysis.optimizers import default_optimizer, lambda_lr, make_optimizer
+from lint_reduction.analysis.products import contracted
 from lint_reduction.analysis.training import Companioned, InputGradient
 from lint_reduction.analysis.values import (
     BATCH_AXES,
-    Alternatives,
     Constant,
     Criterion,
     Function,
@@ -30,7 +31,6 @@ from lint_reduction.analysis.values import (
     Method,
     Object,
     Opaque,
-    OptimizerValue,
     Parameters,
     Partial,
     Repeated,
@@ -40,9 +40,9 @@ from lint_reduction.analysis.values import (
     Value,
     options_of,
 )
-from lint_reduction.facts import Batch, Evidence, StepKind
-from lint_reduction.growth import ONE, Count, Growth
-from lint_reduction.libraries.schema import CompanionModel, OptimizerModel, SinkModel, WrapperModel
+from lint_reduction.facts import Batch, StepKind
+from lint_reduction.growth import ONE
+from lint_reduction.libraries.schema import CompanionModel, SinkModel, WrapperModel
 
 _OPERATORS = {
     "add": "+", "sub": "-", "subtract": "-", "mul": "*", "multiply": "*", "div": "/", "divide": "/",
@@ -112,62 +112,6 @@ def _train_with(machine: Machine, model: SinkModel, call: Call, values: Sequence
         sinks.train(machine, value, call.mark, model=model, optimizer=optimizer, kind=StepKind.RETURN)
 
 
-def default_optimizer(machine: Machine, model: SinkModel, mark: int) -> OptimizerValue:
-    """Return the optimizer with which a trainer steps when nobody says which."""
-    known = machine.libraries.optimizers.get(model.default_optimizer)
-    return OptimizerValue(machine.new_identity(), model.default_optimizer, known, False, frozenset(), mark)
-
-
-def make_optimizer(
-    machine: Machine, name: str, model: OptimizerModel | None, call: Call, values: Sequence[Value]
-) -> OptimizerValue:
-    """Build an optimizer: what it trains, its learning rate, and what sees the size of the gradient."""
-    given = {arg.keyword: value for arg, value in zip(call.args, values, strict=True) if arg.keyword}
-    params = sinks.argument(call, values, (0, "params"))
-    identity = machine.new_identity()
-    slot = model.learning_rate if model is not None else (1, "lr")
-    for index, (arg, value) in enumerate(zip(call.args, values, strict=True)):
-        if arg.keyword == slot[1] or (not arg.keyword and index == slot[0]):
-            factor = as_factor(machine, value, arg.value, divides=False)
-            rate: Value = Opaque("uncertain count")
-            if factor.growth is not None:
-                rate = tensors.count(factor.growth, factor.evidence, factor.text)
-            machine.state.heap[(identity, "lr")] = rate
-            machine.state.heap[(identity, "lr mark")] = Constant(arg.mark)
-    options = set()
-    if model is not None:
-        decay = given.get("weight_decay")
-        coupled = model.weight_decay == "coupled" and _is_zero(given.get(model.decoupled_flag, Constant(0)))
-        if coupled and decay is not None and not _is_zero(decay):
-            options.add("coupled decay")
-        if model.accumulator and not _is_zero(given.get(model.accumulator, Constant(0))):
-            options.add("accumulator")
-    inputs = params is not None and _is_input(params)
-    return OptimizerValue(identity, name, model, inputs, frozenset(options), call.mark)
-
-
-def _is_zero(value: Value) -> bool:
-    return isinstance(value, Constant) and not value.value
-
-
-def _is_input(params: Value) -> bool:
-    """Say whether all that is optimized are tensors made of data, not weights."""
-    match params:
-        case Tensor(batch=batch):
-            return batch > Batch.PARAMETERS
-        case Parameters(_, is_data):
-            return is_data
-        case Items(entries):
-            return bool(entries) and all(_is_input(entry) for entry in entries)
-        case Mapping(entries):
-            return _is_input(dict(entries).get("params", Opaque()))
-        case Repeated(entry):
-            return _is_input(entry)
-        case Alternatives(options):
-            return all(_is_input(option.value) for option in options)
-    return False
-
-
 def _operation(machine: Machine, operation: str, call: Call, values: Sequence[Value]) -> Value | None:
     """Call a tensor operation as a function: its first argument is the tensor."""
     owner = sinks.argument(call, values, (0, "input"))
@@ -210,11 +154,14 @@ def _by_last_name(machine: Machine, name: str, call: Call, values: Sequence[Valu
         for value in values:
             _note_criterion(machine, value)
         return Object(name, machine.new_identity(), tuple(arguments))
-    if root in ("numpy", "np", "math", "statistics") and last in ("prod", "sqrt", "abs", "mean", "sum", "log", "exp"):
+    if root in ("numpy", "np", "math", "statistics") and last in _NUMBER_FUNCTIONS:
         return _number_function(machine, last, call, values)
     return None
 
 
+#: Functions of numbers whose values do not grow with anything.
+_BOUNDED = frozenset({"cos", "sin", "tanh"})
+_NUMBER_FUNCTIONS = frozenset({"prod", "sqrt", "abs", "mean", "sum", "log", "exp", *_BOUNDED})
 _ITERATION = frozenset(
     {"tqdm", "trange", "track", "islice", "cycle", "chain", "prange", "progress_bar", "deepcopy", "copy"}
 )
@@ -231,15 +178,13 @@ def _number_function(machine: Machine, last: str, call: Call, values: Sequence[V
         return None
     value = values[0]
     if last == "prod" and isinstance(value, Shape):
-        given = replace(operands(call, values, 1), values=())
-        size = tensors.count(ONE, Evidence.SHAPE, "")
-        whole = operate(machine, "numel", value.tensor, given) or size
-        if value.start and isinstance(whole, Tensor) and whole.growth is not None:
-            counts = {c for c, _ in whole.growth.powers} - {Count.SAMPLES}
-            return tensors.count(Growth.of(*counts), whole.evidence, text(call))
-        return whole
+        return product_of(machine, value, call)
     if last == "mean":
         reporting.note_mean(machine, value, call.mark)
+    if last == "sqrt" and isinstance(value, Opaque):
+        return binary(machine, "**", value, Constant(0.5), call.mark, (call.args[0].value, None))
+    if last in _BOUNDED:
+        return Opaque(last, varies=True)
     if last == "sqrt" and isinstance(value, Tensor):
         return machine.binary("**", value, Constant(0.5), call)
     if last == "sum" and isinstance(value, Repeated) and reporting.is_read_off(value.entry):
@@ -253,11 +198,15 @@ def _loader(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     size = sinks.argument(call, values, (1, "batch_size"))
     keywords = {arg.keyword for arg in call.args if arg.keyword}
     has_sampler = "batch_sampler" in keywords or any(arg.stars for arg in call.args)
+    dataset = sinks.argument(call, values, (0, "dataset"))
+    of_tensors = isinstance(dataset, Object) and dataset.name == "torch.utils.data.TensorDataset"
+    of_tensors = of_tensors and "collate_fn" not in keywords
     if size is None:
-        return Loader(single=not has_sampler and bool(values), drops_last=has_sampler)
+        return Loader(not has_sampler and bool(values), of_tensors=of_tensors, drops_last=has_sampler)
     drop = next((v for a, v in zip(call.args, values, strict=True) if a.keyword == "drop_last"), Constant(False))
     drops_last = has_sampler or not (isinstance(drop, Constant) and not drop.value)
-    return Loader(single=isinstance(size, Constant) and size.value == 1, drops_last=drops_last)
+    single = isinstance(size, Constant) and size.value == 1
+    return Loader(single, of_tensors=of_tensors, drops_last=drops_last)
 
 
 def _partial(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
@@ -315,30 +264,6 @@ def _func_grad(machine: Machine, call: Call, values: Sequence[Value]) -> Value |
     return Opaque("grad", called=True)
 
 
-def _lambda_lr(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
-    """``LambdaLR(optimizer, f)``: the learning rate is multiplied by what f returns."""
-    optimizer = sinks.argument(call, values, (0, "optimizer"))
-    function = sinks.argument(call, values, (1, "lr_lambda"))
-    if isinstance(optimizer, OptimizerValue) and isinstance(function, Function):
-        value = machine.call_function(function, (Opaque("epoch", varies=True),), {})
-        factor = as_factor(machine, value, None, divides=False)
-        scale_learning_rate(machine, optimizer, factor.growth, call.mark)
-    return Object("torch.optim.lr_scheduler.LambdaLR", machine.new_identity())
-
-
-def scale_learning_rate(machine: Machine, optimizer: OptimizerValue, growth: Growth | None, mark: int) -> None:
-    """Multiply the learning rate of an optimizer by something of a growth, None if not known."""
-    if growth == ONE:
-        return
-    before, _ = sinks.learning_rate(machine, optimizer)
-    known = growth is not None and before is not None
-    rate: Value = Opaque("uncertain count")
-    if known and growth is not None and before is not None:
-        rate = tensors.count(before * growth, Evidence.SHAPE, "")
-    machine.state.heap[(optimizer.identity, "lr")] = rate
-    machine.state.heap[(optimizer.identity, "lr mark")] = Constant(mark)
-
-
 def _parameter(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
     return Parameters(single=True)
 
@@ -366,6 +291,14 @@ def _einops_reduce(machine: Machine, call: Call, values: Sequence[Value]) -> Val
     return tensors.reduce(tensor, kind, None if len(dims) == len(before) else dims, False, call.mark)
 
 
+def _foreach_div(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
+    return gradients.scale_each(machine, call, values, divides=True)
+
+
+def _foreach_mul(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
+    return gradients.scale_each(machine, call, values, divides=False)
+
+
 def _argument_parser(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
     return Object("argparse.ArgumentParser", machine.new_identity())
 
@@ -375,15 +308,18 @@ _Handler = Callable[[Machine, Call, Sequence[Value]], "Value | None"]
 _HANDLERS: dict[str, _Handler] = {
     "functools.partial": _partial,
     "torch.autograd.grad": _autograd_grad,
+    "torch._foreach_div_": _foreach_div,
+    "torch._foreach_mul_": _foreach_mul,
     "torch.func.grad": _func_grad,
     "torch.func.value_and_grad": _func_grad,
     "torch.func.grad_and_value": _func_grad,
-    "torch.optim.lr_scheduler.LambdaLR": _lambda_lr,
+    "torch.optim.lr_scheduler.LambdaLR": lambda_lr,
     "torch.nn.Parameter": _parameter,
     "torch.nn.parameter.Parameter": _parameter,
     "torch.nn.ModuleList": _module_list,
     "torch.nn.ModuleDict": _module_list,
     "torch.nn.ParameterList": _parameter,
     "einops.reduce": _einops_reduce,
+    "torch.einsum": contracted,
     "argparse.ArgumentParser": _argument_parser,
 }

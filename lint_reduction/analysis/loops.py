@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lint_reduction.analysis import tensors
-from lint_reduction.analysis.code import Comp, Expr, Var, text
+from lint_reduction.analysis.code import Attr, Call, Comp, Expr, Var, text
 from lint_reduction.analysis.code import Items as ItemsExpr
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.state import Loop
@@ -15,6 +15,7 @@ from lint_reduction.analysis.values import (
     Alternatives,
     Constant,
     Counting,
+    Criterion,
     Dataset,
     Enumerated,
     External,
@@ -38,7 +39,7 @@ from lint_reduction.analysis.values import (
     options_of,
 )
 from lint_reduction.facts import Batch, Evidence
-from lint_reduction.growth import ONE, SAMPLES, Count, Growth
+from lint_reduction.growth import ELEMENTS, ONE, SAMPLES, Count, Growth
 
 #: A display with at most so many entries is run entry by entry in a comprehension.
 MAX_UNROLLED = 16
@@ -61,8 +62,10 @@ class Rounds:
 def rounds_of(machine: Machine, iterable: Value, expr: Expr | None = None, target: Expr | None = None) -> Rounds:
     """Return what a loop over a value does."""
     match iterable:
-        case Loader(single, evidence, drops_last):
-            return Rounds(_batch(single), Growth.of(Count.BATCHES), evidence, True, drops_last)
+        case Loader(single, evidence, of_tensors, drops_last):
+            batch = _batch(single)
+            value = Repeated(replace(batch, may_be_container=False), ONE) if of_tensors else batch
+            return Rounds(value, Growth.of(Count.BATCHES), evidence, yields_data=True, full_batches=drops_last)
         case Dataset():
             sample = replace(tensors.data(Batch.SINGLE, SAMPLE_AXES), may_be_container=True)
             return Rounds(sample, None, yields_data=True)
@@ -134,7 +137,7 @@ def _rows(tensor: Tensor) -> Rounds:
     if tensor.may_be_container or not axes.certain or axes.place is not Place.FIRST:
         value = tensors.perhaps_one_sample(tensor) if not tensor.axes.is_scalar else tensor
         return Rounds(value, None, yields_data=tensor.batch >= Batch.DRAWN)
-    return Rounds(tensors.one_sample(tensor), SAMPLES)
+    return Rounds(tensors.one_sample(tensor), SAMPLES if Count.SAMPLES in axes.counts else ONE)
 
 
 def _opaque(machine: Machine, iterable: Opaque, expr: Expr | None, target: Expr | None) -> Rounds:
@@ -150,6 +153,27 @@ def _opaque(machine: Machine, iterable: Opaque, expr: Expr | None, target: Expr 
     named = [part.name for part in target.items if isinstance(part, Var)] if isinstance(target, ItemsExpr) else []
     yields_data = iterable.called or any(names.role(name) == "batch" for name in named)
     return Rounds(Opaque(batch=Batch.DRAWN, varies=True, called=iterable.called), None, yields_data=yields_data)
+
+
+def entries_to_unroll(value: Value) -> tuple[Value, ...]:
+    """Return the entries of a short list of losses, each of which has a round of its own; empty for other values."""
+    if isinstance(value, Zipped) and all(isinstance(inner, Items) for inner in value.inners):
+        columns = [inner.entries for inner in value.inners if isinstance(inner, Items)]
+        value = Items(tuple(Items(entries, is_tuple=True) for entries in zip(*columns, strict=False)))
+    if not isinstance(value, Items) or not 1 < len(value.entries) <= MAX_UNROLLED:
+        return ()
+    return value.entries if any(_is_loss(entry) for entry in value.entries) else ()
+
+
+def _is_loss(value: Value) -> bool:
+    match value:
+        case Criterion():
+            return True
+        case Tensor():
+            return value.is_loss
+        case Items(entries):
+            return any(_is_loss(entry) for entry in entries)
+    return False
 
 
 def entry_of(machine: Machine, value: Value) -> Value:
@@ -171,17 +195,29 @@ def length(machine: Machine, value: Value, expr: Expr | None) -> Value:
             return Constant(len(entries))
         case Repeated(_, count, evidence):
             return tensors.count(number(count), evidence, shown)
-        case Tensor(axes=axes, batch=batch):
-            if axes.place is Place.FIRST or value.may_be_container:
-                evidence = Evidence.SHAPE if axes.certain else Evidence.NAME
-                return tensors.count(SAMPLES, evidence, shown, batch)
-            if axes.place is Place.MERGED:
-                return tensors.count(Growth.of(*axes.counts), Evidence.SHAPE, shown, batch)
+        case Tensor():
+            return _length_of_tensor(value, shown)
         case Opaque(name):
             return _length_of_opaque(machine, name, expr, shown)
         case Alternatives(options):
             lengths = tuple(o for option in options for o in options_of(length(machine, option.value, expr)))
             return join(lengths)
+    return Opaque("ndim" if isinstance(value, Shape) else "length")
+
+
+def _length_of_tensor(value: Tensor, shown: str) -> Value:
+    axes, batch = value.axes, value.batch
+    if value.may_be_container and value.has_names:
+        return tensors.count(ONE, Evidence.SHAPE, shown)
+    if axes.place is Place.FIRST and Count.SAMPLES not in axes.counts:
+        return Constant(1)
+    if axes.place is Place.FIRST:
+        evidence = Evidence.SHAPE if axes.certain else Evidence.NAME
+        return tensors.count(SAMPLES, evidence, shown, batch)
+    if axes.place is Place.MERGED:
+        return tensors.count(Growth.of(*axes.counts), Evidence.SHAPE, shown, batch)
+    if axes.place is Place.NONE and axes.certain and axes.counts == {Count.ELEMENTS}:
+        return tensors.count(ELEMENTS, Evidence.SHAPE, shown, batch)
     return Opaque("length")
 
 
@@ -195,6 +231,18 @@ def _length_of_opaque(machine: Machine, name: str, expr: Expr | None, shown: str
     return tensors.count(SAMPLES, Evidence.GUESS, shown)
 
 
+def length_of_loop(iterable: Expr) -> str:
+    """Return the source of the number of rounds of a loop over something: ``len(outputs) = len(targets)``."""
+    match iterable:
+        case Var() | Attr():
+            return f"len({text(iterable)})"
+        case Call(Var("zip"), args):
+            return " = ".join(filter(None, (length_of_loop(arg.value) for arg in args)))
+        case Call(Var("enumerate" | "reversed" | "list" | "tqdm"), args) if args:
+            return length_of_loop(args[0].value)
+    return ""
+
+
 def number(count: Growth | None) -> Growth:
     """Return the growth of a number of rounds; one of which nothing is known counts iterations."""
     return Growth.of(Count.ITERATIONS) if count is None else count
@@ -205,6 +253,8 @@ def comprehend(machine: Machine, expr: Comp) -> Value:
     first = expr.clauses[0]
     iterable = machine.evaluate(first.iterable)
     entries = iterable.entries if isinstance(iterable, Items) else ()
+    if isinstance(iterable, Mapping) and iterable.rest is None:
+        entries = tuple(Constant(key) for key, _ in iterable.entries)
     unrolled = len(expr.clauses) == 1 and not first.conditions and 0 < len(entries) <= MAX_UNROLLED
     if unrolled and expr.kind in ("list", "generator", "dict"):
         values, keys = [], []
@@ -233,7 +283,11 @@ def _comprehend_all(machine: Machine, expr: Comp) -> Value:
         opened += 1
         for condition in clause.conditions:
             machine.evaluate(condition)
-        count = None if count is None or rounds.count is None or clause.conditions else count * rounds.count
+        if count is None or rounds.count is None or (clause.conditions and rounds.count != ONE):
+            count = None
+        else:
+            # a part of a fixed number is a fixed number
+            count *= rounds.count
         evidence = min(evidence, rounds.evidence)
     if expr.key is not None:
         machine.evaluate(expr.key)
@@ -241,4 +295,5 @@ def _comprehend_all(machine: Machine, expr: Comp) -> Value:
     del machine.frame.loops[-opened:]
     if expr.kind == "dict":
         return Mapping((), element)
-    return Repeated(element, count, evidence)
+    alone = len(expr.clauses) == 1 and not expr.clauses[0].conditions
+    return Repeated(element, count, evidence, length_of_loop(expr.clauses[0].iterable) if alone else "")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lint_reduction.analysis.code import Call, ClassCode, Expr, FunctionCode, ModuleCode, Stmt, Var
 from lint_reduction.analysis.state import Loop, State, tests_of
-from lint_reduction.analysis.training import Event, SiteRecord, Trace, Window
+from lint_reduction.analysis.training import Event, Rescale, SiteRecord, Trace, Window
 from lint_reduction.analysis.values import (
     Class,
     Function,
@@ -233,6 +233,10 @@ class Machine:
     def record(self, event: Event) -> None:
         """Write an event to the trace."""
         self.trace.events.append(event)
+
+    def rescale(self, mark: int, growth: Growth | None, text: str = "", *, standing: bool = False) -> None:
+        """Record that gradients are multiplied by something, on the branch where control is."""
+        self.record(Rescale(mark, growth, text, standing, frozenset(self.state.path.items())))
 
     def unknown(self, reason: str, mark: int = 0) -> Unknown:
         """Return an unknown value, remembering why."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lint_reduction.analysis import gradients, sinks
-from lint_reduction.analysis.attributes import MODULE_METHODS, PARAMETER_METHODS
+from lint_reduction.analysis import gradients, sinks, tensors
+from lint_reduction.analysis.attributes import MODULE_METHODS, PARAMETER_METHODS, as_leaf, is_table
 from lint_reduction.analysis.code import Attr, Call, Expr, Var, text
+from lint_reduction.analysis.conversion import DIFFERENCE
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.operations import Operands, operate
 from lint_reduction.analysis.training import ZeroGrad
@@ -37,7 +38,8 @@ from lint_reduction.analysis.values import (
     merged,
     options_of,
 )
-from lint_reduction.growth import Growth
+from lint_reduction.facts import Evidence
+from lint_reduction.growth import ONE, Count, Growth
 
 _GROWING = frozenset({"append", "extend", "insert", "add", "appendleft"})
 
@@ -52,6 +54,10 @@ def call_method(machine: Machine, owner: Value, name: str, call: Call, values: S
     if name == "step" and isinstance(owner, (Opaque, Tensor)) and _steps(machine, owner, call, values):
         sinks.step(machine, owner if isinstance(owner, Opaque) else Opaque("optimizer"), call, values)
         return Opaque(called=True)
+    stepped = _stepped_by(machine, owner, name, call, values)
+    if stepped is not None:
+        sinks.step(machine, stepped, call, ())
+        return Constant(None)
     if name == "zero_grad":
         machine.record(ZeroGrad(machine.windows))
         return Constant(None)
@@ -101,7 +107,7 @@ def _tensor_method(
 ) -> Value | None:
     if isinstance(owner, Shape):
         if name == "numel":
-            return operate(machine, "numel", owner.tensor, Operands((), {}, (), call.mark, text(call)))
+            return product_of(machine, owner, call)
         return Opaque("size")
     if name in ("items", "values") and owner.may_be_container:
         entry: Value = owner if name == "values" else Items((Opaque("key"), owner), is_tuple=True)
@@ -116,10 +122,22 @@ def _tensor_method(
     if plain in ("pow", "square", "sqrt"):
         exponent = values[0] if values else Constant(2 if plain == "square" else 0.5)
         return machine.binary("**", owner, exponent, call)
+    if name == "where" and len(values) == 2:
+        # the condition comes first in torch.where
+        given = Operands((owner, values[1]), {}, tuple(arg.value for arg in call.args), call.mark, text(call))
+        return operate(machine, name, values[0], given)
     result = operate(machine, plain, owner, operands(call, values))
     if result is None and not owner.is_loss and owner.may_be_container and name in MODULE_METHODS:
         return owner
     return result
+
+
+def product_of(machine: Machine, shape: Shape, call: Call) -> Value:
+    """Return the product of the sizes of some axes: ``x.shape[1:].numel()``, ``math.prod(x.shape)``."""
+    whole = operate(machine, "numel", shape.tensor, Operands((), {}, (), call.mark, text(call)))
+    if shape.start and isinstance(whole, Tensor) and whole.growth is not None:
+        return tensors.count(whole.growth.without({Count.SAMPLES}), whole.evidence, text(call), whole.batch)
+    return whole or tensors.count(ONE, Evidence.SHAPE, "")
 
 
 _ARITHMETIC = {
@@ -208,6 +226,19 @@ def _opaque_method(machine: Machine, owner: Opaque, name: str, call: Call, value
     return None
 
 
+def _stepped_by(machine: Machine, owner: Value, name: str, call: Call, values: Sequence[Value]) -> Value | None:
+    """Return the optimizer that a gradient scaler steps: ``scaler.step(optimizer)``."""
+    if name != "step" or not values or not isinstance(owner, (Object, Opaque, Tensor)):
+        return None
+    scaler = isinstance(owner, Object) and owner.name.endswith("Scaler")
+    options = options_of(values[0])
+    if any(isinstance(option.value, OptimizerValue) for option in options):
+        return values[0]
+    names, shown = machine.libraries.names, text(call.args[0].value)
+    stepped = values[0] if isinstance(values[0], Opaque) else Opaque("optimizer") if scaler else None
+    return stepped if scaler or names.is_optimizer(shown) else None
+
+
 def _steps(machine: Machine, owner: Opaque | Tensor, call: Call, values: Sequence[Value]) -> bool:
     """Say whether ``owner.step()`` is the step of an optimizer, not of a scheduler or an environment."""
     if any(isinstance(value, Function) for value in values):
@@ -220,7 +251,11 @@ def _steps(machine: Machine, owner: Opaque | Tensor, call: Call, values: Sequenc
 def _operation_on_opaque(
     machine: Machine, owner: Opaque, name: str, call: Call, values: Sequence[Value]
 ) -> Value | None:
-    if owner.called and machine.libraries.operations.get(name) in ("summing", "averaging", "choosing", "norming"):
+    if (
+        owner.called
+        and owner.name != DIFFERENCE
+        and machine.libraries.operations.get(name) in ("summing", "averaging", "choosing", "norming")
+    ):
         # an unknown function made it, so it may be a scalar already
         return Opaque(owner.name, owner.batch, called=True, varies=owner.varies)
     if name in _ARITHMETIC and values:
@@ -237,7 +272,7 @@ def _operation_on_opaque(
 def _object_method(machine: Machine, owner: Value, name: str, call: Call, values: Sequence[Value]) -> Value | None:
     if isinstance(owner, (Object, Instance, Loader, Dataset)):
         if name in PARAMETER_METHODS:
-            return Parameters()
+            return Parameters(is_data=isinstance(owner, Object) and is_table(owner.name))
         if name in MODULE_METHODS:
             return owner
     if isinstance(owner, Object):
@@ -249,9 +284,6 @@ def _object_method(machine: Machine, owner: Value, name: str, call: Call, values
 
 def _library_object(machine: Machine, owner: Object, name: str, call: Call, values: Sequence[Value]) -> Value | None:
     last = owner.name.rpartition(".")[2]
-    if name == "step" and values and isinstance(values[0], (OptimizerValue, Opaque)) and "Scaler" in last:
-        sinks.step(machine, values[0], call, ())
-        return Constant(None)
     if last.endswith("ArgumentParser") or last == "OptionParser":
         return sinks.parser_method(machine, owner, name, call, values)
     if last in ("ModuleList", "Sequential", "ModuleDict") and name in ("append", "add_module"):
@@ -289,6 +321,8 @@ def _changed(
     if isinstance(owner, Mapping) and name == "update":
         given = tuple((a.keyword, v) for a, v in zip(call.args, values, strict=True) if a.keyword)
         return Mapping(merged(owner.entries, given), owner.rest)
+    if isinstance(owner, Opaque) and name == "requires_grad_":
+        return as_leaf(owner) if not values or values[0] == Constant(True) else None
     if isinstance(owner, Tensor) and name.endswith("_") and isinstance(result, (Tensor, Unknown)):
         return result
     return None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lint_reduction.analysis import forwarding, reweighting, shapes, tensors
-from lint_reduction.analysis.code import Expr, text
-from lint_reduction.analysis.conversion import as_factor, as_tensor
+from lint_reduction.analysis import forwarding, products, reweighting, shapes, tensors
+from lint_reduction.analysis.code import Expr, Unary, Var, text
+from lint_reduction.analysis.conversion import as_factor, as_tensor, may_count, named_mask
 from lint_reduction.analysis.indexing import size
 from lint_reduction.analysis.loops import number
 from lint_reduction.analysis.machine import Machine
@@ -18,9 +18,11 @@ from lint_reduction.analysis.values import (
     SCALAR,
     Axes,
     Constant,
+    Counting,
     Items,
     Loader,
     Opaque,
+    Place,
     Repeated,
     Shape,
     Tensor,
@@ -32,6 +34,9 @@ from lint_reduction.growth import ONE, Growth
 
 _PAIRS = frozenset({"max", "min", "median", "mode", "nanmedian", "sort", "topk", "kthvalue"})
 _LAST = (-1,)
+_TOTALS = frozenset({"summing", "averaging"})
+#: What a norm of an order other than 2 does to an axis.
+_NORMS = {"1": "summing", "1.0": "summing", "inf": "choosing"}
 _FILLED = frozenset({"zeros", "ones", "full", "empty", "eye", "scalar_tensor"})
 
 
@@ -76,7 +81,7 @@ def operate(machine: Machine, name: str, owner: Value, given: Operands) -> Value
     if kind in ("stacking", "concatenating"):
         return _stacked(machine, owner, kind)
     if kind == "creating":
-        return _created(machine, name, owner)
+        return _created(machine, name, owner, given)
     if kind == "drawing":
         batch = Batch.DRAWN if machine.in_loop else Batch.FIXED
         return tensors.data(batch, replace(BATCH_AXES, certain=False), gradient=False)
@@ -84,9 +89,12 @@ def operate(machine: Machine, name: str, owner: Value, given: Operands) -> Value
         return _of_unknown(kind, owner)
     if name in ("size", "__len__") and isinstance(owner, Loader):
         return None
+    if isinstance(owner, Opaque) and kind == "linear" and machine.libraries.names.is_uncertain(owner.name):
+        # a number that counts something, clamped or rounded
+        return owner
     tensor = as_tensor(machine, owner)
     if isinstance(owner, Opaque):
-        tensor = replace(tensor, text=owner.name)
+        tensor = (named_mask(machine, owner) if kind in _TOTALS else None) or replace(tensor, text=owner.name)
     return _on_tensor(machine, name, kind, tensor, given)
 
 
@@ -129,14 +137,12 @@ def _on_tensor(machine: Machine, name: str, kind: str, tensor: Tensor, given: Op
 
 def _reshaped(machine: Machine, name: str, kind: str, tensor: Tensor, given: Operands) -> Value:
     match kind:
-        case "flattening":
-            return shapes.flattened(machine, name, tensor, given.values, given.keywords)
-        case "widening":
-            return shapes.widened(name, tensor, given.values)
-        case "squeezing":
-            return shapes.squeezed(tensor, given.values)
-        case "permuting":
-            return shapes.permuted(name, tensor, given.values)
+        case "flattening" | "widening" | "squeezing" | "permuting":
+            return _moved(machine, name, kind, tensor, given)
+        case "pairing":
+            return products.product(machine, name, tensor, given.get(0, "other", "x2", "mat2", "vec2"))
+        case "rowwise":
+            return _rowwise(machine, name, tensor, given)
         case "splitting":
             return Repeated(replace(tensor, may_be_container=False), ONE)
         case "selecting":
@@ -155,6 +161,19 @@ def _reshaped(machine: Machine, name: str, kind: str, tensor: Tensor, given: Ope
     return tensors.data(max(tensor.batch, *(_batches(machine, given.values))), PRESUMED_AXES)
 
 
+def _moved(machine: Machine, name: str, kind: str, tensor: Tensor, given: Operands) -> Value:
+    match kind:
+        case "flattening":
+            return shapes.flattened(machine, name, tensor, given.values, given.keywords)
+        case "widening":
+            return shapes.widened(name, tensor, given.values)
+        case "squeezing":
+            return shapes.squeezed(tensor, given.values)
+        case "permuting":
+            return shapes.permuted(name, tensor, given.values)
+    return tensor
+
+
 def _batches(machine: Machine, values: Sequence[Value]) -> list[Batch]:
     return [Batch.PARAMETERS, *(as_tensor(machine, v).batch for v in values if isinstance(v, (Tensor, Opaque)))]
 
@@ -171,6 +190,21 @@ def dims_of(value: Value | None) -> tuple[int, ...] | str | None:
             if len(axes) == len(entries):
                 return tuple(axes) if axes else "all"
     return "unknown"
+
+
+def _axes_from(value: Value | None, tensor: Tensor) -> Value | None:
+    """Return the axes that ``range(1, x.ndim)`` names, as many as make no difference where the rank is not known."""
+    if not isinstance(value, Counting) or value.axes_from is None:
+        return value
+    start, rank = value.axes_from, tensor.axes.rank
+    if start == 0:
+        return None
+    end = start + 2 if rank is None else max(rank, start + 1)
+    return Items(tuple(Constant(axis) for axis in range(start, end)))
+
+
+def _number(value: Value | None) -> object:
+    return value.value if isinstance(value, Constant) else None
 
 
 def _linear(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
@@ -194,7 +228,9 @@ def _reduced(machine: Machine, name: str, kind: str, tensor: Tensor, given: Oper
     first = given.get(at, "dim", "axis")
     if kind == "choosing" and isinstance(first, Tensor):
         return _extremum(tensor, first)
-    dims = dims_of(first)
+    if kind == "norming":
+        kind = _NORMS.get(str(_number(given.get(0, "p", "ord"))), kind)
+    dims = dims_of(_axes_from(first, tensor))
     keep = given.get(at + 1, "keepdim")
     keepdim = isinstance(keep, Constant) and bool(keep.value)
     if dims == "unknown":
@@ -209,15 +245,31 @@ def _reduced(machine: Machine, name: str, kind: str, tensor: Tensor, given: Oper
     return result
 
 
+def _rowwise(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
+    """Compare the rows of two tensors: what is left has a number for each."""
+    other = given.get(0, "x2")
+    both = tensor if other is None else tensors.add(tensor, as_tensor(machine, other))
+    at = Constant(-1) if name == "pairwise_distance" else given.get(1, "dim") or Constant(1)
+    dims = dims_of(at)
+    if isinstance(dims, str) or dims is None:
+        return tensors.lose(both, "reduced over axes that are not known")
+    kind = "norming" if name == "pairwise_distance" else "choosing"
+    return tensors.reduce(both, kind, dims, False, given.mark)
+
+
 def _detached(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
     if name == "item":
         read_as_number(machine, tensor, given.mark, "item()")
+        if may_count(tensor):
+            return Opaque(tensor.text, tensor.batch, called=True)
         return replace(tensors.detach(tensor), axes=SCALAR)
     return tensors.detach(tensor)
 
 
 def _measured(name: str, tensor: Tensor, given: Operands) -> Value:
     if name in ("numel", "nelement"):
+        if tensor.may_be_container and tensor.axes.place is Place.SOMEWHERE:
+            return Opaque("size")
         counts = Growth.of(*tensor.axes.counts)
         certain = tensor.axes.certain or tensor.batch >= Batch.ARGUMENT
         return tensors.count(counts, Evidence.SHAPE if certain else Evidence.NAME, given.shown, tensor.batch)
@@ -232,6 +284,8 @@ def _measured(name: str, tensor: Tensor, given: Operands) -> Value:
 
 
 def _masked(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
+    if given.exprs:
+        _note_mask(machine, given.exprs[0])
     if name != "where":
         fill = given.get(1, "value")
         if isinstance(fill, Constant) and fill.value == 0 and type(fill.value) in (int, float):
@@ -242,10 +296,24 @@ def _masked(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Val
         return Opaque("indices")
     shown = text(given.exprs[0]) if given.exprs else "a condition"
     kept = [v for v in values if v is not None and not _is_zero(v)]
+    if len(kept) == 1 and isinstance(kept[0], Constant):
+        return tensors.as_mask(tensor)
     if len(kept) == 1:
         return tensors.keep_masked(as_tensor(machine, kept[0]), given.mark, shown)
+    if kept and all(isinstance(v, Constant) for v in kept):
+        return Tensor(axes=tensor.axes, batch=tensor.batch)
     both = [as_tensor(machine, v) for v in kept]
     return _extremum(both[0], both[1]) if both else Tensor()
+
+
+def _note_mask(machine: Machine, condition: Expr) -> None:
+    """A part of a batch that says what is filled in is a mask."""
+    if isinstance(condition, Unary):
+        condition = condition.operand
+    if isinstance(condition, Var):
+        value = machine.state.variables.get(condition.name)
+        if isinstance(value, Tensor) and value.may_be_container:
+            machine.state.variables[condition.name] = tensors.as_mask(value)
 
 
 def _is_zero(value: Value) -> bool:
@@ -255,7 +323,7 @@ def _is_zero(value: Value) -> bool:
 
 
 def _like(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
-    constant = Tensor(axes=tensor.axes, batch=Batch.FIXED)
+    constant = Tensor(axes=tensor.axes, batch=tensor.batch)
     if name == "full_like":
         value = given.get(0, "fill_value")
         if value is not None:
@@ -267,17 +335,48 @@ def _like(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value
     return constant
 
 
-def _created(machine: Machine, name: str, owner: Value) -> Value:
-    if name.removeprefix("new_") in _FILLED or isinstance(owner, Constant):
+def _created(machine: Machine, name: str, owner: Value, given: Operands) -> Value:
+    if name.removeprefix("new_") in _FILLED:
+        return _filled(machine, name, owner, given)
+    if name == "new_tensor":
+        owner = given.get(0, "data") or Constant(0)
+    if isinstance(owner, Items) and len(owner.entries) == 1 and _is_number(owner.entries[0]):
+        # a number in a tensor of its own
+        owner = owner.entries[0]
+    if isinstance(owner, Constant):
         return Tensor(batch=Batch.FIXED)
     if isinstance(owner, Repeated):
         entry = as_tensor(machine, owner.entry)
         return tensors.detach(tensors.stack(number(owner.count), tensors.one_sample(entry), owner.evidence))
-    if isinstance(owner, Opaque) and machine.libraries.names.is_constant(owner.name):
-        return Tensor(batch=Batch.FIXED)
-    if isinstance(owner, (Tensor, Opaque)) and name in ("tensor", "as_tensor", "from_numpy", "asarray"):
+    if isinstance(owner, Opaque):
+        if machine.libraries.names.is_constant(owner.name):
+            return Tensor(batch=Batch.FIXED)
+        if owner.called or machine.libraries.names.is_uncertain(owner.name):
+            return owner
+    if isinstance(owner, (Tensor, Opaque)) and name in ("tensor", "as_tensor", "from_numpy", "asarray", "new_tensor"):
         return replace(tensors.detach(as_tensor(machine, owner)), may_be_container=False)
     return tensors.data(Batch.FIXED, replace(BATCH_AXES, certain=False))
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, (Constant, Opaque)) or (isinstance(value, Tensor) and value.axes.is_scalar)
+
+
+def _filled(machine: Machine, name: str, owner: Value, given: Operands) -> Tensor:
+    """Return a new tensor of a shape, all of its entries alike."""
+    is_method = name.startswith("new_")
+    shape = given.get(0, "size") if is_method else owner
+    tensor = Tensor(batch=Batch.FIXED)
+    if isinstance(shape, Shape) and not shape.start:
+        tensor = replace(tensor, axes=shape.tensor.axes, batch=shape.tensor.batch)
+    at = 1 if is_method else 0
+    value = given.get(at, "fill_value") if name.endswith("full") else None
+    if value is None:
+        return tensor
+    factor = as_factor(machine, value, given.exprs[at] if at < len(given.exprs) else None, divides=False)
+    if isinstance(value, Tensor):
+        tensor = replace(tensor, batch=value.batch)
+    return tensors.scale(tensor, factor, StepKind.MULTIPLY, given.mark)
 
 
 def _stacked(machine: Machine, owner: Value, kind: str) -> Value:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 from lint_reduction.errors import SourceError
 
+#: A deeper expression, such as a sum of as many terms, stalls libcst, whose time is quadratic in it.
+MAX_DEPTH = 1000
 _TOO_DEEP = "nested too deeply to be analyzed"
 #: Nodes without names in them.
 _LEAVES = frozenset({
@@ -101,9 +103,9 @@ def _parse(text: str) -> ast.Module | SyntaxError:
 def _definitions(tree: ast.Module) -> list[Definition]:
     top = Definition(tree, "", None)
     found = [top]
-    stack: list[tuple[ast.AST, Definition]] = [(statement, top) for statement in reversed(tree.body)]
+    stack: list[tuple[ast.AST, Definition, int]] = [(statement, top, 0) for statement in reversed(tree.body)]
     while stack:
-        node, owner = stack.pop()
+        node, owner, depth = stack.pop()
         kind = type(node)
         if kind is ast.Name:
             owner.own.add(node.id)  # type: ignore[attr-defined]
@@ -113,12 +115,16 @@ def _definitions(tree: ast.Module) -> list[Definition]:
             found.append(inner)
             owner = inner
         elif kind is ast.Call and _is_type_test(node):
-            stack.append((node.args[0], owner))  # type: ignore[attr-defined]
+            stack.append((node.args[0], owner, depth + 1))  # type: ignore[attr-defined]
             continue
         else:
             _add_names(node, owner.own)
+        # statements do not add up: a long chain of elif is nested as well
+        depth = depth + 1 if isinstance(node, ast.expr) else 0
+        if depth > MAX_DEPTH:
+            raise SourceError(_TOO_DEEP, node.lineno, node.col_offset + 1)  # type: ignore[attr-defined]
         for child in children(node):
-            stack.append((child, owner))
+            stack.append((child, owner, depth))
     return found
 
 

@@ -60,8 +60,8 @@ def sink_words(libraries: Libraries) -> frozenset[str]:
     words = {"backward", "functional_grad"}
     for sink in libraries.tables.sinks:
         for name in (sink.method, sink.function, sink.criterion_of):
-            words.add(name.rpartition(".")[2])
-    words.discard("__call__")
+            # an engine that is called is known by its class
+            words.add(name.removesuffix(".__call__").rpartition(".")[2])
     words |= {name for name, role in libraries.names.roles.items() if role == "loss_scaler"}
     words |= {"grad", "value_and_grad", "minimize"}
     return frozenset(word for word in words if word)
@@ -110,6 +110,9 @@ class _Graph:
                 yield from (d for d in self.inner[parent] if d.name in ("__init__", "configure_optimizers"))
         if definition.is_function:
             yield from self.inner[definition]
+        elif definition.is_class and definition.own & self.seeds:
+            # it may be a loss by inheritance
+            yield from (d for d in self.inner[definition] if d.name in _CALLED_BY_INSTANCE)
 
     def _callers(self, definition: Definition) -> Iterable[Definition]:
         return () if definition.name in _TOO_COMMON else self.mentioning[definition.name]

@@ -12,9 +12,9 @@ from lint_reduction.analysis import sinks, tensors
 from lint_reduction.analysis.attributes import foreign_bases, instance_attribute, lineage
 from lint_reduction.analysis.code import ClassCode, FunctionCode
 from lint_reduction.analysis.interpreter import run_with_unknown_arguments
-from lint_reduction.analysis.library_calls import default_optimizer
 from lint_reduction.analysis.machine import BUDGET, BudgetExceededError, Machine
 from lint_reduction.analysis.objects import instantiate, symbolic
+from lint_reduction.analysis.optimizers import default_optimizer
 from lint_reduction.analysis.reading import escape
 from lint_reduction.analysis.training import Sink, Trace
 from lint_reduction.analysis.values import (

@@ -71,7 +71,7 @@ def _lost(tensor: Tensor) -> Place:
 def _all_in_one(tensor: Tensor) -> Tensor:
     axes = tensor.axes
     place = Place.MERGED if axes.place is not Place.NONE else Place.NONE
-    return replace(tensor, axes=Axes(place, axes.counts, 1, axes.certain, axes.more))
+    return replace(tensor, axes=replace(axes, place=place, rank=1))
 
 
 def _led_by_samples(tensor: Tensor, rank: int | None, *, more: bool = False) -> Tensor:
@@ -79,7 +79,7 @@ def _led_by_samples(tensor: Tensor, rank: int | None, *, more: bool = False) -> 
     if axes.place is Place.NONE:
         return replace(tensor, axes=replace(axes, rank=None if rank is None else rank - 1))
     counts = axes.counts | ({Count.ELEMENTS} if rank is not None and rank > 1 else frozenset())
-    return replace(tensor, axes=Axes(Place.FIRST, counts, rank, axes.certain, axes.more or more))
+    return replace(tensor, axes=Axes(Place.FIRST, counts, rank, axes.certain, axes.more or more, axes.paired))
 
 
 def widened(name: str, tensor: Tensor, values: Sequence[Value]) -> Tensor:
@@ -94,7 +94,8 @@ def widened(name: str, tensor: Tensor, values: Sequence[Value]) -> Tensor:
             return alone(tensor)
         if at == 0 or at is None:
             place = Place.SOMEWHERE if axes.place is not Place.NONE else Place.NONE
-            return replace(tensor, axes=replace(axes, place=place, rank=None))
+            across = tensor.batch if at == 0 and axes.place is Place.FIRST else None
+            return replace(tensor, axes=replace(axes, place=place, rank=None), across=across)
         return replace(tensor, axes=replace(axes, rank=None if axes.rank is None else axes.rank + 1))
     return replace(tensor, axes=replace(axes, rank=None, more=True))
 
@@ -102,9 +103,10 @@ def widened(name: str, tensor: Tensor, values: Sequence[Value]) -> Tensor:
 def alone(tensor: Tensor) -> Tensor:
     """Return a tensor that stands for one sample."""
     single = min(tensor.batch, Batch.SINGLE)
+    across = tensor.batch if tensor.axes.place is Place.FIRST else None
     summands = tuple(replace(s, batch=min(s.batch, single)) for s in tensor.summands)
     axes = Axes(Place.NONE, tensor.axes.counts - {Count.SAMPLES}, None, tensor.axes.certain, tensor.axes.more)
-    return replace(tensor, axes=axes, batch=single, summands=summands, may_be_container=False)
+    return replace(tensor, axes=axes, batch=single, summands=summands, may_be_container=False, across=across)
 
 
 def squeezed(tensor: Tensor, values: Sequence[Value]) -> Tensor:

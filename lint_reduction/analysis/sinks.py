@@ -11,7 +11,7 @@ from lint_reduction.analysis.code import Call
 from lint_reduction.analysis.conversion import as_factor
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.options import add_argument, parsed
-from lint_reduction.analysis.training import Companioned, OptimizerStep, Rescale, Sink
+from lint_reduction.analysis.training import Companioned, OptimizerStep, Sink
 from lint_reduction.analysis.values import (
     SCALAR,
     Alternatives,
@@ -149,7 +149,8 @@ def call_table_method(machine: Machine, owner: Value, name: str, call: Call, val
                 if not isinstance(owner, Opaque) or name != "scale" or _is_tensor(values[0]):
                     result = wrapped(model, values)
             case CompanionModel(companion=companion):
-                machine.record(Companioned(companion, call.mark))
+                if not isinstance(owner, Opaque) or name != "scale" or _is_tensor(values[0]):
+                    machine.record(Companioned(companion, call.mark))
     return result
 
 
@@ -202,7 +203,7 @@ def step(machine: Machine, optimizer: Value, call: Call, values: Sequence[Value]
             machine.call_function(value, (), {})
         elif isinstance(value, Tensor) and value.growth is not None and value.growth.in_samples != 0:
             # a trainer that is told the size of the batch divides by it
-            machine.record(Rescale(call.mark, None))
+            machine.rescale(call.mark, None)
     for option in options_of(optimizer):
         growth, mark = learning_rate(machine, option.value)
         machine.record(OptimizerStep(option.value, call.mark, growth, mark, machine.windows))

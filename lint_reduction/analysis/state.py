@@ -23,6 +23,7 @@ class Loop:
         evidence: how sure that is.
         mark: of the iterable.
         yields_data: whether its variable is data: batches or samples.
+        length: source of the number of rounds, ``len(outputs) = len(targets)``.
         full_batches: whether it drops a last, shorter batch.
     """
 
@@ -30,6 +31,7 @@ class Loop:
     evidence: Evidence
     mark: int
     yields_data: bool
+    length: str = ""
     full_batches: bool = False
 
 

@@ -17,7 +17,7 @@ from lint_reduction.analysis.values import (
     Tensor,
 )
 from lint_reduction.facts import Batch, Evidence, StepKind
-from lint_reduction.growth import DENSITY, ONE, SAMPLES, Count, Growth
+from lint_reduction.growth import DENSITY, ELEMENTS, ONE, SAMPLES, Count, Growth
 
 #: An objective with more terms than this is not followed.
 MAX_SUMMANDS = 24
@@ -67,8 +67,24 @@ def broadcast(left: Axes, right: Axes) -> Axes:
         left.counts | right.counts,
         max(left.rank, right.rank) if left.rank is not None and right.rank is not None else None,
         any(axes.certain for axes in sized),
-        left.more or right.more,
+        _has_more(left, right) or _has_more(right, left),
+        left.paired or right.paired,
     )
+
+
+def _has_more(axes: Axes, other: Axes) -> bool:
+    """Say whether axes may have positions that are not among the elements of the other ones."""
+    return axes.more and (Count.ELEMENTS in axes.counts or Count.ELEMENTS not in other.counts)
+
+
+def _together(left: Tensor, right: Tensor) -> Axes:
+    """Return the axes of an elementwise operation; rows and columns of one batch make pairs of samples."""
+    axes = broadcast(left.axes, right.axes)
+    for row, column in ((left, right), (right, left)):
+        is_column = column.axes.place is Place.FIRST and Count.SAMPLES in column.axes.counts
+        if row.across is not None and column.across is None and is_column and column.batch == row.across:
+            return replace(axes, paired=True)
+    return axes
 
 
 def _place(left: Place, right: Place) -> Place:
@@ -115,7 +131,7 @@ def add(left: Tensor, right: Tensor, op: str = "+") -> Tensor:
         return weights
     return Tensor(
         _merged(left.summands + right.summands),
-        broadcast(left.axes, right.axes),
+        _together(left, right),
         max(left.batch, right.batch),
         arithmetic=bool(left.summands and right.summands) or left.arithmetic or right.arithmetic,
         sometimes=left.sometimes or right.sometimes,
@@ -148,10 +164,20 @@ def _counts_another_batch(value: Tensor, other: Tensor) -> bool:
     growth = other.growth
     if growth is None or growth.in_samples == 0 or not value.summands or other.is_mask:
         return False
+    if value.batch is Batch.SINGLE and all(s.growth is not None and s.growth.in_samples for s in value.summands):
+        # a total over the samples, one by one
+        return False
     return (value.batch >= Batch.DRAWN) is not (other.batch >= Batch.DRAWN) and other.axes.is_scalar
 
 
 _ANOTHER = "it is not known whether {} counts the same batch"
+
+
+def _is_count(value: Tensor) -> bool:
+    """Say whether a value is a number that counts positions, of whatever else as well."""
+    growth = value.growth
+    plain = value.axes.is_scalar and not any(s.site or s.gradient for s in value.summands)
+    return plain and growth is not None and growth.exponent(Count.ELEMENTS) == 1
 
 
 def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("", "")) -> Tensor:
@@ -169,13 +195,16 @@ def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("
         factor = replace(factor, growth=DENSITY)
         if value.is_mask:
             return replace(value, axes=broadcast(value.axes, other.axes))
+    if _is_count(value) and _is_count(other) and factor.growth is not None:
+        # height * width: each counts a part of the positions, together they count them once
+        factor = replace(factor, growth=factor.growth.without({Count.ELEMENTS}))
     product = scale(value, factor, StepKind.MULTIPLY, mark)
     gradient = any(s.gradient for s in other.summands)
     if gradient:
         product = replace(product, summands=tuple(replace(s, gradient=True) for s in product.summands))
     return replace(
         product,
-        axes=broadcast(value.axes, other.axes),
+        axes=_together(value, other),
         batch=max(left.batch, right.batch),
         arithmetic=True,
         is_mask=False,
@@ -183,6 +212,31 @@ def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("
         evidence=min(left.evidence, right.evidence),
         text=left.text and right.text and f"{left.text} * {right.text}",
     )
+
+
+_CONSTANT = Summand(gradient=False)
+
+
+def _is_number_of_rounds(summand: Summand, divisor: Tensor) -> bool:
+    """Say whether a divisor is the length of the list over which a term was added up."""
+    return bool(divisor.text) and any(
+        hop.kind is StepKind.ACCUMULATE
+        and hop.growth == Growth.of(Count.ITERATIONS)
+        and divisor.text in hop.text.split(" = ")
+        for hop in summand.hops
+    )
+
+
+def _divided(summand: Summand, divisor: Tensor, factor: Factor, mark: int) -> Summand:
+    """Return a term over something without axes, or with those of the term."""
+    if _is_number_of_rounds(summand, divisor):
+        factor = replace(factor, growth=Growth.of(Count.ITERATIONS))
+    elif Count.ELEMENTS in summand.undetermined and factor.growth == SAMPLES * ELEMENTS:
+        # labels.numel() counts the positions that a cross entropy sums over, however many there are
+        factor = replace(factor, growth=SAMPLES)
+        summand = replace(summand, undetermined=summand.undetermined - {Count.ELEMENTS})
+    (result,) = scale(Tensor((summand,)), factor, StepKind.DIVIDE, mark).summands
+    return result
 
 
 def divide(left: Tensor, right: Tensor, mark: int, text: str = "") -> Tensor:
@@ -195,11 +249,12 @@ def divide(left: Tensor, right: Tensor, mark: int, text: str = "") -> Tensor:
         factor = replace(factor, growth=None, reason=_ANOTHER.format(right.text or text))
     if right.is_mask:
         factor = replace(factor, growth=DENSITY)
-    quotient = scale(left, factor, StepKind.DIVIDE, mark)
+    summands = tuple(_divided(s, right, factor, mark) for s in left.summands or (_CONSTANT,))
+    quotient = replace(left, summands=summands)
     if right.is_loss and any(s.gradient for s in right.summands) and right.growth != ONE:
         quotient = lose(quotient, "division by a loss")
     return replace(
-        quotient,
+        _settled(quotient, right),
         axes=broadcast(left.axes, right.axes),
         batch=max(left.batch, right.batch),
         arithmetic=True,
@@ -207,6 +262,15 @@ def divide(left: Tensor, right: Tensor, mark: int, text: str = "") -> Tensor:
         evidence=min(left.evidence, right.evidence),
         text=left.text and right.text and f"{left.text} / {right.text}",
     )
+
+
+def _settled(quotient: Tensor, divisor: Tensor) -> Tensor:
+    """Return a quotient with what its divisor leaves open as well no longer open: both are sums over the same."""
+    left_open = [s.undetermined for s in divisor.summands]
+    if not left_open or not all(left_open):
+        return quotient
+    same = frozenset.intersection(*left_open)
+    return replace(quotient, summands=tuple(replace(s, undetermined=s.undetermined - same) for s in quotient.summands))
 
 
 def lose(value: Tensor, reason: str) -> Tensor:
@@ -294,7 +358,7 @@ def _remove_ordered(axes: Axes, dims: tuple[int, ...]) -> _Removal:
     others = len([d for d in dims if not (has_batch and d == 0)])
     left = None if axes.rank is None else max(axes.rank - len(set(dims)), 0)
     positions_left = left - (has_batch and not batch_gone) if left is not None else None
-    gone = frozenset({Count.SAMPLES} if batch_gone else ())
+    gone = axes.counts & {Count.SAMPLES} if batch_gone else frozenset[Count]()
     partly = False
     if others:
         all_gone = positions_left == 0 or (positions_left is None and (others > 1 or Count.CLASSES in positions))
@@ -304,7 +368,7 @@ def _remove_ordered(axes: Axes, dims: tuple[int, ...]) -> _Removal:
     if partly:
         counts -= {Count.ELEMENTS}
     place = Place.NONE if batch_gone or not has_batch else Place.FIRST
-    after = Axes(place, counts, left, axes.certain, axes.more or partly)
+    after = Axes(place, counts, left, axes.certain, axes.more or partly, axes.paired)
     if left == 0:
         after = SCALAR
     return _Removal(gone, after, undetermined=partly or (axes.more and bool(others)))
@@ -324,6 +388,8 @@ def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool
     if removal.unclear and kind != "choosing":
         reason = "reduced over an axis that may or may not be the batch"
         return replace(lose(value, reason), axes=removal.axes, arithmetic=True)
+    if value.axes.paired and kind in ("summing", "norming"):
+        return replace(lose(value, "summed over pairs of samples"), axes=removal.axes, arithmetic=True)
     removed = Growth.of(*removal.counts)
     factor = {"summing": removed, "norming": removed ** Fraction(1, 2)}.get(kind, ONE)
     if kind == "multiplying" and removal.counts:
@@ -334,14 +400,21 @@ def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool
         # data that an unknown call made may have no batch axis, and may be no loss
         known = Evidence.SHAPE if value.axes.certain else Evidence.NAME
         evidence = min(evidence, known if value.is_written_loss else Evidence.GUESS)
-    undetermined = frozenset({Count.ELEMENTS}) if removal.undetermined and kind == "summing" else frozenset()
+    undetermined = (
+        frozenset({Count.ELEMENTS}) if removal.undetermined and kind in ("summing", "norming") else frozenset()
+    )
     summands = value.summands
+    if kind == "summing" and factor != ONE and not summands:
+        # entries that are all alike, or that were set one by one: the sum counts them
+        summands = (Summand(batch=value.batch, gradient=False),)
     if step is not None and (removal.counts or removal.undetermined or factor != ONE):
         hop = Hop(step, mark, factor, evidence, axes=removal.counts)
         summands = tuple(s.step(hop, undetermined=undetermined) for s in summands)
     elif factor != ONE:
         hop = Hop(StepKind.MULTIPLY, mark, factor, evidence)
-        summands = tuple(s.step(hop) for s in summands)
+        summands = tuple(s.step(hop, undetermined=undetermined) for s in summands)
+    elif undetermined:
+        summands = tuple(replace(s, undetermined=s.undetermined | undetermined) for s in summands)
     axes = replace(removal.axes, rank=value.axes.rank) if keepdim and removal.axes != SCALAR else removal.axes
     return replace(value, summands=summands, axes=axes, is_mask=False, may_be_container=False)
 
@@ -360,13 +433,18 @@ def normalize_over(value: Tensor, dims: tuple[int, ...] | None) -> Tensor:
     return replace(value, summands=tuple(s.step(hop) for s in value.summands), arithmetic=True)
 
 
+def paired(value: Tensor) -> Tensor:
+    """Return something computed of every two rows, of which the first are those of a tensor."""
+    return replace(value, axes=replace(value.axes, paired=True))
+
+
 # --- masks and selection
 
 
 def as_mask(value: Tensor) -> Tensor:
     """Return the outcome of a comparison with a tensor: a mask, which keeps a share of the positions."""
     summand = Summand(DENSITY, batch=value.batch, gradient=False)
-    return Tensor((summand,), value.axes, value.batch, is_mask=True, text=value.text)
+    return Tensor((summand,), value.axes, value.batch, is_mask=True, arithmetic=True, text=value.text)
 
 
 def keep_masked(value: Tensor, mark: int, text: str) -> Tensor:
@@ -377,7 +455,7 @@ def keep_masked(value: Tensor, mark: int, text: str) -> Tensor:
 
 def select(value: Tensor) -> Tensor:
     """Return ``value[mask]``: one axis, as long as the mask has true entries."""
-    axes = Axes(Place.MERGED, frozenset({Count.VALID}), 1, value.axes.certain)
+    axes = Axes(Place.MERGED, frozenset({Count.VALID}), 1, value.axes.certain, paired=value.axes.paired)
     return replace(value, axes=axes, may_be_container=False)
 
 
@@ -395,7 +473,8 @@ def perhaps_one_sample(value: Tensor) -> Tensor:
     """Return an entry of a batch of which it is not known whether it is a sample or a tensor of samples."""
     batch = min(value.batch, Batch.DRAWN)
     summands = tuple(replace(s, batch=min(s.batch, batch)) for s in value.summands)
-    return replace(value, axes=replace(value.axes, certain=False), batch=batch, summands=summands)
+    place = Place.SOMEWHERE if value.axes.place is Place.FIRST else value.axes.place
+    return replace(value, axes=replace(value.axes, place=place, certain=False), batch=batch, summands=summands)
 
 
 def at_most(value: Tensor, batch: Batch) -> Tensor:

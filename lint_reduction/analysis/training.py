@@ -135,11 +135,17 @@ class ManualUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Rescale:
-    """Gradients multiplied by something; ``growth`` None if it is not known."""
+    """Gradients multiplied by something; ``growth`` None if it is not known.
+
+    ``standing`` says that this happens to every gradient from now on: it is done by a hook; ``guards``
+    are the tests that hold there.
+    """
 
     mark: int
     growth: Growth | None
     text: str = ""
+    standing: bool = False
+    guards: frozenset[tuple[str, bool]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

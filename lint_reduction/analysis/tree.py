@@ -12,18 +12,18 @@ import dataclasses
 #: Fields that hold layout or tokens, never code.
 LAYOUT_FIELDS = frozenset(
     """
-    annotation_indicator asynchronous colon comma default_indent default_newline dot empty_lines encoding end
-    equal first_colon first_line footer format_indent has_trailing_newline header indent lbrace lbracket
+    asynchronous colon comma default_indent default_newline dot empty_lines encoding end
+    equal first_colon first_line footer has_trailing_newline header indent lbrace lbracket
     leading_lines leading_whitespace lines_after_decorators lpar newline operator posonly_ind rbrace rbracket
     relative rpar second_colon semicolon separator star start trailing_comma trailing_whitespace
-    type_parameters wildcard conversion kwds_comma
+    type_parameters conversion
     """.split()
 )
 
 #: Fields that hold code or the names that code uses.
 CODE_FIELDS = frozenset(
     """
-    annotation args asname attr bases body bound cases cls comparator comparisons comprehension decorator
+    annotation args asname attr bases body bound cases cls comparator comparisons decorator
     decorators default elements elt exc cause expression finalbody for_in format_spec func guard handlers ifs
     inner_for_in item items iter key keyword keywords kwds kwonly_params left lower module msg name names orelse
     param params parts pattern patterns posonly_params rest returns right slice star_arg star_kwarg step subject

@@ -98,6 +98,7 @@ class Axes:
         rank: number of axes, None if not known.
         certain: whether the counts are there for sure; an unknown call may have reduced them.
         more: whether there may be positions beside ``counts``.
+        paired: whether there may be a second batch axis: every sample with every other.
     """
 
     place: Place = Place.NONE
@@ -105,6 +106,7 @@ class Axes:
     rank: int | None = 0
     certain: bool = True
     more: bool = False
+    paired: bool = False
 
     @property
     def is_scalar(self) -> bool:
@@ -133,6 +135,9 @@ class Tensor:
         batch: what the data behind it are.
         is_mask: whether its entries are true and false.
         may_be_container: a batch of a loader may be a tuple or a dictionary of tensors.
+        has_names: whether an entry of it was asked for by name, so that its length is the number of its entries.
+        is_part: whether it is one entry of such a batch, a tensor or else a list.
+        across: what its data were before an axis was put before the first: the batch may be second now.
         arithmetic: whether anything was computed with it.
         made_of: which operations of losses written by hand went into it: ``difference``, ``square``,
             ``exp``, ``log``.
@@ -146,6 +151,9 @@ class Tensor:
     batch: Batch = Batch.ARGUMENT
     is_mask: bool = False
     may_be_container: bool = False
+    has_names: bool = False
+    is_part: bool = False
+    across: Batch | None = None
     arithmetic: bool = False
     made_of: frozenset[str] = frozenset()
     sometimes: bool = False
@@ -192,6 +200,7 @@ class Opaque:
         varies: whether it changes from one round of a loop to the next.
         is_row: whether it is the index of a sample.
         usual: truth of a flag when nobody sets it.
+        is_leaf: whether it was made to require a gradient here: data that is moved, or looked at.
     """
 
     name: str = ""
@@ -200,6 +209,7 @@ class Opaque:
     varies: bool = False
     is_row: bool = False
     usual: bool | None = None
+    is_leaf: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,11 +331,19 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A list of like entries; ``count`` is what its length grows with, None if that is not known."""
+    """A list of like entries.
+
+    Attributes:
+        entry: one of them.
+        count: what the length grows with, None if that is not known.
+        evidence: how sure that is.
+        length: source of the length, where it is that of other lists.
+    """
 
     entry: Value
     count: Growth | None
     evidence: Evidence = Evidence.SHAPE
+    length: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,11 +370,13 @@ class Loader:
     Attributes:
         single: whether it yields one sample at a time.
         evidence: whether it is known to be a loader or only called like one.
+        of_tensors: whether a batch is known to be a list of tensors.
         drops_last: whether it may leave out a last, shorter batch.
     """
 
     single: bool = False
     evidence: Evidence = Evidence.SHAPE
+    of_tensors: bool = False
     drops_last: bool = False
 
 
@@ -381,9 +401,13 @@ class Zipped:
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """``range(...)``: ``count`` is what the number of rounds grows with, None if not known."""
+    """``range(...)``: ``count`` is what the number of rounds grows with, None if not known.
+
+    ``axes_from`` is the first of the axes of a tensor that are counted, None for other ranges.
+    """
 
     count: Growth | None
+    axes_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

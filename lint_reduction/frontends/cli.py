@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -154,6 +155,8 @@ def _lint_stdin(name: str | None, overrides: Overrides) -> Report:
     absolute = os.path.abspath(shown)  # noqa: PTH100  # the file need not exist
     contexts = Contexts(overrides)
     context = contexts.of(Path(absolute).parent if name else Path.cwd())
+    if sys.stdin is None:
+        raise click.UsageError("standard input is closed")
     data = sys.stdin.buffer.read()
     if name and overrides.force_exclude and contexts.leaves_out(absolute, False):
         return collect([])
@@ -162,7 +165,7 @@ def _lint_stdin(name: str | None, overrides: Overrides) -> Report:
 
 def _progress(candidates: Sequence[Candidate]) -> Iterator[Candidate]:
     """Pass the candidates on; on a terminal show a bar on stderr if that takes long."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield from candidates
         return
     import time
@@ -234,10 +237,12 @@ def facts(file: Path) -> None:
 def _use_color(*, no_color: bool) -> bool:
     if no_color or os.environ.get("NO_COLOR"):
         return False
-    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
+    return bool(os.environ.get("FORCE_COLOR")) or (sys.stdout is not None and sys.stdout.isatty())
 
 
 def _print(text: str) -> None:
+    if sys.stdout is None:
+        return
     if isinstance(getattr(sys.stdout, "errors", None), str) and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
     sys.stdout.write(text)
@@ -256,7 +261,11 @@ def main() -> None:
     except LintReductionError as error:
         click.echo(f"lint-reduction: {error}", err=True)
         raise SystemExit(2) from None
-    except BrokenPipeError:
-        # the reader has gone away, as `head` does; nothing more can be written
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
+    except OSError as error:
+        # the reader has gone away, as `head` does, or the disk is full: nothing more can be written
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(1) from None
+        click.echo(f"lint-reduction: {(error.strerror or str(error)).lower()}", err=True)
+        raise SystemExit(2) from None

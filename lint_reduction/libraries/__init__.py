@@ -27,7 +27,7 @@ else:
     import tomli as tomllib
 
 _HERE = Path(__file__).parent
-_WORD_LISTS = ("uncertain", "constants", "losses", "drawing", "optimizers")
+_WORD_LISTS = ("uncertain", "constants", "losses", "drawing", "optimizers", "models")
 _NOT_TABLES = ("names.toml", "operations.toml")
 _Kept = TypeVar("_Kept")
 _CallModel: TypeAlias = SinkModel | WrapperModel | CompanionModel
@@ -41,10 +41,11 @@ class Names:
         counts: counts by name.
         uncertain: words that make a number uncertain.
         constants: words of numbers that never depend on the batch.
-        roles: role by name: criterion, loader, dataset, batch, mask.
+        roles: role by name: criterion, loader, dataset, batch, mask, padding_value, batch_axis.
         losses: words of functions that return a loss.
         drawing: words of functions that return other data each time.
         optimizers: words of things that step.
+        models: words of things that have weights.
     """
 
     counts: Mapping[str, Count]
@@ -54,6 +55,7 @@ class Names:
     losses: frozenset[str]
     drawing: frozenset[str]
     optimizers: frozenset[str]
+    models: frozenset[str]
 
     def count(self, name: str) -> Count | None:
         """Return what a variable of this name counts, None if nothing is known."""
@@ -84,6 +86,11 @@ class Names:
         """Say whether something of this name is an optimizer, and no scheduler."""
         words = set(_words(name))
         return bool(words & self.optimizers) and not words & {"sched", "scheduler", "lr"}
+
+    def is_model(self, name: str) -> bool:
+        """Say whether something of this name is a network, or a part of one."""
+        words = _words(name)
+        return bool(words) and words[-1] in self.models
 
     def is_loss_word(self, name: str) -> bool:
         """Say whether a function of this name returns a loss."""
@@ -202,6 +209,7 @@ def _read_names(values: dict[str, object]) -> Names:
         words["losses"],
         words["drawing"],
         words["optimizers"],
+        words["models"],
     )
 
 

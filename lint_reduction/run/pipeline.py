@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,7 +33,7 @@ from lint_reduction.run.selection import (
     names_of,
     select_rules,
 )
-from lint_reduction.source.discover import DEFAULT_EXCLUDE, Candidate, discover, is_pattern
+from lint_reduction.source.discover import DEFAULT_EXCLUDE, Candidate, Patterns, discover, is_pattern
 from lint_reduction.source.file import MAX_BYTES, check_size, decode, is_ascii_superset, read_bytes
 from lint_reduction.source.prefilter import Prefilter, build_prefilter
 from lint_reduction.source.suppressions import Suppression, find_suppressions, mentions_rules
@@ -73,7 +75,7 @@ class Context:
     libraries: Libraries
     prefilter: Prefilter
     per_file: tuple[tuple[GitIgnoreSpec, frozenset[str]], ...]
-    exclude: GitIgnoreSpec
+    exclude: Patterns
 
 
 @dataclass(slots=True)
@@ -121,12 +123,14 @@ class Contexts:
             below: a directory around it that was named: only the part of the path below that matters.
         """
         context = self.of(Path(path).parent)
-        relative = os.path.relpath(path, below or context.settings.root).replace(os.sep, "/")
+        base = below or str(context.settings.root)
+        inside = path.startswith(base + os.sep)
+        relative = (path[len(base) + 1 :] if inside else os.path.relpath(path, base)).replace(os.sep, "/")
         if relative == os.curdir:
             return False
         if relative.partition("/")[0] == os.pardir:
             relative = Path(path).name
-        return context.exclude.match_file(relative + "/" * is_directory)
+        return context.exclude.match(relative, is_directory)
 
     def leaves_out(self, path: str, is_directory: bool) -> bool:
         """Say whether the settings leave out an absolute path, or a directory that it stands in."""
@@ -160,7 +164,7 @@ def make_context(settings: Settings, overrides: Overrides) -> Context:
         libraries,
         build_prefilter(libraries),
         per_file,
-        GitIgnoreSpec.from_lines(exclude),
+        Patterns.of(exclude),
     )
 
 
@@ -268,7 +272,7 @@ def _lint_bytes(data: bytes, shown: str, absolute: str, context: Context, named:
     may_hold = mentions_rules(data) or context.prefilter.may_hold_finding(data)
     if not may_hold and is_ascii_superset(data):
         if named:
-            _check_syntax(decode(data))
+            _check_syntax(data)
         elif not data.isascii() or b"\0" in data:
             decode(data)
         return FileResult(shown, absolute)
@@ -298,10 +302,18 @@ def _lint_text(text: str, shown: str, absolute: str, context: Context) -> FileRe
     return FileResult(shown, absolute, ordered, text if ordered else "", analyzed=True, suppressed=silenced)
 
 
-def _check_syntax(text: str) -> None:
-    from lint_reduction.analysis import check_syntax
+def _check_syntax(data: bytes) -> None:
+    text = decode(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            # it takes the slow parser to say what is wrong, and whether this interpreter is only too old
+            check_size(data)
+            from lint_reduction.analysis import check_syntax
 
-    check_syntax(text)
+            check_syntax(text)
 
 
 def worst_of_each(findings: Iterable[Finding]) -> list[Finding]:

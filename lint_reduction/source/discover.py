@@ -23,6 +23,37 @@ DEFAULT_EXCLUDE = (
 )  # fmt: skip
 
 
+_NAME = re.compile(r"[\w.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Patterns of paths, as in a ``.gitignore``; plain names, as most are, are looked up instead of tried in turn.
+
+    Attributes:
+        names: of files and directories, anywhere.
+        others: the patterns that are no plain names, or all of them where one takes another back.
+    """
+
+    names: frozenset[str]
+    others: GitIgnoreSpec | None
+
+    @classmethod
+    def of(cls, lines: Iterable[str]) -> Patterns:
+        """Return the patterns that some lines stand for."""
+        written = tuple(lines)
+        takes_back = any(line.startswith("!") for line in written)
+        names = frozenset() if takes_back else frozenset(line for line in written if _NAME.fullmatch(line))
+        others = tuple(line for line in written if line not in names)
+        return cls(names, GitIgnoreSpec.from_lines(others) if others else None)
+
+    def match(self, path: str, is_directory: bool) -> bool:
+        """Say whether a relative path, or a directory that it stands in, is meant."""
+        if not self.names.isdisjoint(path.split("/")):
+            return True
+        return self.others is not None and self.others.match_file(path + "/" * is_directory)
+
+
 #: Says of an absolute path, and whether it is a directory, whether the settings exclude it; below a directory
 #: that is excluded and was named all the same, only by the part of the path below that.
 IsExcluded: TypeAlias = "Callable[[str, bool, str | None], bool]"

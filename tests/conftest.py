@@ -1,0 +1,22 @@
+"""What holds for all tests: the same random programs every time, and no settings of the machine."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "lint-reduction",
+    derandomize=True,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("lint-reduction")
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what changes the output of the command."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "LINT_REDUCTION_OUTPUT_FORMAT"):
+        monkeypatch.delenv(name, raising=False)
