@@ -411,7 +411,7 @@ def test_a_name_of_ones_own_counts(project: Path) -> None:
         ('counts = ["n"]', "counts must be a table of counts and lists of names"),
         ('[counts]\nsamples = "n"', "counts: samples must be a list of strings"),
         ('[counts]\nsample = ["n"]', "no count 'sample'; known: samples, elements, "),
-        ('select = ["RED999"]', "select: no rule 'RED999'; did you mean 'RED101'?"),
+        ('select = ["RED999"]', "select: no rule 'RED999'; did you mean 'RED209'?"),
         ('extend-select = ["unscaled"]', "extend-select: no rule 'unscaled'; did you mean 'unscaled-sum'?"),
         ('ignore = ["E501"]', "ignore: no rule 'E501'; did you mean '"),
         ('[per-file-ignores]\n"a.py" = ["RED9"]', "per-file-ignores: a.py: no rule 'RED9'; did you mean '"),

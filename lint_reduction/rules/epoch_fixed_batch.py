@@ -1,4 +1,4 @@
-"""A mean loss is multiplied by the configured batch size in a total that is divided by the number of samples.
+"""A mean loss is multiplied by the configured batch size, in a total divided by the number of samples.
 
 ## What goes wrong
 
