@@ -376,6 +376,7 @@ class ModuleCode:
         functions: every function that was lowered, outer ones first.
         batch_sizes: names and numbers given somewhere as ``batch_size=``.
         windows: names and numbers of rounds after which an optimizer steps.
+        names: every name and attribute that was lowered.
     """
 
     path: str
@@ -383,6 +384,7 @@ class ModuleCode:
     functions: tuple[FunctionCode, ...]
     batch_sizes: frozenset[str | int]
     windows: frozenset[str | int]
+    names: frozenset[str]
 
 
 def dotted(expr: Expr) -> str:

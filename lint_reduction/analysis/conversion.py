@@ -60,10 +60,10 @@ def as_factor(machine: Machine, value: Value, expr: Expr | None, *, divides: boo
     does not.
     """
     match value:
-        case Constant(number) if divides and type(number) in (int, float) and number in machine.module.batch_sizes:
+        case Constant(number) if divides and type(number) in (int, float) and number in machine.batch_sizes:
             # the number that a loader is given elsewhere, so it may stand for the batch
             return Factor(SAMPLES, Evidence.GUESS, text(expr) if expr is not None else str(number))
-        case Constant(number) if divides and type(number) in (int, float) and number in machine.module.windows:
+        case Constant(number) if divides and type(number) in (int, float) and number in machine.windows_in_use:
             return Factor(Growth.of(Count.MICRO_BATCHES), Evidence.CONFIGURATION, text(expr) or str(number))
         case Constant(number) if isinstance(number, (int, float)):
             return _constant_factor(machine, expr)
@@ -83,7 +83,7 @@ def _constant_factor(machine: Machine, expr: Expr | None) -> Factor:
     name = _name(expr)
     if not name or expr is None:
         return Factor()
-    if dotted(expr) in machine.module.batch_sizes:
+    if dotted(expr) in machine.batch_sizes:
         return Factor(SAMPLES, Evidence.CONFIGURATION, text(expr))
     found = machine.libraries.names.count(name)
     return Factor() if found is None else Factor(Growth.of(found), Evidence.NAME, text(expr))
@@ -93,9 +93,9 @@ def _opaque_factor(machine: Machine, value: Opaque, expr: Expr | None, divides: 
     names = [name for name in (_name(expr), value.name) if name]
     shown = text(expr) if expr is not None else value.name
     full = dotted(expr) if expr is not None else ""
-    if full and full in machine.module.batch_sizes:
+    if full and full in machine.batch_sizes:
         return Factor(SAMPLES, Evidence.CONFIGURATION, shown)
-    if full and full in machine.module.windows:
+    if full and full in machine.windows_in_use:
         return Factor(Growth.of(Count.MICRO_BATCHES), Evidence.CONFIGURATION, shown)
     for name in names:
         found = machine.libraries.names.count(name)
@@ -125,7 +125,7 @@ def _name(expr: Expr | None) -> str:
 
 def count_by_name(machine: Machine, name: str) -> Growth | None:
     """Return what a variable of this name counts."""
-    if name in machine.module.batch_sizes:
+    if name in machine.batch_sizes:
         return SAMPLES
     found = machine.libraries.names.count(name)
     return None if found is None else Growth.of(found)

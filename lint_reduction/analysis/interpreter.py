@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from lint_reduction.analysis import arithmetic, gradients, library_calls, loops, tensors
+from lint_reduction.analysis import arithmetic, gradients, library_calls, linking, loops, tensors
 from lint_reduction.analysis.accumulation import window_of
 from lint_reduction.analysis.attributes import foreign_bases
 from lint_reduction.analysis.builtin_calls import accumulated
@@ -75,15 +76,25 @@ from lint_reduction.analysis.values import (
 )
 from lint_reduction.libraries import Libraries
 
+if TYPE_CHECKING:
+    from lint_reduction.analysis.project import Project
+
 _NO_GRAD = frozenset(
     {"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad", "torch.autograd.grad_mode.no_grad"}
 )
 
 
-def machine_for(module: ModuleCode, libraries: Libraries) -> Machine:
-    """Return a machine for a module that has not run yet."""
-    machine = Machine(module, libraries, _HOOKS)
-    machine.push("", None, State())
+def machine_for(module: ModuleCode, libraries: Libraries, project: Project | None = None, path: str = "") -> Machine:
+    """Return a machine for a module that has not run yet.
+
+    Args:
+        module: the module.
+        libraries: what is known of other people's code.
+        project: the modules around it, None to look at it alone.
+        path: absolute path of the module, where its imports begin.
+    """
+    machine = Machine(module, libraries, _HOOKS, project=project)
+    machine.push("", None, State()).path = path
     return machine
 
 
@@ -99,7 +110,7 @@ def _evaluate_in_method(machine: Machine, method: FunctionCode, home: ClassCode,
     """Run an expression as it stands in a method that is not run: parameters are not known."""
     if len(machine.frames) > 10:
         return Opaque()
-    frame = machine.push(method.qualname, machine.frames[0], State(heap=machine.state.heap))
+    frame = machine.push(method.qualname, machine.home_of(home), State(heap=machine.state.heap))
     frame.owner, frame.home = owner, home
     try:
         for param in method.params:
@@ -157,19 +168,9 @@ def _execute_rest(machine: Machine, statement: Stmt) -> None:
             for method in body.methods.values():
                 _run_defaults(machine, method)
             machine.state.variables[body.name] = Class(body)
+            machine.homes[id(body)] = machine.frame
         case Import(bindings):
-            _import(machine, bindings)
-
-
-def _import(machine: Machine, bindings: tuple[tuple[str, str], ...]) -> None:
-    for bound, name in bindings:
-        value = External(machine.libraries.canonical(name))
-        if bound == "*":
-            before = machine.frames[0].state.variables.get("*")
-            entries = before.entries if isinstance(before, Items) else ()
-            machine.frames[0].state.variables["*"] = Items((value, *entries))
-        elif bound not in machine.state.variables or not isinstance(machine.state.variables[bound], External):
-            machine.state.variables[bound] = value
+            linking.run_import(machine, bindings)
 
 
 def _define(machine: Machine, function: FunctionCode) -> None:
@@ -364,7 +365,7 @@ def _if(machine: Machine, statement: If) -> None:
         return
     test = machine.evaluate(statement.test)
     _note_condition(machine, statement.test)
-    known = True if counts_something(machine, test) else truth(test)
+    known = True if counts_something(machine, test) or _adds_axis(statement) else truth(test)
     path = machine.state.path
     when_true, when_false = machine.tests(statement.test, True), machine.tests(statement.test, False)
     if known is None:
@@ -399,6 +400,17 @@ def _guarded_body(machine: Machine, statement: If) -> None:
     machine.frame.windows.append(window)
     execute(machine, statement.body)
     machine.frame.windows.pop()
+
+
+def _adds_axis(statement: If) -> bool:
+    """``if x.ndim == 2: x = x.unsqueeze(0)`` leaves a tensor of three axes, whichever way control goes."""
+    match statement:
+        case If(Compare("==" | "<", Attr(_, "ndim") | Call(Attr(_, "dim")), Const()), body, ()):
+            return all(
+                isinstance(s, Assign) and isinstance(s.value, Call) and getattr(s.value.func, "name", "") == "unsqueeze"
+                for s in body
+            )
+    return False
 
 
 def _replaces_zero(statement: If) -> bool:
@@ -551,6 +563,7 @@ _HOOKS = Hooks(
     call_value=call_value,
     run_unused_functions=run_unused_functions,
     foreign_bases=foreign_bases,
+    resolve=linking.resolve,
     binary=_binary_at,
     tensor=as_tensor,
 )
