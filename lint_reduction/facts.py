@@ -7,7 +7,7 @@ Rules see nothing else.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from lint_reduction.growth import ONE, Count, Growth
@@ -17,13 +17,19 @@ from lint_reduction.growth import ONE, Count, Growth
 class Span:
     """A stretch of source text; lines and columns are 1-based, the end column is exclusive.
 
-    Columns count characters (code points), not bytes.
+    Columns count characters (code points), not bytes. ``path`` is the absolute path of another file of the
+    project, empty for the file at hand.
     """
 
     line: int
     column: int
     end_line: int
     end_column: int
+    path: str = ""
+
+    def within(self, path: str) -> Span:
+        """Return the same place, in another file."""
+        return replace(self, path=path)
 
 
 class Evidence(enum.IntEnum):

@@ -22,7 +22,7 @@ from lint_reduction.errors import ConfigError
 from lint_reduction.formats import format_names
 from lint_reduction.frontends import cli
 from lint_reduction.rules import all_rules
-from lint_reduction.run import pipeline
+from lint_reduction.run import judge
 from lint_reduction.source.suppressions import find_suppressions
 from tests.command import CLEAN, ERROR, NOTE, ROOT, WARNING, Ran, run, run_apart
 from tests.fixture_files import FIXTURES
@@ -266,7 +266,7 @@ def test_a_bug_takes_no_finding_in_another_file_with_it(project: Path, monkeypat
         seen.append(text)
         return find_suppressions(text) if len(seen) > 1 else 1 / 0
 
-    monkeypatch.setattr(pipeline, "find_suppressions", fails_once)
+    monkeypatch.setattr(judge, "find_suppressions", fails_once)
     ran = check(".")
     assert ran.code == 2
     assert ran.out.startswith("b.py:7:17: RED101")

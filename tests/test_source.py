@@ -21,7 +21,7 @@ from lint_reduction.config import Settings
 from lint_reduction.errors import ConfigError, SourceError
 from lint_reduction.finding import Confidence
 from lint_reduction.libraries import load_libraries
-from lint_reduction.run.pipeline import Contexts, Overrides, lint_bytes, lint_candidate, lint_text, make_context
+from lint_reduction.run.pipeline import Contexts, Overrides, lint_alone, lint_candidate, lint_text, make_context
 from lint_reduction.source.discover import DEFAULT_EXCLUDE, Candidate, Patterns, discover
 from lint_reduction.source.file import MAX_BYTES, decode, is_ascii_superset, read_bytes
 from tests.command import CLEAN, ERROR, run
@@ -458,7 +458,7 @@ assert "é" in ACCENTED
 
 def place(data: bytes) -> list[tuple[str, int, int]]:
     """Return code, line and column of what is found in a file with a content."""
-    result = lint_bytes(data, "x.py", "/x.py", DEFAULT, named=True)
+    result = lint_alone(data, "x.py", "/x.py", DEFAULT)[0]
     assert not result.crash
     return [(f.code, f.span.line, f.span.column) for f in result.findings]
 
@@ -505,7 +505,7 @@ def test_encodings(head: str, encoding: str, line: int) -> None:
     ],
 )
 def test_what_cannot_be_decoded_is_said_to_be_so(data: bytes, message: str, line: int) -> None:
-    result = lint_bytes(data, "x.py", "/x.py", DEFAULT, named=True)
+    result = lint_alone(data, "x.py", "/x.py", DEFAULT)[0]
     (finding,) = result.findings
     assert (finding.code, finding.span.line) == ("RED000", line)
     assert finding.message.startswith(message)
@@ -516,7 +516,7 @@ def test_what_cannot_be_decoded_is_said_to_be_so(data: bytes, message: str, line
 @pytest.mark.parametrize("data", [b"", b"\n", b"# nothing\n", b"\xef\xbb\xbf", b"\x0c", b" ", b"\r\n", b"\r"])
 def test_files_without_a_statement_are_fine(data: bytes) -> None:
     for named in (True, False):
-        assert lint_bytes(data, "x.py", "/x.py", DEFAULT, named=named).findings == ()
+        assert lint_alone(data, "x.py", "/x.py", DEFAULT, named=named)[0].findings == ()
     assert place(data + b"# lint-reduction:\n") == []
 
 
@@ -600,7 +600,7 @@ def test_the_prefilter_looks_only_at_bytes_that_are_characters(head: bytes, answ
 
 def test_a_file_that_is_too_large_is_not_parsed_if_it_may_hold_a_loss() -> None:
     large = CLEAN.encode() + b"x = 1\n" * (MAX_BYTES // 6)
-    (finding,) = lint_bytes(large, "x.py", "/x.py", DEFAULT, named=True).findings
+    (finding,) = lint_alone(large, "x.py", "/x.py", DEFAULT)[0].findings
     assert finding.message == "too large to be analyzed: 2.0 MB, the limit is 2 MB"
 
 
@@ -695,7 +695,7 @@ def test_the_prefilter_keeps_every_file_in_which_something_is_found(change: Call
         before = path.read_text()
         text = change(before)
         ast.parse(text)
-        filtered = lint_bytes(text.encode(), "x.py", "/x.py", EVERYTHING, named=False)
+        filtered = lint_alone(text.encode(), "x.py", "/x.py", EVERYTHING, named=False)[0]
         assert not filtered.crash
         assert sorted(finding.code for finding in filtered.findings) == codes_in(path), path
         changed += text != before
@@ -731,7 +731,7 @@ def test_the_prefilter_keeps_every_file_in_which_something_is_found(change: Call
 def test_the_prefilter_keeps_losses_by_hand_and_trainers_however_they_are_imported(program: str) -> None:
     whole = lint_text(program, "x.py", "/x.py", EVERYTHING)
     assert whole.findings
-    assert lint_bytes(program.encode(), "x.py", "/x.py", EVERYTHING, named=False).findings == whole.findings
+    assert lint_alone(program.encode(), "x.py", "/x.py", EVERYTHING, named=False)[0].findings == whole.findings
 
 
 @pytest.mark.parametrize(
@@ -750,5 +750,5 @@ def test_the_prefilter_drops_what_can_hold_nothing(text: str) -> None:
 
 def test_a_file_that_can_hold_nothing_is_parsed_only_if_it_was_named() -> None:
     for named, codes in ((True, ["RED000"]), (False, [])):
-        result = lint_bytes(b"x = (\n", "x.py", "/x.py", DEFAULT, named=named)
+        result = lint_alone(b"x = (\n", "x.py", "/x.py", DEFAULT, named=named)[0]
         assert [finding.code for finding in result.findings] == codes

@@ -9,7 +9,7 @@ import pytest
 from lint_reduction import lint_source
 from lint_reduction.config import Settings
 from lint_reduction.finding import Finding
-from lint_reduction.run.pipeline import Overrides, lint_bytes, make_context
+from lint_reduction.run.pipeline import Overrides, lint_alone, make_context
 from lint_reduction.source.suppressions import find_suppressions, mentions_rules
 from tests.command import ERROR
 
@@ -188,7 +188,7 @@ def test_an_unused_comment_is_a_note_at_its_place() -> None:
 def test_unused_comments_are_found_in_files_that_hold_no_loss(code: str, comment: str) -> None:
     data = f"{code}  {comment}\n".encode()
     assert mentions_rules(data)
-    result = lint_bytes(data, "x.py", "/x.py", make_context(Settings(), Overrides()), named=False)
+    result = lint_alone(data, "x.py", "/x.py", make_context(Settings(), Overrides()), named=False)[0]
     assert [f.code for f in result.findings] == (["RED000"] if code == CODE else ["RED001"])
 
 
@@ -209,7 +209,7 @@ def test_only_rules_that_ran_are_said_to_be_unused() -> None:
     assert unused(text, ["RED001", "RED121"]) == []
     assert unused(text, ["RED101"]) == []
     settings = Settings(per_file_ignores=(("*.py", ("RED101",)),))
-    result = lint_bytes(text.encode(), "x.py", "/x.py", make_context(settings, Overrides()), named=True)
+    result = lint_alone(text.encode(), "x.py", "/x.py", make_context(settings, Overrides()), named=True)[0]
     assert result.findings == ()
 
 
@@ -249,7 +249,7 @@ def test_a_file_that_cannot_be_parsed_cannot_be_silenced() -> None:
 def test_silenced_findings_are_counted() -> None:
     context = make_context(Settings(), Overrides())
     text = program(site=f"  {OWN}")
-    assert lint_bytes(text.encode(), "x.py", "/x.py", context, named=True).suppressed == 1
+    assert lint_alone(text.encode(), "x.py", "/x.py", context)[0].suppressed == 1
 
 
 @pytest.mark.skipif(

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from lint_reduction.analysis.outline import Outline
 from lint_reduction.analysis.outline import outline as outline_of
+from lint_reduction.analysis.project import MARKS, Project
+from lint_reduction.analysis.relevance import imported_bases
 from lint_reduction.analysis.relevance import relevant as relevant_in
-from lint_reduction.facts import ModuleFacts
+from lint_reduction.facts import ModuleFacts, Span
 from lint_reduction.libraries import Libraries
 
+__all__ = ["Project", "analyze", "check_syntax"]
 
-def analyze(path: str, text: str, libraries: Libraries, *, complete: bool = False, whole: bool = False) -> ModuleFacts:
+
+def analyze(
+    path: str,
+    text: str,
+    libraries: Libraries,
+    *,
+    project: Project | None = None,
+    absolute: str = "",
+    complete: bool = False,
+    whole: bool = False,
+) -> ModuleFacts:
     """Return what is known of a module.
 
     Args:
         path: for messages; kept in the facts.
         text: the decoded source.
         libraries: what is known of other people's code.
+        project: the modules around, None to look at this one alone.
+        absolute: absolute path of the module, where its imports begin.
         complete: also keep what no rule can be interested in.
         whole: parse all of the text, not only the functions that can concern a loss.
 
@@ -22,7 +40,8 @@ def analyze(path: str, text: str, libraries: Libraries, *, complete: bool = Fals
         SourceError: the text cannot be parsed.
     """
     outline = outline_of(text)
-    relevant = relevant_in(outline, libraries)
+    inherits = project is not None and outline is not None and _inherits(outline, project, absolute)
+    relevant = relevant_in(outline, libraries, inherits=inherits)
     if not relevant.anything:
         return ModuleFacts(path)
 
@@ -34,11 +53,24 @@ def analyze(path: str, text: str, libraries: Libraries, *, complete: bool = Fals
     from lint_reduction.analysis.roots import run_module
 
     lowered = lower_module(path, text, None if whole else outline, relevant)
-    machine = machine_for(lowered.module, libraries)
+    around = project if relevant.trains else None
+    machine = machine_for(lowered.module, libraries, around, absolute)
     traces = run_module(machine)
+
+    def locate(marks: Iterable[int]) -> dict[int, Span]:
+        wanted = set(marks)
+        spans = lowered.locate(mark for mark in wanted if mark < MARKS)
+        return spans if around is None else spans | around.locate(mark for mark in wanted if mark >= MARKS)
+
     if outline is not None:
         mark_ignored(machine.sites, ignored_reductions(outline, HARMLESS))
-    return build(machine, traces, lowered.locate, complete=complete)
+    return build(machine, traces, locate, complete=complete)
+
+
+def _inherits(outline: Outline, project: Project, absolute: str) -> bool:
+    """Say whether a class has a base in another module of the project that trains on something."""
+    found = {project.find(absolute, dotted) for dotted in imported_bases(outline)}
+    return any(base is not None and project.trains(base.path) for base in found)
 
 
 def check_syntax(text: str) -> None:

@@ -18,6 +18,7 @@ from lint_reduction.analysis.values import (
     External,
     Function,
     Gradient,
+    Imported,
     Instance,
     Items,
     Loader,
@@ -64,6 +65,8 @@ def attribute(machine: Machine, value: Value, name: str) -> Value:
     match value:
         case External(module):
             return External(machine.libraries.canonical(f"{module}.{name}"))
+        case Imported(path, inner, whole):
+            return machine.resolve(Imported(path, f"{inner}.{name}" if inner else name, f"{whole}.{name}"))
         case Instance():
             return instance_attribute(machine, value, name)
         case Super(owner, home):
@@ -188,20 +191,20 @@ def _class_attribute(machine: Machine, body: ClassCode, name: str, owner: Instan
             bound: Value | None = None if static else owner
             if any(getattr(d, "name", "") == "classmethod" for d in method.decorators):
                 bound = Class(body)
-            function = Function(method, machine.frames[0].identity, bound, home)
+            function = Function(method, machine.home_of(home).identity, bound, home)
             if owner is not None and any(getattr(d, "name", "") in _PROPERTIES for d in method.decorators):
                 return machine.call_function(function, (), {})
             return function
         for statement in home.body:
             if isinstance(statement, Assign) and any(getattr(t, "name", "") == name for t in statement.targets):
-                return machine.evaluate(statement.value)
+                return machine.evaluate_at(machine.home_of(home), statement.value)
     return None
 
 
 def _inherited(machine: Machine, owner: Instance, home: ClassCode, name: str) -> Value:
     """Return a method as ``super()`` finds it: of a class behind ``home``."""
     for base in home.bases:
-        for option in options_of(machine.evaluate(base)):
+        for option in options_of(machine.evaluate_at(machine.home_of(home), base)):
             if isinstance(option.value, Class):
                 found = _class_attribute(machine, option.value.body, name, owner)
                 if found is not None:
@@ -220,7 +223,7 @@ _PROPERTIES = frozenset({"property", "cached_property"})
 
 
 def lineage(machine: Machine, body: ClassCode) -> Iterator[ClassCode]:
-    """Yield a class of this module and those of its bases that are of this module."""
+    """Yield a class and those of its bases that are of the project."""
     seen: set[int] = set()
     queue = [body]
     while queue:
@@ -230,7 +233,7 @@ def lineage(machine: Machine, body: ClassCode) -> Iterator[ClassCode]:
         seen.add(id(current))
         yield current
         for base in current.bases:
-            value = machine.evaluate(base)
+            value = machine.evaluate_at(machine.home_of(current), base)
             queue.extend(option.value.body for option in options_of(value) if isinstance(option.value, Class))
 
 
@@ -239,7 +242,7 @@ def foreign_bases(machine: Machine, body: ClassCode) -> set[str]:
     names = set()
     for current in lineage(machine, body):
         for base in current.bases:
-            for option in options_of(machine.evaluate(base)):
+            for option in options_of(machine.evaluate_at(machine.home_of(current), base)):
                 if isinstance(option.value, (External, Opaque)):
                     names.add(option.value.name)
     return names

@@ -165,7 +165,8 @@ def _call_external(machine: Machine, name: str, call: Call, values: Sequence[Val
 def _call_function(
     machine: Machine, func: Function, call: Call, positional: Sequence[Value], keywords: dict[str, Value]
 ) -> Value:
-    if func.code.body is None:
+    spent = machine.abroad <= 0 and machine.is_abroad(machine.all_frames.get(func.frame))
+    if func.code.body is None or spent:
         every = [*positional, *keywords.values()]
         return unknown_call(machine, func.code.name, call, every)
     return machine.call_function(func, positional, keywords)

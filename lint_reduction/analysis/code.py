@@ -379,6 +379,7 @@ class ModuleCode:
         full_batches: whether a loader leaves out a last batch that is shorter.
         window_names: the last components of those names.
         window_tests: conditions that hold in every so many rounds, by the name they were given.
+        names: every name and attribute that was lowered.
     """
 
     path: str
@@ -389,6 +390,7 @@ class ModuleCode:
     full_batches: bool = False
     window_names: frozenset[str] = frozenset()
     window_tests: dict[str, Expr] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
 
 
 def dotted(expr: Expr) -> str:

@@ -84,7 +84,7 @@ def as_factor(machine: Machine, value: Value, expr: Expr | None, *, divides: boo
             named = _constant_factor(machine, expr)
             if not divides or named.growth != ONE or isinstance(number, bool):
                 return named
-            if number in machine.module.batch_sizes:
+            if number in machine.batch_sizes:
                 # the number that a loader is given elsewhere, so it may stand for the batch
                 return _configured(machine, text(expr) if expr is not None else str(number), Evidence.GUESS)
             if number in machine.module.windows:
@@ -113,7 +113,7 @@ def _constant_factor(machine: Machine, expr: Expr | None) -> Factor:
     name = name_of(expr)
     if not name or expr is None:
         return Factor()
-    if dotted(expr) in machine.module.batch_sizes:
+    if dotted(expr) in machine.batch_sizes:
         return _configured(machine, text(expr))
     if is_window(machine, expr):
         return Factor(Growth.of(Count.MICRO_BATCHES), Evidence.CONFIGURATION, text(expr))
@@ -125,7 +125,7 @@ def _opaque_factor(machine: Machine, value: Opaque, expr: Expr | None, divides: 
     names = [name for name in (name_of(expr), value.name) if name]
     shown = text(expr) if expr is not None else value.name
     full = dotted(expr) if expr is not None else ""
-    if full and full in machine.module.batch_sizes:
+    if full and full in machine.batch_sizes:
         return _configured(machine, shown)
     if expr is not None and is_window(machine, expr):
         return Factor(Growth.of(Count.MICRO_BATCHES), Evidence.CONFIGURATION, shown)
@@ -203,7 +203,7 @@ def is_called_mask(machine: Machine, expr: Expr | None) -> bool:
 
 def count_by_name(machine: Machine, name: str) -> Growth | None:
     """Return what a variable of this name counts."""
-    if name in machine.module.batch_sizes:
+    if name in machine.batch_sizes:
         return SAMPLES
     found = machine.libraries.names.count(name)
     return None if found is None else Growth.of(found)

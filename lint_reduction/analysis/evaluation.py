@@ -37,7 +37,7 @@ from lint_reduction.analysis.code import (
 )
 from lint_reduction.analysis.conversion import as_tensor
 from lint_reduction.analysis.indexing import item
-from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.machine import Frame, Machine
 from lint_reduction.analysis.masks import as_mask, chooses
 from lint_reduction.analysis.reading import read_as_number
 from lint_reduction.analysis.state import unusual, visible
@@ -48,6 +48,7 @@ from lint_reduction.analysis.values import (
     Constant,
     External,
     Function,
+    Imported,
     Items,
     Mapping,
     Opaque,
@@ -145,34 +146,34 @@ def _evaluate_parts(machine: Machine, expr: Expr) -> Value:
 def read_variable(machine: Machine, name: str) -> Value:
     """Return the value of a name: local, of the functions around, of the module, built in."""
     frame = machine.frame
-    while frame is not None:
-        value = frame.state.variables.get(name)
-        if value is not None:
-            return visible(value, machine.state.path)
-        if frame.parent is None:
-            break
+    value = frame.state.variables.get(name)
+    while value is None and frame.parent is not None:
         frame = frame.parent
-    module = machine.frames[0].state.variables
-    if name in module:
-        return visible(module[name], machine.state.path)
+        value = frame.state.variables.get(name)
+    if value is not None:
+        return machine.resolve(value) if isinstance(value, Imported) else visible(value, machine.state.path)
     if name == "__name__":
-        return Constant("__main__")
+        return Constant("__main__" if frame is machine.frames[0] else "imported")
     if name in _BUILTINS:
         return External(f"builtins.{name}")
-    return _star_imported(machine, name)
+    return star_imported(machine, frame, name) or Opaque(name)
 
 
-def _star_imported(machine: Machine, name: str) -> Value:
-    starred = machine.frames[0].state.variables.get("*")
-    if isinstance(starred, Items):
-        for module in starred.entries:
-            if isinstance(module, External):
-                full = machine.libraries.canonical(f"{module.name}.{name}")
-                libraries = machine.libraries
-                known = full in libraries.losses or full in libraries.optimizers or full in libraries.functions
-                if known or libraries.operation(full) in libraries.operations:
-                    return External(full)
-    return Opaque(name)
+def star_imported(machine: Machine, module: Frame, name: str) -> Value | None:
+    """Return what a name stands for that a module has by ``from other import *``, None if nothing known."""
+    starred = module.state.variables.get("*")
+    for source in starred.entries if isinstance(starred, Items) else ():
+        if isinstance(source, External):
+            full = machine.libraries.canonical(f"{source.name}.{name}")
+            libraries = machine.libraries
+            known = full in libraries.losses or full in libraries.optimizers or full in libraries.functions
+            if known or libraries.operation(full) in libraries.operations:
+                return External(full)
+        elif isinstance(source, Imported):
+            found = machine.resolve(Imported(source.path, name, ""))
+            if not (isinstance(found, External) and not found.name):
+                return found
+    return None
 
 
 def _binary(machine: Machine, expr: Binary) -> Value:

@@ -59,7 +59,8 @@ class Lowering:
     Attributes:
         loss_words: last components of the names under which losses may be called; the arguments of
             such calls keep their place.
-        marked: the nodes whose place is wanted; a mark is an index here, 0 stands for none.
+        first_mark: what the marks of the module begin at.
+        marked: the nodes whose place is wanted; a mark leads to an index here, 0 stands for none.
         batch_sizes: names and numbers given as ``batch_size=``.
         window_words: keywords under which a number of micro-batches is handed on.
         windows: names and numbers of rounds after which an optimizer steps.
@@ -70,9 +71,10 @@ class Lowering:
         yields: whether the function at hand yields.
     """
 
-    def __init__(self, loss_words: frozenset[str], window_words: frozenset[str]) -> None:
+    def __init__(self, loss_words: frozenset[str], window_words: frozenset[str], first_mark: int = 0) -> None:
         self.loss_words = loss_words
         self.window_words = window_words
+        self.first_mark = first_mark
         self.marked: list[cst.CSTNode | None] = [None]
         self.batch_sizes: set[str | int] = set()
         self.windows: set[str | int] = set()
@@ -93,7 +95,7 @@ class Lowering:
     def mark(self, node: cst.CSTNode) -> int:
         """Ask for the place of a node."""
         self.marked.append(node)
-        return len(self.marked) - 1
+        return self.first_mark + len(self.marked) - 1
 
     def expression(self, node: cst.BaseExpression) -> Expr:
         """Lower one expression."""

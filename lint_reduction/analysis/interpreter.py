@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from lint_reduction.analysis import arithmetic, gradients, loops, masks, optimizers, reporting, tensors
+from lint_reduction.analysis import arithmetic, gradients, linking, loops, masks, optimizers, reporting, tensors
 from lint_reduction.analysis.accumulation import beside_one, window_of, window_outside
 from lint_reduction.analysis.attributes import as_leaf, foreign_bases
 from lint_reduction.analysis.builtin_calls import accumulated
@@ -78,15 +79,25 @@ from lint_reduction.analysis.values import (
 from lint_reduction.growth import ONE
 from lint_reduction.libraries import Libraries
 
+if TYPE_CHECKING:
+    from lint_reduction.analysis.project import Project
+
 _NO_GRAD = frozenset(
     {"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad", "torch.autograd.grad_mode.no_grad"}
 )
 
 
-def machine_for(module: ModuleCode, libraries: Libraries) -> Machine:
-    """Return a machine for a module that has not run yet."""
-    machine = Machine(module, libraries, _HOOKS)
-    machine.push("", None, State())
+def machine_for(module: ModuleCode, libraries: Libraries, project: Project | None = None, path: str = "") -> Machine:
+    """Return a machine for a module that has not run yet.
+
+    Args:
+        module: the module.
+        libraries: what is known of other people's code.
+        project: the modules around it, None to look at it alone.
+        path: absolute path of the module, where its imports begin.
+    """
+    machine = Machine(module, libraries, _HOOKS, project=project)
+    machine.push("", None, State()).path = path
     return machine
 
 
@@ -102,7 +113,7 @@ def _evaluate_in_method(machine: Machine, method: FunctionCode, home: ClassCode,
     """Run an expression as it stands in a method that is not run: parameters are not known."""
     if len(machine.frames) > 10:
         return Opaque()
-    frame = machine.push(method.qualname, machine.frames[0], State(heap=machine.state.heap))
+    frame = machine.push(method.qualname, machine.home_of(home), State(heap=machine.state.heap))
     frame.owner, frame.home = owner, home
     try:
         for param in method.params:
@@ -160,19 +171,9 @@ def _execute_rest(machine: Machine, statement: Stmt) -> None:
             for method in body.methods.values():
                 _run_defaults(machine, method)
             machine.state.variables[body.name] = Class(body)
+            machine.homes[id(body)] = machine.frame
         case Import(bindings):
-            _import(machine, bindings)
-
-
-def _import(machine: Machine, bindings: tuple[tuple[str, str], ...]) -> None:
-    for bound, name in bindings:
-        value = External(machine.libraries.canonical(name))
-        if bound == "*":
-            before = machine.frames[0].state.variables.get("*")
-            entries = before.entries if isinstance(before, Items) else ()
-            machine.frames[0].state.variables["*"] = Items((value, *entries))
-        elif bound not in machine.state.variables or not isinstance(machine.state.variables[bound], External):
-            machine.state.variables[bound] = value
+            linking.run_import(machine, bindings)
 
 
 def _define(machine: Machine, function: FunctionCode) -> None:
@@ -390,7 +391,7 @@ def _if(machine: Machine, statement: If) -> None:
         return
     test = machine.evaluate(statement.test)
     _note_condition(machine, statement.test)
-    known = truth(test)
+    known = True if _adds_axis(statement) else truth(test)
     if counts_something(machine, test):
         known = machine.frame.asked = True
     if known is None:
@@ -443,6 +444,17 @@ def _run_in_window(machine: Machine, window: Window | None, body: Sequence[Stmt]
     windows.append(window)
     execute(machine, body)
     del windows[open_before:]
+
+
+def _adds_axis(statement: If) -> bool:
+    """``if x.ndim == 2: x = x.unsqueeze(0)`` leaves a tensor of three axes, whichever way control goes."""
+    match statement:
+        case If(Compare("==" | "<", Attr(_, "ndim") | Call(Attr(_, "dim")), Const()), body, ()):
+            return all(
+                isinstance(s, Assign) and isinstance(s.value, Call) and getattr(s.value.func, "name", "") == "unsqueeze"
+                for s in body
+            )
+    return False
 
 
 def _replaces_zero(statement: If) -> bool:
@@ -608,6 +620,7 @@ _HOOKS = Hooks(
     call_value=call_value,
     run_unused_functions=run_unused_functions,
     foreign_bases=foreign_bases,
+    resolve=linking.resolve,
     binary=_binary_at,
     tensor=as_tensor,
 )

@@ -23,15 +23,17 @@ class Lowered:
     module: ModuleCode
     parsed: Parsed
     marked: Sequence[cst.CSTNode | None]
+    first_mark: int
 
     def locate(self, marks: Iterable[int]) -> dict[int, Span]:
         """Return the spans in the file of some marks; mark 0 has a span that points nowhere."""
         wanted = sorted(set(marks) | {0})
-        spans = locate(self.parsed.tree, [self.marked[mark] for mark in wanted], self.parsed.starts)
+        nodes = [self.marked[mark - self.first_mark if mark else 0] for mark in wanted]
+        spans = locate(self.parsed.tree, nodes, self.parsed.starts)
         return dict(zip(wanted, map(self.parsed.in_file, spans), strict=True))
 
 
-def lower_module(path: str, text: str, outline: Outline | None, relevant: Relevant) -> Lowered:
+def lower_module(path: str, text: str, outline: Outline | None, relevant: Relevant, first_mark: int = 0) -> Lowered:
     """Parse and lower what of a module can concern a loss.
 
     Args:
@@ -39,21 +41,22 @@ def lower_module(path: str, text: str, outline: Outline | None, relevant: Releva
         text: the decoded source.
         outline: made from the same text; None when this interpreter could not parse it.
         relevant: what is worth parsing.
+        first_mark: what the marks of the module begin at.
 
     Raises:
         SourceError: the text cannot be parsed.
     """
     parsed = parse(text, outline, relevant.functions)
-    lowering = StatementLowering(relevant.loss_words, relevant.window_words, relevant.functions)
-    body = lowering.block(parsed.tree.body)
+    lowering = StatementLowering(relevant.loss_words, relevant.window_words, relevant.functions, first_mark)
     module = ModuleCode(
         path,
-        body,
+        lowering.block(parsed.tree.body),
         tuple(lowering.functions),
         frozenset(lowering.batch_sizes),
         frozenset(lowering.windows),
         lowering.full_batches,
         frozenset(window.rpartition(".")[2] for window in lowering.windows if isinstance(window, str)),
         lowering.window_tests,
+        frozenset(lowering.names),
     )
-    return Lowered(module, parsed, lowering.marked)
+    return Lowered(module, parsed, lowering.marked, first_mark)

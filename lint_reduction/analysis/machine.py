@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from lint_reduction.analysis.code import Call, ClassCode, Expr, FunctionCode, ModuleCode, Stmt, Var
 from lint_reduction.analysis.state import Loop, State, tests_of
@@ -11,6 +12,7 @@ from lint_reduction.analysis.training import Event, Rescale, SiteRecord, Trace, 
 from lint_reduction.analysis.values import (
     Class,
     Function,
+    Imported,
     Instance,
     Opaque,
     Option,
@@ -24,10 +26,15 @@ from lint_reduction.facts import Evidence
 from lint_reduction.growth import ONE, Growth
 from lint_reduction.libraries import Libraries
 
+if TYPE_CHECKING:
+    from lint_reduction.analysis.project import Project
+
 #: Functions called from functions, no deeper than this.
 MAX_FRAMES = 12
 #: Expressions that may be evaluated for one root; real training scripts stay under a tenth of it.
 BUDGET = 200_000
+#: Of them, for one file, in functions of other modules; after that these are functions not known.
+BUDGET_ABROAD = 20_000
 
 
 class BudgetExceededError(Exception):
@@ -52,6 +59,7 @@ class Frame:
         windows: the accumulation windows at whose end control is.
         no_grad: how many ``no_grad`` contexts are open.
         asked: whether it was asked if there is anything at all to count.
+        path: of the file, for the frame of a module.
     """
 
     identity: int
@@ -67,6 +75,14 @@ class Frame:
     windows: list[Window] = field(default_factory=list)
     no_grad: int = 0
     asked: bool = False
+    path: str = ""
+
+
+def module_of(frame: Frame) -> Frame:
+    """Return the frame of the module in which the function of a frame was defined."""
+    while frame.parent is not None:
+        frame = frame.parent
+    return frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +98,7 @@ class Hooks:
         call_value: call anything with evaluated arguments.
         run_unused_functions: run the functions that a frame defined and nobody called.
         foreign_bases: the names of the bases of a class that are of other modules.
+        resolve: what a name of another module of the project stands for.
         binary: apply an operator to two values, at the place of a call.
         tensor: the tensor that a value is taken for.
     """
@@ -94,6 +111,7 @@ class Hooks:
     call_value: Callable[[Machine, Value, Call, Sequence[Value]], Value]
     run_unused_functions: Callable[[Machine, Frame], None]
     foreign_bases: Callable[[Machine, ClassCode], set[str]]
+    resolve: Callable[[Machine, Imported], Value]
     binary: Callable[[Machine, str, Value, Value, Call], Value]
     tensor: Callable[[Machine, Value], Tensor]
 
@@ -114,9 +132,14 @@ class Machine:
         visited: functions that were run.
         running: functions that are being run.
         budget: expressions left.
+        abroad: expressions left in functions of other modules.
         identities: how many objects have an identity.
         averages_ranks: whether a model was wrapped so that its gradients are averaged over processes.
         gathers: whether something was called that brings together what several processes computed.
+        project: the modules around, None if only this one is looked at.
+        modules: the frames of imported modules, by path.
+        homes: the frames that classes were defined in.
+        batch_sizes, names: those of all modules that ran, as in ``ModuleCode``.
     """
 
     module: ModuleCode
@@ -133,6 +156,16 @@ class Machine:
     identities: int = 0
     averages_ranks: bool = False
     gathers: bool = False
+    abroad: int = BUDGET_ABROAD
+    project: Project | None = None
+    modules: dict[str, Frame] = field(default_factory=dict)
+    homes: dict[int, Frame] = field(default_factory=dict)
+    batch_sizes: set[str | int] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.batch_sizes |= self.module.batch_sizes
+        self.names |= self.module.names
 
     def evaluate(self, expr: Expr) -> Value:
         """Run an expression."""
@@ -165,6 +198,10 @@ class Machine:
     def foreign_bases(self, body: ClassCode) -> set[str]:
         """Return the resolved names of the bases of a class that are of other modules."""
         return self.hooks.foreign_bases(self, body)
+
+    def resolve(self, value: Imported) -> Value:
+        """Return what a name of another module of the project stands for."""
+        return self.hooks.resolve(self, value)
 
     def binary(self, op: str, left: Value, right: Value, call: Call) -> Value:
         """Apply an operator to two values, at the place of a call."""
@@ -220,6 +257,27 @@ class Machine:
     def grad_enabled(self) -> bool:
         """Say whether gradients are recorded here."""
         return not any(frame.no_grad for frame in self.frames)
+
+    @property
+    def module_frame(self) -> Frame:
+        """Return the frame of the module that holds the running function."""
+        return module_of(self.frames[-1])
+
+    def is_abroad(self, frame: Frame | None) -> bool:
+        """Say whether what is defined in a frame is of another module than the one that is looked at."""
+        return frame is not None and bool(self.modules) and module_of(frame) is not self.frames[0]
+
+    def home_of(self, body: ClassCode) -> Frame:
+        """Return the frame that a class was defined in."""
+        return self.homes.get(id(body), self.frames[0])
+
+    def evaluate_at(self, frame: Frame, expr: Expr) -> Value:
+        """Run an expression as it stands in another frame."""
+        self.frames.append(frame)
+        try:
+            return self.evaluate(expr)
+        finally:
+            self.frames.pop()
 
     def new_identity(self) -> int:
         """Return a number for an object whose attributes are kept in the heap."""

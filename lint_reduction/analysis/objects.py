@@ -69,7 +69,8 @@ def instantiate(machine: Machine, body: ClassCode, positional: Sequence[Value], 
     constructor = next((c for c in lineage(machine, body) if "__init__" in c.methods), None)
     if constructor is not None:
         code = constructor.methods["__init__"]
-        machine.call_function(Function(code, machine.frames[0].identity, instance, constructor), positional, keywords)
+        identity = machine.home_of(constructor).identity
+        machine.call_function(Function(code, identity, instance, constructor), positional, keywords)
     else:
         _set_fields(machine, instance, positional, keywords)
     return instance
@@ -96,7 +97,10 @@ def configuration_of(machine: Machine, body: ClassCode) -> Options | None:
         return None
     defaults = []
     for home in lineage(machine, body):
-        defaults += [(name, default_value(name, machine.evaluate(value))) for name, value in _fields(home)]
+        defaults += [
+            (name, default_value(name, machine.evaluate_at(machine.home_of(home), value)))
+            for name, value in _fields(home)
+        ]
     return Options(tuple(dict(reversed(defaults)).items()))
 
 
@@ -113,7 +117,7 @@ def call_instance(
             if code is not None:
                 if code.body is None:
                     return None
-                function = Function(code, machine.frames[0].identity, instance, home)
+                function = Function(code, machine.home_of(home).identity, instance, home)
                 return machine.call_function(function, positional, keywords)
     return None
 
@@ -125,10 +129,15 @@ def call_function(
     code = function.code
     if code.body is None or len(machine.frames) >= MAX_FRAMES or machine.running.count(code) > 1:
         return Opaque(code.name, called=True)
+    home = machine.all_frames.get(function.frame)
+    leaves = machine.is_abroad(home) and not machine.is_abroad(machine.frame)
+    if leaves and machine.abroad <= 0:
+        return Opaque(code.name, called=True)
+    left = machine.budget
     machine.visited.add(id(code))
     caller = machine.frame
     state = State(heap=caller.state.heap)
-    frame = machine.push(code.qualname, machine.all_frames.get(function.frame), state)
+    frame = machine.push(code.qualname, home, state)
     frame.owner = function.owner if function.owner is not None else _inherited_owner(frame)
     frame.home = function.home or (frame.parent.home if frame.parent is not None else None)
     frame.no_grad = int(bool(_NO_GRAD & set(decorator_names(code))))
@@ -141,6 +150,8 @@ def call_function(
     finally:
         machine.running.pop()
         machine.frames.remove(frame)
+        if leaves:
+            machine.abroad -= left - machine.budget
 
 
 def _inherited_owner(frame: Frame) -> Value | None:

@@ -12,6 +12,9 @@ from lint_reduction.libraries import Libraries
 
 #: What a loss of one's own reduces with; the ``forward`` of a class is looked at only if it has one of them.
 _REDUCTIONS = frozenset({"sum", "mean", "reduce", "nansum", "nanmean", "div", "mul"})
+_ADDING = frozenset({"sum", "mean", "reduce", "nansum", "nanmean", "size", "numel"})
+#: How a program says what its options are.
+_OPTIONS = frozenset({"add_argument", "ArgumentParser", "parse_args", "DataLoader"})
 _CALLED_BY_INSTANCE = ("__init__", "forward", "__call__")
 _TOO_COMMON = frozenset({"", *_CALLED_BY_INSTANCE})
 
@@ -25,38 +28,74 @@ class Relevant:
         loss_words: names under which losses may be called in this module.
         window_words: keywords under which a number of micro-batches is handed on.
         anything: whether there is anything to find at all.
+        trains: whether something may be trained on here.
     """
 
     functions: frozenset[str] | None
     loss_words: frozenset[str]
     window_words: frozenset[str]
     anything: bool
+    trains: bool = True
 
 
-def relevant(outline: Outline | None, libraries: Libraries) -> Relevant:
+def relevant(outline: Outline | None, libraries: Libraries, *, inherits: bool = False) -> Relevant:
     """Choose the functions that can concern a loss.
 
     Those that mention a loss or train on something, those that mention what the former define, what these
     call, and the constructors of their classes, until nothing is new. Where nothing is trained on, a loss
     written as arithmetic is never reported, so that only what mentions the losses of libraries counts.
+
+    Args:
+        outline: of the module, None if it could not be made.
+        libraries: says which names are losses and sinks.
+        inherits: whether a class has a base in another module that trains on something.
     """
     names = libraries.loss_names()
     if outline is None:
         return Relevant(None, names, libraries.names.window_words, True)
     definitions = outline.definitions
     loss_words = names | _aliases(outline.tree, names)
-    sinks = sink_words(libraries)
     steps = frozenset(libraries.returns)
-    trains = any(d.own & sinks or d.name in steps for d in definitions)
-    seeds = loss_words | sinks if trains else loss_words
+    is_trained = inherits or trains(outline, libraries)
+    seeds = loss_words | sink_words(libraries) if is_trained else loss_words
     first = [d for d in definitions if d.own & seeds or d.name in steps]
     carriers = {name for d in first for name in _carriers(d, loss_words)}
     first += [d for d in definitions if d.own & carriers and d not in first]
-    graph = _Graph(definitions, seeds, trains)
+    graph = _Graph(definitions, seeds, is_trained)
     chosen = graph.closure(first)
-    return Relevant(
-        frozenset(d.qualname for d in chosen if d.is_function), loss_words, libraries.names.window_words, bool(first)
-    )
+    functions = frozenset(d.qualname for d in chosen if d.is_function)
+    return Relevant(functions, loss_words, libraries.names.window_words, bool(first), is_trained)
+
+
+def trains(outline: Outline, libraries: Libraries) -> bool:
+    """Say whether something may be trained on in a module."""
+    sinks, steps = sink_words(libraries), frozenset(libraries.returns)
+    return any(d.own & sinks or d.name in steps for d in outline.definitions)
+
+
+def requested(outline: Outline, libraries: Libraries, names: frozenset[str]) -> Relevant:
+    """Choose the functions that concern what an importer names: those and what they call.
+
+    Args:
+        outline: of the module that is imported.
+        libraries: says which names are losses.
+        names: the names that the importer uses.
+    """
+    loss_names = libraries.loss_names()
+    loss_words = loss_names | _aliases(outline.tree, loss_names)
+    seeds = loss_words | sink_words(libraries)
+    graph = _Graph(outline.definitions, seeds, trains=True)
+    chosen: set[Definition] = set()
+    queue = [d for d in outline.definitions[1:] if d.name in names and d.parent is outline.definitions[0]]
+    while queue:
+        definition = queue.pop()
+        if definition not in chosen:
+            chosen.add(definition)
+            queue += graph.needs(definition)
+    words = seeds | _ADDING | _OPTIONS | {name.rpartition(".")[2] for name in libraries.optimizers}
+    kept = graph.leading_to([d for d in chosen if d.own & words], chosen)
+    functions = frozenset(d.qualname for d in kept if d.is_function)
+    return Relevant(functions, loss_words, libraries.names.window_words, bool(chosen))
 
 
 def sink_words(libraries: Libraries) -> frozenset[str]:
@@ -69,6 +108,29 @@ def sink_words(libraries: Libraries) -> frozenset[str]:
     words |= {name for name, role in libraries.names.roles.items() if role == "loss_scaler"}
     words |= {"grad", "value_and_grad", "minimize"}
     return frozenset(word for word in words if word)
+
+
+def imported_bases(outline: Outline) -> Iterator[str]:
+    """Yield the dotted names of the bases of classes that are imported at the top of a module."""
+    imports: dict[str, str] = {}
+    for node in ast.walk(outline.tree):
+        if isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            dot = "" if module.endswith(".") else "."
+            imports.update((alias.asname or alias.name, f"{module}{dot}{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Import):
+            imports.update(
+                (a.asname or a.name.partition(".")[0], a.name if a.asname else a.name.partition(".")[0])
+                for a in node.names
+            )
+    for definition in outline.definitions:
+        for base in definition.node.bases if isinstance(definition.node, ast.ClassDef) else ():
+            names: list[str] = []
+            while isinstance(base, ast.Attribute):
+                names.append(base.attr)
+                base = base.value
+            if isinstance(base, ast.Name) and base.id in imports:
+                yield ".".join([imports[base.id], *reversed(names)])
 
 
 def _aliases(tree: ast.Module, names: frozenset[str]) -> set[str]:
@@ -105,6 +167,30 @@ class _Graph:
                     chosen.add(other)
                     queue.append(other)
         return chosen
+
+    def needs(self, definition: Definition) -> Iterator[Definition]:
+        """Yield what a definition needs to be understood: inner ones, methods, bases, and what it calls."""
+        if definition.is_class:
+            yield from self.inner[definition]
+            yield from (d for name in definition.own for d in self.named.get(name, ()) if d.is_class)
+        elif definition.is_function:
+            yield from self.inner[definition]
+            yield from self._callees(definition)
+
+    def leading_to(self, goals: Iterable[Definition], among: set[Definition]) -> set[Definition]:
+        """Return what of some definitions is or leads to one of the goals, and the constructors of its classes."""
+        kept = set(goals)
+        queue = list(kept)
+        while queue:
+            definition = queue.pop()
+            before = [*self._around(definition), *self._callers(definition)]
+            if definition.name in _CALLED_BY_INSTANCE and definition.parent is not None:
+                before += self._callers(definition.parent)
+            for other in before:
+                if other in among and other not in kept:
+                    kept.add(other)
+                    queue.append(other)
+        return kept
 
     def _around(self, definition: Definition) -> Iterator[Definition]:
         parent = definition.parent

@@ -6,6 +6,7 @@ mentions, then the rest, each with arguments of which nothing is known.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from lint_reduction.analysis import sinks, tensors
@@ -16,6 +17,7 @@ from lint_reduction.analysis.machine import BUDGET, BudgetExceededError, Machine
 from lint_reduction.analysis.objects import instantiate, symbolic
 from lint_reduction.analysis.optimizers import default_optimizer
 from lint_reduction.analysis.reading import escape
+from lint_reduction.analysis.relevance import sink_words
 from lint_reduction.analysis.training import UNKNOWN_DIVISION, Division, Sink, Trace
 from lint_reduction.analysis.values import (
     Class,
@@ -38,10 +40,14 @@ from lint_reduction.libraries.schema import SinkModel
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A function to run: of the module, or a method of a class of it."""
+    """A function to run: of the module, or a method of a class of it.
+
+    ``base`` is the class of another module that a method is inherited from.
+    """
 
     code: FunctionCode
     home: ClassCode | None
+    base: ClassCode | None = None
 
 
 def run_module(machine: Machine) -> list[Trace]:
@@ -58,7 +64,27 @@ def run_module(machine: Machine) -> list[Trace]:
             # a loss class that the module itself tries out is there for others as well
             trace = _run(machine, lambda root=root: _run_method(machine, root, instances))
             traces.append(Trace([e for e in trace.events if isinstance(e, Sink) and e.fate is Fate.RETURNED]))
+    for root in _inherited_roots(machine) if machine.project is not None else ():
+        traces.append(_run(machine, lambda root=root: _run_root(machine, root, instances)))
     return traces
+
+
+def _inherited_roots(machine: Machine) -> Iterator[Root]:
+    """Yield the methods that train on something and that a class has from a base in another module."""
+    steps = machine.libraries.returns
+    sinks = sink_words(machine.libraries)
+    for value in list(machine.frames[0].state.variables.values()):
+        for option in options_of(value):
+            if not isinstance(option.value, Class) or machine.home_of(option.value.body) is not machine.frames[0]:
+                continue
+            seen: set[str] = set()
+            for home in lineage(machine, option.value.body):
+                for name, code in home.methods.items():
+                    foreign = machine.home_of(home) is not machine.frames[0]
+                    trains = name in steps or bool(code.identifiers & sinks)
+                    if foreign and trains and name not in seen and code.body is not None:
+                        yield Root(code, option.value.body, home)
+                    seen.add(name)
 
 
 def _is_mentioned(code: FunctionCode, functions: tuple[FunctionCode, ...], mentioned: list[frozenset[str]]) -> bool:
@@ -112,13 +138,20 @@ def _run_root(machine: Machine, root: Root, instances: dict[int, Instance]) -> N
     model = _trainer(machine, root)
     if model is not None and not _is_manual(machine, instance):
         _run_trainer_step(machine, root, instance, model)
-    elif id(root.code) not in machine.visited:
+    elif root.base is not None or id(root.code) not in machine.visited:
         owner: Value | None = instance
         if any(getattr(d, "name", "") == "staticmethod" for d in root.code.decorators):
             owner = None
-        result = run_with_unknown_arguments(machine, Function(root.code, frame.identity, owner, root.home))
+        result = run_with_unknown_arguments(machine, _method(machine, root, owner))
         _leaves(machine, result, root.code)
     frame.state.heap = before
+
+
+def _method(machine: Machine, root: Root, owner: Value | None) -> Function:
+    """Return a method as it is bound to an owner."""
+    home = root.base or root.home
+    assert home is not None
+    return Function(root.code, machine.home_of(home).identity, owner, home)
 
 
 def _run_method(machine: Machine, root: Root, instances: dict[int, Instance]) -> None:
@@ -127,7 +160,7 @@ def _run_method(machine: Machine, root: Root, instances: dict[int, Instance]) ->
     instance = instances.get(id(root.home)) or _symbolic_instance(machine, root.home)
     instances[id(root.home)] = instance
     before = dict(machine.frames[0].state.heap)
-    result = run_with_unknown_arguments(machine, Function(root.code, machine.frames[0].identity, instance, root.home))
+    result = run_with_unknown_arguments(machine, _method(machine, root, instance))
     _leaves(machine, result, root.code)
     machine.frames[0].state.heap = before
 
@@ -192,7 +225,7 @@ def _is_manual(machine: Machine, instance: Instance) -> bool:
 
 def _run_trainer_step(machine: Machine, root: Root, instance: Instance, model: SinkModel) -> None:
     """Run a step as the framework does: with a batch, and with the optimizer it is configured with."""
-    function = Function(root.code, machine.frames[0].identity, instance, root.home)
+    function = _method(machine, root, instance)
     params = root.code.params[1:]
     keywords = {p.name: symbolic(machine, p) for p in params if p.kind in ("", "keyword")}
     batch = tensors.data(Batch.LOADER)

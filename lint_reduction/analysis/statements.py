@@ -45,8 +45,14 @@ _UPDATE = {
 class StatementLowering(Lowering):
     """Lowers statements; functions outside ``wanted`` keep only their signature, None stands for all."""
 
-    def __init__(self, loss_words: frozenset[str], window_words: frozenset[str], wanted: frozenset[str] | None) -> None:
-        super().__init__(loss_words, window_words)
+    def __init__(
+        self,
+        loss_words: frozenset[str],
+        window_words: frozenset[str],
+        wanted: frozenset[str] | None,
+        first_mark: int = 0,
+    ) -> None:
+        super().__init__(loss_words, window_words, first_mark)
         self.wanted = wanted
         self.functions: list[FunctionCode] = []
 

@@ -239,6 +239,21 @@ class External:
 
 
 @dataclass(frozen=True, slots=True)
+class Imported:
+    """Something of another module of the project, looked up when it is used.
+
+    Attributes:
+        path: of the module.
+        name: in it, with dots, empty for the module itself.
+        dotted: the name under which it was imported.
+    """
+
+    path: str
+    name: str
+    dotted: str
+
+
+@dataclass(frozen=True, slots=True)
 class Object:
     """An instance of a class of a library that has no value of its own here."""
 
@@ -479,9 +494,9 @@ class Option:
 
 
 Value: TypeAlias = (
-    "Tensor | Unknown | Opaque | Constant | External | Object | Criterion | OptimizerValue | Instance | Class"
-    " | Super | Function | Method | Partial | Items | Repeated | Mapping | Shape | Loader | Dataset | Enumerated"
-    " | Zipped | Counting | Parameters | Gradient | ParamGroups | Options | Alternatives"
+    "Tensor | Unknown | Opaque | Constant | External | Imported | Object | Criterion | OptimizerValue | Instance"
+    " | Class | Super | Function | Method | Partial | Items | Repeated | Mapping | Shape | Loader | Dataset"
+    " | Enumerated | Zipped | Counting | Parameters | Gradient | ParamGroups | Options | Alternatives"
 )
 
 #: More alternatives than this become Unknown.

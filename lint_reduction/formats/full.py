@@ -57,6 +57,10 @@ def _finding(diagnostic: Diagnostic, lines: Sequence[str], style: Style) -> Iter
         yield f"{margin} {bar}"
         yield from _excerpt(labels, lines, width, style, color)
         yield f"{margin} {bar}"
+    for related in finding.related:
+        if related.span.path:
+            place = f"{related.span.path}:{related.span.line}:{related.span.column}"
+            yield f"{margin}{style.paint(':::', 1, 34)} {place} {style.paint(related.role, 1, 34)}"
     equals = style.paint("=", 1, 34)
     if finding.growth is not None:
         yield f"{margin} {equals} {style.paint('growth', 1)}: {finding.growth}"
@@ -67,7 +71,7 @@ def _finding(diagnostic: Diagnostic, lines: Sequence[str], style: Style) -> Iter
 
 
 def _labels(finding: Finding, lines: Sequence[str]) -> list[_Label]:
-    spans = [(finding.span, "", True)] + [(r.span, r.role, False) for r in finding.related]
+    spans = [(finding.span, "", True)] + [(r.span, r.role, False) for r in finding.related if not r.span.path]
     labels = [_label(span, text, primary, lines) for span, text, primary in spans if 0 < span.line <= len(lines)]
     return sorted(labels, key=lambda label: (label.line, not label.primary, label.start))
 

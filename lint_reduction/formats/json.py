@@ -50,7 +50,7 @@ def _diagnostic(diagnostic: Diagnostic) -> dict[str, object]:
         "related": [
             {
                 "role": related.role,
-                "path": diagnostic.path.replace("\\", "/"),
+                "path": (related.span.path or diagnostic.path).replace("\\", "/"),
                 "line": related.span.line,
                 "column": related.span.column,
                 "end_line": related.span.end_line,

@@ -148,7 +148,7 @@ def _lint_paths(paths: Sequence[str], overrides: Overrides, stdin_filename: str 
 
 
 def _lint_stdin(name: str | None, overrides: Overrides) -> Report:
-    from lint_reduction.run.pipeline import Contexts, lint_bytes, with_large_stack
+    from lint_reduction.run.pipeline import Contexts, lint_alone
     from lint_reduction.run.report import collect
 
     shown = name or "<stdin>"
@@ -160,7 +160,7 @@ def _lint_stdin(name: str | None, overrides: Overrides) -> Report:
     data = sys.stdin.buffer.read()
     if name and overrides.force_exclude and contexts.leaves_out(absolute, False):
         return collect([])
-    return collect([with_large_stack(lambda: lint_bytes(data, shown, absolute, context, named=True))])
+    return collect(lint_alone(data, shown, absolute, context))
 
 
 def _progress(candidates: Sequence[Candidate]) -> Iterator[Candidate]:

@@ -1,4 +1,4 @@
-"""`compute_loss` returns a mean of its own where the Trainer expects it divided by `num_items_in_batch`.
+"""`compute_loss` returns its own mean where the Trainer expects a division by `num_items_in_batch`.
 
 ## What goes wrong
 

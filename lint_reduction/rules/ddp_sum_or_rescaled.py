@@ -1,4 +1,4 @@
-"""A sum, or a mean times the number of processes, is trained where the gradients of processes are averaged.
+"""A sum, or a mean times the world size, is trained where gradients are averaged over processes.
 
 ## What goes wrong
 

@@ -1,4 +1,4 @@
-"""The learning rate is divided by the batch size to make up for a sum, and the optimizer is an adaptive one.
+"""The learning rate is divided by the batch size to make up for a sum, under an adaptive optimizer.
 
 ## What goes wrong
 

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pathspec import GitIgnoreSpec
 
@@ -23,20 +23,22 @@ from lint_reduction.growth import Count
 from lint_reduction.impact import Severity
 from lint_reduction.libraries import Libraries, load_libraries
 from lint_reduction.libraries.schema import read_tables
+from lint_reduction.run.judge import judge
 from lint_reduction.run.report import FileResult, Report, collect
 from lint_reduction.run.selection import (
     UNREADABLE,
-    UNUSED_SUPPRESSION,
     Choice,
     Selection,
     codes_of,
-    names_of,
     select_rules,
 )
 from lint_reduction.source.discover import DEFAULT_EXCLUDE, Candidate, Patterns, discover, is_pattern
 from lint_reduction.source.file import MAX_BYTES, check_size, decode, is_ascii_superset, read_bytes
 from lint_reduction.source.prefilter import Prefilter, build_prefilter
-from lint_reduction.source.suppressions import Suppression, find_suppressions, mentions_rules
+from lint_reduction.source.suppressions import mentions_rules
+
+if TYPE_CHECKING:
+    from lint_reduction.analysis import Project
 
 _Result = TypeVar("_Result")
 #: Deeply nested code recurses; a thread can have the stack for it.
@@ -65,9 +67,9 @@ class Overrides:
     configuration: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
-    """All that is the same for the files under one configuration."""
+    """All that is the same for the files under one configuration; ``project`` fills as imports are followed."""
 
     settings: Settings
     selection: Selection
@@ -76,6 +78,7 @@ class Context:
     prefilter: Prefilter
     per_file: tuple[tuple[GitIgnoreSpec, frozenset[str]], ...]
     exclude: Patterns
+    project: Project | None = None
 
 
 @dataclass(slots=True)
@@ -218,7 +221,8 @@ def lint(
     def run() -> list[FileResult]:
         return [lint_candidate(candidate, contexts, here) for candidate in progress(candidates)]
 
-    return collect(with_large_stack(run))
+    results = with_large_stack(run)
+    return collect(judge(results, lambda path: contexts.of(Path(path).parent), lambda path: _shown(path, here)))
 
 
 def lint_candidate(candidate: Candidate, contexts: Contexts, here: Path) -> FileResult:
@@ -252,10 +256,17 @@ def lint_bytes(data: bytes, shown: str, absolute: str, context: Context, *, name
     return _guarded(shown, absolute, data, lambda: _lint_bytes(data, shown, absolute, context, named))
 
 
+def lint_alone(data: bytes, shown: str, absolute: str, context: Context, *, named: bool = True) -> list[FileResult]:
+    """Lint the content of one file, and return its result and those of the files it leads to."""
+    result = with_large_stack(lambda: lint_bytes(data, shown, absolute, context, named=named))
+    return judge([result], lambda _: context, lambda path: _shown(path, Path.cwd()))
+
+
 def lint_text(text: str, shown: str, absolute: str, context: Context) -> FileResult:
-    """Lint source text that is decoded already."""
+    """Lint source text that is decoded already, and whose imports are not followed."""
     data = text.encode("utf-8", errors="replace")
-    return _guarded(shown, absolute, data, lambda: _lint_text(text, shown, absolute, context))
+    result = _guarded(shown, absolute, data, lambda: _lint_text(text, shown, "", context))
+    return judge([replace(result, absolute=absolute)], lambda _: context, lambda path: path)[0]
 
 
 def _guarded(shown: str, absolute: str, data: bytes, run: Callable[[], FileResult]) -> FileResult:
@@ -281,25 +292,17 @@ def _lint_bytes(data: bytes, shown: str, absolute: str, context: Context, named:
 
 
 def _lint_text(text: str, shown: str, absolute: str, context: Context) -> FileResult:
-    from lint_reduction.analysis import analyze
+    from lint_reduction.analysis import Project, analyze
 
+    if context.project is None:
+        context.project = Project(context.libraries)
+    project = context.project if Path(absolute).is_absolute() else None
     try:
-        facts = analyze(shown, text, context.libraries)
+        facts = analyze(shown, text, context.libraries, project=project, absolute=absolute)
     except RecursionError:
         raise SourceError("nested too deeply to be analyzed") from None
-    ignored = _ignored_in(absolute, context)
-    rules = [rule for rule in context.selection.rules if rule.code not in ignored]
-    findings = [finding for rule in rules for finding in rule.check(facts)]
-    kept = worst_of_each(finding for finding in findings if _is_sure_enough(finding, context))
-    if context.settings.fixed_batch_size:
-        kept = [replace(f, severity=Severity.NOTE) if f.code in ("RED101", "RED102") else f for f in kept]
-    suppressions = find_suppressions(text)
-    reported, silenced = _suppress(kept, suppressions)
-    if context.selection.unused_suppressions and UNUSED_SUPPRESSION not in ignored:
-        ran = frozenset(rule.code for rule in rules)
-        reported += [note for s in suppressions for note in _unused(s, findings, ran)]
-    ordered = tuple(sorted(reported, key=lambda f: (f.span, f.code)))
-    return FileResult(shown, absolute, ordered, text if ordered else "", analyzed=True, suppressed=silenced)
+    found = tuple(finding for rule in context.selection.rules for finding in rule.check(facts))
+    return FileResult(shown, absolute, found, text, analyzed=True)
 
 
 def _check_syntax(data: bytes) -> None:
@@ -314,61 +317,6 @@ def _check_syntax(data: bytes) -> None:
             from lint_reduction.analysis import check_syntax
 
             check_syntax(text)
-
-
-def worst_of_each(findings: Iterable[Finding]) -> list[Finding]:
-    """Return one finding for each rule and place: several paths may lead through one loss."""
-    worst: dict[tuple[str, Span], Finding] = {}
-    for finding in findings:
-        key = finding.code, finding.span
-        old = worst.get(key)
-        if old is None or (finding.severity, finding.confidence) > (old.severity, old.confidence):
-            worst[key] = finding
-    return list(worst.values())
-
-
-def _is_sure_enough(finding: Finding, context: Context) -> bool:
-    wanted = Confidence.LOW if finding.code in context.selection.named else context.min_confidence
-    return finding.confidence >= wanted
-
-
-def _ignored_in(path: str, context: Context) -> frozenset[str]:
-    """Return the codes of the rules that the settings switch off for a file."""
-    relative = os.path.relpath(path, context.settings.root).replace(os.sep, "/")
-    return frozenset(code for spec, codes in context.per_file if spec.match_file(relative) for code in codes)
-
-
-def _suppress(findings: list[Finding], suppressions: tuple[Suppression, ...]) -> tuple[list[Finding], int]:
-    """Return the findings that no comment silences, and how many one does."""
-    reported = [f for f in findings if not any(_silences(s, rule, f) for s in suppressions for rule in s.rules)]
-    return reported, len(findings) - len(reported)
-
-
-def _silences(suppression: Suppression, rule: str, finding: Finding) -> bool:
-    if rule.upper() != finding.code and rule != finding.name:
-        return False
-    lines = {finding.span.line, *(r.span.line for r in finding.related if r.role == "backward")}
-    return suppression.whole_file or any(suppression.first <= line <= suppression.last for line in lines)
-
-
-def _unused(suppression: Suppression, findings: list[Finding], ran: frozenset[str]) -> Iterable[Finding]:
-    """Yield what is wrong with a suppression, given everything that was found, however sure."""
-    if not suppression.rules:
-        yield _note(suppression.span, "names no rule, so it silences nothing")
-    for rule in suppression.rules:
-        try:
-            code, _ = names_of(rule)
-        except ConfigError as error:
-            yield _note(suppression.span, str(error))
-            continue
-        if code in ran and not any(_silences(suppression, rule, finding) for finding in findings):
-            yield _note(suppression.span, f"{rule} is not found here, so this comment silences nothing")
-
-
-def _note(span: Span, message: str) -> Finding:
-    return Finding(
-        span, message, Severity.NOTE, Confidence.HIGH, "Remove it.", code=UNUSED_SUPPRESSION, name="unused-suppression"
-    )
 
 
 def _unreadable(shown: str, absolute: str, error: SourceError, data: bytes = b"") -> FileResult:

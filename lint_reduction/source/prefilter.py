@@ -19,6 +19,7 @@ from lint_reduction.libraries import Libraries
 #: Endings that most names of losses have; a file without any of them is done with in a few scans.
 _ANCHORS = ("Loss", "_loss", "cross_entropy", "kl_div")
 _REDUCTION = (b"sum", b"mean")
+_BACKWARD = b".backward"
 #: Functions that return a gradient, however they are imported.
 _GRADIENT = tuple(re.compile(word + rb"\b[\s\\]*(?:\.[\s\\]*\w*grad|as\b|import\b)") for word in (b"autograd", b"func"))
 
@@ -51,9 +52,12 @@ class Prefilter:
         """Return False only if no rule can find anything in a file with this content."""
         if any(_names_loss(data, group) for group in self.groups if group.root in data):
             return True
-        if not any(word in data for word in _REDUCTION):
-            return False
-        return any(step in data for step in self.steps) or self._trains(data)
+        if any(step in data for step in self.steps):
+            return True
+        if any(word in data for word in _REDUCTION):
+            return self._trains(data)
+        # what it trains on may be of another module of the project
+        return _BACKWARD in data
 
     def _trains(self, data: bytes) -> bool:
         if not any(root in data for root in self.roots):

@@ -1,0 +1,210 @@
+"""The modules of a project: where an import leads, and what the module there says, lowered once.
+
+A module that is imported is parsed for what its importer names, and for what that needs. Its places are marks
+like those of the importer, beginning at a number of its own, and are found when a flow leads there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lint_reduction.analysis.code import ModuleCode
+from lint_reduction.analysis.outline import Outline, outline
+from lint_reduction.analysis.relevance import requested, trains
+from lint_reduction.errors import SourceError
+from lint_reduction.facts import Span
+from lint_reduction.libraries import Libraries
+from lint_reduction.source.file import MAX_BYTES, decode, read_bytes
+
+if TYPE_CHECKING:
+    from lint_reduction.analysis.lowering import Lowered
+
+#: Marks of one module; a larger module has no places.
+MARKS = 1 << 20
+#: What stands at the root of a project.
+_ROOTS = (".git", ".hg", "pyproject.toml", "setup.py", "setup.cfg")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a dotted name leads: a file, and what of it is meant, empty for the module itself."""
+
+    path: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unit:
+    """A module that was imported, lowered for some names."""
+
+    path: str
+    module: ModuleCode
+    names: frozenset[str]
+    first_mark: int
+
+
+@dataclass(slots=True, eq=False)
+class Project:
+    """Finds and keeps the modules around the files that are linted.
+
+    Attributes:
+        libraries: says which names are losses and sinks.
+    """
+
+    libraries: Libraries
+    _texts: dict[str, tuple[str, Outline] | None] = field(default_factory=dict)
+    _trains: dict[str, bool] = field(default_factory=dict)
+    _units: dict[str, Unit | None] = field(default_factory=dict)
+    _by_first_mark: dict[int, Unit] = field(default_factory=dict)
+
+    def find(self, importer: str, dotted: str) -> Found | None:
+        """Return where a name leads that a file imports, None if not into the project.
+
+        Args:
+            importer: absolute path of the importing file.
+            dotted: as written, with leading dots for a relative import.
+        """
+        return _find(str(Path(importer).parent), dotted)
+
+    def inside(self, path: str, name: str) -> Found | None:
+        """Return the submodule of a package that an attribute of it may be."""
+        package = Path(path)
+        if package.name != "__init__.py" or not _is_module(str(package.parent), name):
+            return None
+        return _module(package.parent, [name])
+
+    def unit(self, path: str, names: frozenset[str]) -> Unit | None:
+        """Return a module lowered for some names, None if it cannot be read or parsed."""
+        known = self._units.get(path)
+        if known is not None:
+            needed = names & self._defined(path)
+            if needed <= known.names:
+                return known
+            names = known.names | needed
+        elif path in self._units:
+            return None
+        unit = self._load(path, names)
+        self._units[path] = unit
+        if unit is not None:
+            self._by_first_mark[unit.first_mark] = unit
+        return unit
+
+    def trains(self, path: str) -> bool:
+        """Say whether a module may train on something."""
+        if path not in self._trains:
+            text = self._text(path)
+            self._trains[path] = text is not None and trains(text[1], self.libraries)
+        return self._trains[path]
+
+    def locate(self, marks: Iterable[int]) -> dict[int, Span]:
+        """Return the spans of marks of imported modules."""
+        by_unit: dict[int, list[int]] = {}
+        for mark in marks:
+            by_unit.setdefault(mark - mark % MARKS, []).append(mark)
+        spans: dict[int, Span] = {}
+        for first, wanted in by_unit.items():
+            unit = self._by_first_mark[first]
+            lowered = self._lower(unit.path, unit.names, first)
+            spans.update((mark, span.within(unit.path)) for mark, span in lowered.locate(wanted).items() if mark)
+        return spans
+
+    def _load(self, path: str, names: frozenset[str]) -> Unit | None:
+        if self._text(path) is None:
+            return None
+        needed = names & self._defined(path)
+        first = (len(self._by_first_mark) + 1) * MARKS
+        try:
+            lowered = self._lower(path, needed, first)
+        except SourceError:
+            return None
+        return Unit(path, lowered.module, needed, first)
+
+    def _lower(self, path: str, names: frozenset[str], first: int) -> Lowered:
+        from lint_reduction.analysis.lowering import lower_module  # it imports libcst
+
+        known = self._text(path)
+        assert known is not None
+        text, lines = known
+        return lower_module(path, text, lines, requested(lines, self.libraries, names), first)
+
+    def _defined(self, path: str) -> frozenset[str]:
+        known = self._text(path)
+        if known is None:
+            return frozenset()
+        return frozenset(d.name for d in known[1].definitions[1:] if d.parent is not None and d.parent.parent is None)
+
+    def _text(self, path: str) -> tuple[str, Outline] | None:
+        if path not in self._texts:
+            self._texts[path] = _read(path)
+        return self._texts[path]
+
+
+def _read(path: str) -> tuple[str, Outline] | None:
+    try:
+        data = read_bytes(Path(path))
+        if len(data) > MAX_BYTES:
+            return None
+        text = decode(data)
+        lines = outline(text)
+    except SourceError:
+        return None
+    return None if lines is None else (text, lines)
+
+
+# --- from names to files
+
+
+@lru_cache(maxsize=65536)
+def _find(directory: str, dotted: str) -> Found | None:
+    name = dotted.lstrip(".")
+    level = len(dotted) - len(name)
+    parts = [part for part in name.split(".") if part]
+    here = Path(directory)
+    if level:
+        for _ in range(level - 1):
+            here = here.parent
+        return _module(here, parts)
+    if not parts:
+        return None
+    for base in _bases(directory):
+        if _is_module(base, parts[0]):
+            return _module(Path(base), parts)
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _bases(directory: str) -> tuple[str, ...]:
+    """Return where absolute imports of a file may begin: its own directory, and the roots of its packages."""
+    here = Path(directory)
+    bases = [here]
+    for parent in (here, *here.parents):
+        if not (parent / "__init__.py").is_file():
+            bases += [parent, parent / "src"]
+        if any((parent / name).exists() for name in _ROOTS) or parent.parent == parent:
+            break
+    return tuple(dict.fromkeys(map(str, bases)))
+
+
+@lru_cache(maxsize=65536)
+def _is_module(base: str, name: str) -> bool:
+    path = Path(base) / name
+    return path.with_name(name + ".py").is_file() or path.is_dir()
+
+
+def _module(base: Path, parts: list[str]) -> Found | None:
+    """Return the module that the longest beginning of a dotted name leads to."""
+    path = base
+    for index, part in enumerate(parts):
+        rest = ".".join(parts[index:])
+        if not _is_module(str(path), part):
+            package = path / "__init__.py"
+            return Found(str(package), rest) if package.is_file() else None
+        if not (path / part).is_dir():
+            return Found(str(path / f"{part}.py"), ".".join(parts[index + 1 :]))
+        path = path / part
+    package = path / "__init__.py"
+    return Found(str(package), "") if package.is_file() else None

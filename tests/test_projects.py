@@ -1,0 +1,73 @@
+"""Findings in projects of several files are those that the comments expect, wherever the loss is trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lint_reduction.run.pipeline import Overrides, lint
+from tests.fixture_files import FIXTURES, expected
+
+PROJECTS = sorted(path for path in FIXTURES.glob("*/project_*") if path.is_dir())
+
+
+def _found(paths: list[Path]) -> set[tuple[str, int, str]]:
+    report = lint(paths, Overrides(isolated=True))
+    assert report.crashes == ()
+    return {(d.absolute, d.finding.span.line, d.finding.name) for d in report.diagnostics}
+
+
+def _wanted(project: Path) -> set[tuple[str, int, str]]:
+    return {(str(path), e.line, e.name) for path in project.rglob("*.py") for e in expected(path)}
+
+
+@pytest.mark.parametrize("project", PROJECTS, ids=lambda p: str(p.relative_to(FIXTURES)))
+def test_findings_are_those_expected(project: Path) -> None:
+    assert _found([project]) == _wanted(project)
+
+
+def test_there_are_projects_of_both_kinds() -> None:
+    silent = [project for project in PROJECTS if not _wanted(project)]
+    assert len(PROJECTS) - len(silent) >= 10
+    assert len(silent) >= 10
+
+
+def test_the_order_of_files_changes_nothing() -> None:
+    files = sorted(path for project in PROJECTS for path in project.rglob("*.py"))
+    assert _found(files) == _found(files[::-1])
+
+
+def test_a_finding_in_a_file_that_was_not_named_is_reported_there(tmp_path: Path) -> None:
+    project = FIXTURES / "unscaled_sum" / "project_function"
+    assert _found([project / "train.py"]) == _wanted(project)
+    assert _found([project / "losses.py"]) == set()
+
+
+def test_a_comment_in_the_file_of_the_loss_silences_it(tmp_path: Path) -> None:
+    for path in (FIXTURES / "unscaled_sum" / "project_function").glob("*.py"):
+        text = path.read_text().replace("# expect: unscaled-sum", "# lint-reduction: ignore[RED101] # was:")
+        (tmp_path / path.name).write_text(text)
+    assert _found([tmp_path]) == set()
+
+
+def test_modules_in_a_circle_end(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "a.py").write_text("from b import loss\nfrom c import missing\n\n\ndef weight():\n    return 2\n")
+    text = """
+import torch.nn.functional as F
+from a import weight, loss as again
+from nowhere import other
+
+
+def loss(x, y):
+    return weight() * F.mse_loss(x, y, reduction="sum")
+
+
+def train(net, loader, optimizer):
+    for x, y in loader:
+        (again(net(x), y) + other(x)).backward()
+        optimizer.step()
+"""
+    (tmp_path / "b.py").write_text(text)
+    assert _found([tmp_path]) <= {(str(tmp_path / "b.py"), 8, "unscaled-sum")}
