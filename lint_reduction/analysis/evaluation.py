@@ -173,6 +173,10 @@ def star_imported(machine: Machine, module: Frame, name: str) -> Value | None:
             found = machine.resolve(Imported(source.path, name, ""))
             if not (isinstance(found, External) and not found.name):
                 return found
+    entries = starred.entries if isinstance(starred, Items) else ()
+    if len(entries) == 1 and isinstance(entries[0], External) and name[:1].isupper():
+        # a class that nothing else can have brought
+        return External(f"{entries[0].name}.{name}")
     return None
 
 
