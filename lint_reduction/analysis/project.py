@@ -23,6 +23,8 @@ from lint_reduction.source.file import MAX_BYTES, decode, read_bytes
 if TYPE_CHECKING:
     from lint_reduction.analysis.lowering import Lowered
 
+#: Texts and outlines that are kept; they are large, and most modules are asked for only once or twice.
+_KEPT = 48
 #: Marks of one module; a larger module has no places.
 MARKS = 1 << 20
 #: What stands at the root of a project.
@@ -57,6 +59,7 @@ class Project:
 
     libraries: Libraries
     _texts: dict[str, tuple[str, Outline] | None] = field(default_factory=dict)
+    _names: dict[str, frozenset[str]] = field(default_factory=dict)
     _trains: dict[str, bool] = field(default_factory=dict)
     _units: dict[str, Unit | None] = field(default_factory=dict)
     _by_first_mark: dict[int, Unit] = field(default_factory=dict)
@@ -132,13 +135,16 @@ class Project:
         return lower_module(path, text, lines, requested(lines, self.libraries, names), first)
 
     def _defined(self, path: str) -> frozenset[str]:
-        known = self._text(path)
-        if known is None:
-            return frozenset()
-        return frozenset(d.name for d in known[1].definitions[1:] if d.parent is not None and d.parent.parent is None)
+        if path not in self._names:
+            known = self._text(path)
+            top = [] if known is None else [d for d in known[1].definitions[1:] if d.parent is known[1].definitions[0]]
+            self._names[path] = frozenset(d.name for d in top)
+        return self._names[path]
 
     def _text(self, path: str) -> tuple[str, Outline] | None:
         if path not in self._texts:
+            if len(self._texts) >= _KEPT:
+                self._texts.pop(next(iter(self._texts)))
             self._texts[path] = _read(path)
         return self._texts[path]
 
