@@ -34,6 +34,9 @@ from lint_reduction.facts import Batch, Evidence, StepKind
 from lint_reduction.growth import ONE, Growth
 
 _PAIRS = frozenset({"max", "min", "median", "mode", "nanmedian", "sort", "topk", "kthvalue"})
+_QUANTILES = frozenset({"quantile", "nanquantile"})
+#: Which give a value that a fixed share of the entries lies below.
+_SHARES = frozenset({"median", "nanmedian", *_QUANTILES})
 _LAST = (-1,)
 _TOTALS = frozenset({"summing", "averaging", "counting"})
 #: What a norm of an order other than 2 does to an axis.
@@ -277,7 +280,7 @@ def _extremum(tensor: Tensor, other: Tensor) -> Tensor:
 
 
 def _reduced(machine: Machine, name: str, kind: str, tensor: Tensor, given: Operands) -> Value:
-    at = 1 if kind == "norming" else 0
+    at = 1 if kind == "norming" or name in _QUANTILES else 0
     first = given.get(at, "dim", "axis")
     if kind == "choosing" and isinstance(first, Tensor):
         return _extremum(tensor, first)
@@ -292,6 +295,9 @@ def _reduced(machine: Machine, name: str, kind: str, tensor: Tensor, given: Oper
         )
     axes = None if dims == "all" or isinstance(dims, str) else dims
     forwarding.note_second_reduction(machine, name, tensor)
+    if name in _SHARES:
+        # what is compared with it is a fixed share of the positions
+        tensor = tensors.made_of(tensor, "choice")
     result = tensors.reduce(tensor, kind, axes, keepdim, given.mark)
     if name in _PAIRS and axes is not None:
         return Items((result, Opaque("indices")), is_tuple=True)

@@ -190,7 +190,8 @@ def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("
     value, other, text = left, right, texts[1]
     if (not left.is_loss and right.is_loss) or not left.summands or (left.is_mask and not right.is_mask):
         value, other, text = right, left, texts[0]
-    factor = Factor(other.growth, other.evidence, other.text or text, "a factor with terms of different growth")
+    shown = text if other.is_mask and text else other.text or text
+    factor = Factor(other.growth, other.evidence, shown, "a factor with terms of different growth")
     if _counts_another_batch(value, other):
         factor = replace(factor, growth=None, reason=_ANOTHER.format(other.text or text))
     if other.is_mask and value.is_mask:
