@@ -51,7 +51,8 @@ def _site(site: LossSite) -> Iterator[str]:
     reduction = site.reduction or "not known"
     where = f" in {site.function}()" if site.function else ""
     path = f"{os.path.relpath(site.span.path)}:" if site.span.path else ""
-    yield f"{path}{site.span.line}:{site.span.column} {site.callee}{where}: reduction {reduction} ({site.decided_by.value})"
+    at = f"{path}{site.span.line}:{site.span.column}"
+    yield f"{at} {site.callee}{where}: reduction {reduction} ({site.decided_by.value})"
 
 
 def _place(span: Span) -> str:
