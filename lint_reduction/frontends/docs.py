@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import itertools
 import re
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from lint_reduction.rules import Rule, all_rules
 from lint_reduction.run.selection import UNREADABLE, UNUSED_SUPPRESSION, find_rule
 
 if TYPE_CHECKING:
+    from lint_reduction.facts import Span
     from lint_reduction.finding import Finding
 
 #: Where the sections of all rules are kept; it is part of the package.
@@ -150,21 +152,26 @@ class _Program:
         for line in (ast.get_docstring(ast.parse(self.text)) or "").splitlines():
             if line:
                 label, colon, said = line.partition(": ")
-                yield f"- *{label}*: {said}" if colon and label in ("Source", "Verify") else f"{line}\n"
+                if colon and label in ("Source", "Verify"):
+                    yield f"- *{label}*: {said}"
+                else:
+                    text = line.removeprefix("Bad: ")
+                    yield f"{text[0].upper()}{text[1:]}\n"
 
     def with_findings(self, findings: tuple[Finding, ...]) -> Iterator[str]:
         """Yield the lines of the program, each with what is found in it written below."""
         for number, line in enumerate(self.lines, self.first + 1):
             yield line
-            for finding in findings:
-                if finding.span.line == number:
-                    yield _underline(finding, line)
+            here = [finding for finding in findings if finding.span.line == number]
+            for span, group in itertools.groupby(here, key=lambda finding: finding.span):
+                yield _underline(span, line)
+                for finding in group:
                     yield f"# {finding.severity}[{finding.code}] {finding.name}: {finding.message}"
 
 
-def _underline(finding: Finding, line: str) -> str:
-    start = finding.span.column - 1
-    end = finding.span.end_column - 1 if finding.span.end_line == finding.span.line else len(line)
+def _underline(span: Span, line: str) -> str:
+    start = span.column - 1
+    end = span.end_column - 1 if span.end_line == span.line else len(line)
     return "#" + (" " * start + "^" * (end - start))[1:]
 
 
@@ -181,8 +188,8 @@ def section(rule: Rule, fixtures: Path) -> str:
     bad, good = _Program(folder / "bad.py"), _Program(folder / "good.py")
     report = lint([bad.path], Overrides(isolated=True, extend_select=(rule.code,)))
     shown = bad.with_findings(tuple(diagnostic.finding for diagnostic in report.diagnostics))
-    names = [str(Path(program.path.parent.name, program.path.name)) for program in (bad, good)]
-    difference = difflib.unified_diff(bad.lines, good.lines, *names, lineterm="")
+    before, after = f"{folder.name}/bad.py", f"{folder.name}/good.py"
+    difference = difflib.unified_diff(bad.lines, good.lines, before, after, lineterm="")
     parts = [_head(rule), *rule.documentation.strip().splitlines(), "", "## Example", "", *bad.remarks, ""]
     parts += ["```python", *shown, "```", "", "Put right:", "", "```diff", *difference, "```"]
     return _shifted("\n".join(parts), 1) + "\n"
