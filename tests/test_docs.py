@@ -173,7 +173,6 @@ def test_nothing_is_written_elsewhere(tmp_path: Path) -> None:
 
 def test_the_list_says_what_is_on_and_what_can_be_fixed() -> None:
     lines = rule_list().splitlines()
-    assert len(lines) == len(all_rules()) == 35
     for line, rule in zip(lines, all_rules(), strict=True):
         code, name, severity, state, fix, summary = line.split(maxsplit=5)
         assert (code, name, severity, summary) == (rule.code, rule.name, str(rule.severity), rule.summary)
