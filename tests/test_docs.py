@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from lint_reduction.formats import format_names
-from lint_reduction.frontends.docs import explanation, rule_list, rule_table, updated
+from lint_reduction.frontends import docs
+from lint_reduction.frontends.docs import RULES_README, explanation, rule_list, rule_table, rules_readme, updated
 from lint_reduction.impact import Severity
 from lint_reduction.rules import Rule, all_rules
 from lint_reduction.run.selection import UNREADABLE, UNUSED_SUPPRESSION, codes_of, find_rule, names_of
-from tests.command import ROOT
-from tests.fixture_files import FIXTURES, expected, programs, rule_folders
+from tests.command import ROOT, run_apart
+from tests.fixture_files import FIXTURES, claim, expected, programs, rule_folders
 
 RULES = ROOT / "lint_reduction" / "rules"
 HEADINGS = ["What goes wrong", "How to fix it", "When it is fine", "References"]
@@ -115,6 +117,67 @@ def test_what_is_explained_is_the_text_in_the_file(rule: Rule) -> None:
     assert rule.documentation.strip() in body
     assert text.endswith("\n")
     assert not text.endswith("\n\n")
+
+
+@pytest.mark.parametrize("rule", all_rules(), ids=name_of)
+def test_what_is_explained_ends_with_an_example_that_was_run(rule: Rule) -> None:
+    _, _, example = explanation(rule.code).partition("\n## Example\n")
+    bad = FIXTURES / rule.name.replace("-", "_") / "bad.py"
+    assert f"[{rule.code}] {rule.name}: " in example
+    assert "# expect:" not in example
+    assert f"- *Verify*: {claim(bad)}\n" in example
+    assert f"--- {bad.parent.name}/bad.py\n+++ {bad.parent.name}/good.py\n" in example
+    assert example.count("```") == 4
+
+
+def test_a_finding_stands_under_what_it_is_about() -> None:
+    lines = explanation("RED101").splitlines()
+    index = next(i for i, line in enumerate(lines) if line.startswith("# error[RED101] unscaled-sum: "))
+    start, end = lines[index - 1].index("^"), len(lines[index - 1])
+    assert lines[index - 2][start:end] == 'nn.MSELoss(reduction="sum")'
+
+
+def test_without_the_generated_page_the_text_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(docs, "RULES_README", tmp_path / "README.md")
+    text = explanation("RED101")
+    assert text.startswith("# unscaled-sum (RED101)\n\nUp to error; on by default.\n\n")
+    assert find_rule("RED101").documentation.strip() in text
+    assert "## Example" not in text
+    (tmp_path / "README.md").write_text("# The rules\n\n## another-rule (RED999)\n")
+    assert explanation("RED101") == text
+
+
+def test_the_page_of_the_rules_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert RULES_README.read_text(encoding="utf-8") == rules_readme(Path("fixtures"))
+
+
+def test_what_is_out_of_date_is_named(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("<!-- rules -->\n<!-- /rules -->\n")
+    shutil.copytree(FIXTURES, tmp_path / "fixtures")
+    (tmp_path / "lint_reduction" / "rules").mkdir(parents=True)
+    module = ("-m", "lint_reduction.frontends.docs")
+    ran = run_apart("--check", cwd=tmp_path, python=module)
+    stale = "README.md is out of date; run .ci/run --update\n"
+    assert (ran.code, ran.err) == (1, f"{stale}lint_reduction/rules/{stale}")
+    assert run_apart("--write", cwd=tmp_path, python=module).code == 0
+    assert run_apart("--check", cwd=tmp_path, python=module).code == 0
+
+
+def test_nothing_is_written_elsewhere(tmp_path: Path) -> None:
+    ran = run_apart("--write", cwd=tmp_path, python=("-m", "lint_reduction.frontends.docs"))
+    assert ran.code == 2
+    assert ran.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_list_says_what_is_on_and_what_can_be_fixed() -> None:
+    lines = rule_list().splitlines()
+    for line, rule in zip(lines, all_rules(), strict=True):
+        code, name, severity, state, fix, summary = line.split(maxsplit=5)
+        assert (code, name, severity, summary) == (rule.code, rule.name, str(rule.severity), rule.summary)
+        assert state == ("default" if rule.default else "opt-in")
+        assert fix == ("fixable" if rule.fixable else "-")
 
 
 def test_the_lists_have_every_rule_once() -> None:

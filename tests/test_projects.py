@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lint_reduction.run.pipeline import Overrides, lint
+from tests.command import run
 from tests.fixture_files import FIXTURES, expected
 
 PROJECTS = sorted(path for path in FIXTURES.glob("*/project_*") if path.is_dir())
@@ -71,3 +72,11 @@ def train(net, loader, optimizer):
 """
     (tmp_path / "b.py").write_text(text)
     assert _found([tmp_path]) <= {(str(tmp_path / "b.py"), 8, "unscaled-sum")}
+
+
+def test_facts_name_the_file_that_a_loss_is_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FIXTURES / "unscaled_sum" / "project_function")
+    text = run("facts", "train.py").out
+    assert "losses.py:11:12 torch.nn.functional.mse_loss" in text
+    assert "  trained at line 13\n" in text
+    assert "loss at line 11 of losses.py" in text

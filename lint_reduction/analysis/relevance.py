@@ -93,9 +93,17 @@ def requested(outline: Outline, libraries: Libraries, names: frozenset[str]) -> 
             chosen.add(definition)
             queue += graph.needs(definition)
     words = seeds | _ADDING | _OPTIONS | {name.rpartition(".")[2] for name in libraries.optimizers}
-    kept = graph.leading_to([d for d in chosen if d.own & words], chosen)
+    steps = frozenset(libraries.returns)
+    goals = [d for d in chosen if d.own & words or d.name in steps or _returns_comparison(d)]
+    kept = graph.leading_to(goals, chosen)
     functions = frozenset(d.qualname for d in kept if d.is_function)
     return Relevant(functions, loss_words, libraries.names.window_words, bool(chosen))
+
+
+def _returns_comparison(definition: Definition) -> bool:
+    """Say whether a function may make a mask."""
+    returned = (node.value for node in definition.node.body if isinstance(node, ast.Return) and node.value is not None)
+    return any(isinstance(part, ast.Compare) for value in returned for part in ast.walk(value))
 
 
 def sink_words(libraries: Libraries) -> frozenset[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from lint_reduction.analysis import analyze
+from lint_reduction.analysis import Project, analyze
 from lint_reduction.errors import ConfigError, SourceError
-from lint_reduction.facts import Certainty, LossFlow, LossSite, Term
+from lint_reduction.facts import Certainty, LossFlow, LossSite, Span, Term
 from lint_reduction.run.pipeline import Contexts, Overrides, with_large_stack
 from lint_reduction.source.file import check_size, decode, read_bytes
 
@@ -23,7 +24,10 @@ def describe_file(path: Path) -> str:
         data = read_bytes(path)
         check_size(data)
         text = decode(data)
-        facts = with_large_stack(lambda: analyze(str(path), text, context.libraries, complete=True))
+        project, absolute = Project(context.libraries), str(path.absolute())
+        facts = with_large_stack(
+            lambda: analyze(str(path), text, context.libraries, project=project, absolute=absolute, complete=True)
+        )
     except SourceError as error:
         raise ConfigError(f"{path}:{error.line}:{error.column}: {error.reason}") from None
     except RecursionError:
@@ -46,13 +50,19 @@ def describe_file(path: Path) -> str:
 def _site(site: LossSite) -> Iterator[str]:
     reduction = site.reduction or "not known"
     where = f" in {site.function}()" if site.function else ""
-    yield f"{site.span.line}:{site.span.column} {site.callee}{where}: reduction {reduction} ({site.decided_by.value})"
+    path = f"{os.path.relpath(site.span.path)}:" if site.span.path else ""
+    at = f"{path}{site.span.line}:{site.span.column}"
+    yield f"{at} {site.callee}{where}: reduction {reduction} ({site.decided_by.value})"
+
+
+def _place(span: Span) -> str:
+    return f"line {span.line} of {os.path.relpath(span.path)}" if span.path else f"line {span.line}"
 
 
 def _flow(flow: LossFlow, site: LossSite | None) -> Iterator[str]:
     how = "" if flow.certainty is Certainty.ALWAYS else f", {flow.certainty.value}"
     note = f" ({flow.note})" if flow.note else ""
-    yield f"  {flow.fate.value} at line {flow.end.span.line}{how}{note}"
+    yield f"  {flow.fate.value} at {_place(flow.end.span)}{how}{note}"
     if flow.axes:
         yield f"    not reduced over {', '.join(count.value for count in flow.axes)}"
     for term in flow.terms:
@@ -81,4 +91,4 @@ def _growth(flow: LossFlow, term: Term) -> str:
 def _steps(term: Term) -> Iterator[str]:
     for step in term.steps:
         factor = f" * {step.growth}" if step.growth.powers else ""
-        yield f"{step.kind.value} at line {step.span.line}{factor}"
+        yield f"{step.kind.value} at {_place(step.span)}{factor}"
