@@ -302,6 +302,7 @@ def _site(record: SiteRecord, spans: dict[int, Span]) -> LossSite:
         function=record.function,
         divisor=record.model.divisor,
         ignored_parameter=record.ignored_parameter,
+        is_open=record.is_open,
     )
 
 

@@ -6,7 +6,7 @@ like those of the importer, beginning at a number of its own, and are found when
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -53,9 +53,11 @@ class Project:
 
     Attributes:
         libraries: says which names are losses and sinks.
+        contents: what to read instead of some files, by their paths.
     """
 
     libraries: Libraries
+    contents: Mapping[str, bytes] = field(default_factory=dict)
     _texts: dict[str, tuple[str, Outline] | None] = field(default_factory=dict)
     _trains: dict[str, bool] = field(default_factory=dict)
     _units: dict[str, Unit | None] = field(default_factory=dict)
@@ -139,13 +141,13 @@ class Project:
 
     def _text(self, path: str) -> tuple[str, Outline] | None:
         if path not in self._texts:
-            self._texts[path] = _read(path)
+            self._texts[path] = _read(path, self.contents.get(path))
         return self._texts[path]
 
 
-def _read(path: str) -> tuple[str, Outline] | None:
+def _read(path: str, data: bytes | None) -> tuple[str, Outline] | None:
     try:
-        data = read_bytes(Path(path))
+        data = read_bytes(Path(path)) if data is None else data
         if len(data) > MAX_BYTES:
             return None
         text = decode(data)
