@@ -53,6 +53,7 @@ class Operands:
         exprs: source of the positional arguments.
         mark: of the call.
         shown: source of the whole call, for messages.
+        method: mark of the name in a bare method call.
     """
 
     values: tuple[Value, ...]
@@ -60,6 +61,7 @@ class Operands:
     exprs: tuple[Expr, ...]
     mark: int
     shown: str = ""
+    method: int = 0
 
     def get(self, position: int, *names: str) -> Value | None:
         """Return an argument by position or name."""
@@ -292,7 +294,7 @@ def _reduced(machine: Machine, name: str, kind: str, tensor: Tensor, given: Oper
         )
     axes = None if dims == "all" or isinstance(dims, str) else dims
     forwarding.note_second_reduction(machine, name, tensor)
-    result = tensors.reduce(tensor, kind, axes, keepdim, given.mark)
+    result = tensors.reduce(tensor, kind, axes, keepdim, given.mark, given.method)
     if name in _PAIRS and axes is not None:
         return Items((result, Opaque("indices")), is_tuple=True)
     return result
