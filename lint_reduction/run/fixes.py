@@ -268,7 +268,7 @@ def comments_in(text: str) -> Counter[str]:
     comments: Counter[str] = Counter()
     # what this interpreter cannot split into tokens is left to the parser to judge
     with suppress(tokenize.TokenError, SyntaxError):
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        for token in tokenize.generate_tokens(io.StringIO(text, newline=None).readline):
             if token.type == tokenize.COMMENT:
                 comments[token.string] += 1
     return comments
