@@ -93,7 +93,7 @@ def test_flags_by_name(name: str, flags: str) -> None:
         assert_same(name, *fixed(call_of(name, flags), "RED304"))
 
 
-@pytest.mark.parametrize("flag", ["True", "False", "0", "1", "\'sum\'", "\'none\'", "0.5"])
+@pytest.mark.parametrize("flag", ["True", "False", "0", "1", "'sum'", "'none'", "0.5"])
 @pytest.mark.parametrize("name", LEGACY)
 def test_flags_by_position(name: str, flag: str) -> None:
     model, is_class = LOSSES[name]

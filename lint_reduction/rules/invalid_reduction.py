@@ -72,9 +72,10 @@ def _fix(site: LossSite, argument: Argument) -> Fix | None:
     value = argument.literal.value if argument.literal is not None else None
     if not isinstance(value, str) or argument.span == site.span:
         return None
-    known = "mean" if value == "elementwise_mean" else value.strip().lower()
+    lowered = value.strip().lower()
+    known = "mean" if lowered == "elementwise_mean" else lowered
     meant = known if known in site.accepts else _GUESSES.get(known, "")
-    if meant not in site.accepts or meant in site.warns:
+    if meant not in site.accepts:
         return None
     safety = Applicability.SAFE if known == meant else Applicability.UNSAFE
     text = f'reduction="{meant}"' if argument.keyword else f'"{meant}"'
