@@ -46,23 +46,15 @@ def invalid_reduction(site: LossSite) -> Iterator[Finding]:
         return
     value = argument.literal.value
     if value not in site.accepts:
-        yield Finding(
-            site.span,
-            f"{argument.literal} is no reduction of {site.callee}: the first call raises",
-            Severity.ERROR,
-            Confidence.HIGH,
-            f"Use one of {', '.join(repr(name) for name in site.accepts if name not in site.warns)}.",
-            fix=_fix(site, argument),
-        )
+        message = f"{argument.literal} is no reduction of {site.callee}: the first call raises"
+        advice = f"Use one of {', '.join(repr(name) for name in site.accepts if name not in site.warns)}."
+        severity = Severity.ERROR
     elif value == "elementwise_mean":
-        yield Finding(
-            site.span,
-            "'elementwise_mean' is deprecated and has meant different things",
-            Severity.WARNING,
-            Confidence.HIGH,
-            'Use reduction="mean".',
-            fix=_fix(site, argument),
-        )
+        message = "'elementwise_mean' is deprecated and has meant different things"
+        advice, severity = 'Use reduction="mean".', Severity.WARNING
+    else:
+        return
+    yield Finding(site.span, message, severity, Confidence.HIGH, advice, fix=_fix(site, argument))
 
 
 _GUESSES = {"avg": "mean", "average": "mean", "batchmean": "mean", "batch_mean": "mean"}
