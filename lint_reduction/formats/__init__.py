@@ -66,8 +66,8 @@ def summary_line(report: Report) -> str:
     return f"Found {listed}.{silenced}"
 
 
-def fix_line(report: Report, style: Style) -> str:
-    """Return a line on what can be fixed, empty if nothing can."""
+def fixable(report: Report, style: Style) -> str:
+    """Return what the last line says of fixes, empty if there are none."""
     fixes = [diagnostic.finding.fix for diagnostic in report.diagnostics if diagnostic.finding.fix is not None]
     offered = sum(map(style.offers, fixes))
     hidden = len(fixes) - offered
@@ -75,8 +75,8 @@ def fix_line(report: Report, style: Style) -> str:
         return ""
     option = "--fix --unsafe-fixes" if any(f.applicability is Applicability.UNSAFE for f in fixes) else "--fix"
     if not hidden:
-        return f"[*] {offered} fixable with {option}.\n"
+        return f" [*] {offered} fixable with {option}."
     more = f"{hidden} hidden fix{'es' * (hidden != 1)} can be enabled with --unsafe-fixes"
     if not offered:
-        return f"No safe fix ({more}).\n"
-    return f"[*] {offered} fixable with --fix ({more}).\n"
+        return f" No safe fix ({more})."
+    return f" [*] {offered} fixable with --fix ({more})."

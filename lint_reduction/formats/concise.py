@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lint_reduction.formats import Style, fix_line, summary_line
+from lint_reduction.formats import Style, fixable, summary_line
 from lint_reduction.run.report import Report
 
 
@@ -14,5 +14,5 @@ def render(report: Report, style: Style) -> str:
         place = f"{diagnostic.path}:{finding.span.line}:{finding.span.column}:"
         mark = "[*] " if style.offers(finding.fix) else ""
         lines.append(f"{style.paint(place, 1)} {style.paint(finding.code, 1, 31)} {mark}{finding.message}")
-    lines.append(summary_line(report))
-    return "\n".join(lines) + "\n" + fix_line(report, style)
+    lines.append(summary_line(report) + fixable(report, style))
+    return "\n".join(lines) + "\n"

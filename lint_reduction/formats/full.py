@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lint_reduction.facts import Span
 from lint_reduction.finding import Finding
-from lint_reduction.formats import Style, fix_line, summary_line
+from lint_reduction.formats import Style, fixable, summary_line
 from lint_reduction.impact import Severity
 from lint_reduction.run.report import Diagnostic, Report
 
@@ -38,7 +38,7 @@ def render(report: Report, style: Style) -> str:
     for diagnostic in report.diagnostics:
         text = report.sources.get(diagnostic.path, "")
         parts.append("\n".join(_finding(diagnostic, _NEWLINE.split(text) if text else [], style)) + "\n")
-    parts.append(summary_line(report) + "\n" + fix_line(report, style))
+    parts.append(summary_line(report) + fixable(report, style) + "\n")
     return "\n".join(parts)
 
 
