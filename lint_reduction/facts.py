@@ -116,6 +116,7 @@ class Step:
         text: the expression that counts, for messages (``x.size(0)``); may be empty.
         axes: the counts that a reduction removes.
         doubt: what may be wrong with a divisor.
+        method: the name in a bare method call that the step is (``sum`` of ``loss.sum()``), None for anything else.
     """
 
     kind: StepKind
@@ -125,6 +126,7 @@ class Step:
     text: str = ""
     axes: frozenset[Count] = frozenset()
     doubt: Doubt | None = None
+    method: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,7 @@ class LossSite:
         function: qualified name of the function that holds the call, empty for the module.
         divisor: what a mean divides by: ``numel``, ``samples``, ``valid`` (the weights of what is not ignored).
         ignored_parameter: a parameter of the function or class around it that should decide the reduction and does not.
+        is_open: whether there may be arguments that are not in view (``*args``, ``**options``).
     """
 
     callee: str
@@ -205,6 +208,7 @@ class LossSite:
     function: str = ""
     divisor: str = ""
     ignored_parameter: str = ""
+    is_open: bool = False
 
     def argument(self, parameter: str) -> Argument | None:
         """Return the argument bound to a parameter, None if it is not given."""

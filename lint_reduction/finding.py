@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from lint_reduction.facts import Batch, Certainty, Evidence, Fate, LossFlow, Span, Step, StepKind, Term
+from lint_reduction.facts import (
+    Argument,
+    Batch,
+    Certainty,
+    Evidence,
+    Fate,
+    LossFlow,
+    LossSite,
+    Span,
+    Step,
+    StepKind,
+    Term,
+)
 from lint_reduction.growth import Growth
 from lint_reduction.impact import Severity
 
@@ -34,6 +48,43 @@ class Related:
     span: Span
 
 
+class Applicability(enum.Enum):
+    """Whether a fix may change what the program computes."""
+
+    SAFE = "safe"
+    """It computes the same."""
+    UNSAFE = "unsafe"
+    """It computes what was probably meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A stretch of the source to replace; an empty one is an insertion.
+
+    Attributes:
+        span: what to replace, in the file of the finding.
+        replacement: the text to put there.
+    """
+
+    span: Span
+    replacement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A way to repair a finding.
+
+    Attributes:
+        title: what it does, as an order.
+        edits: all of it; they do not overlap.
+        applicability: whether it may change what the program computes.
+    """
+
+    title: str
+    edits: tuple[Edit, ...]
+    applicability: Applicability
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One reported mistake.
@@ -47,6 +98,7 @@ class Finding:
         growth: what the gradient grows with, where the finding is about that.
         related: the path of the loss, in the order in which it is walked.
         code, name: of the rule; filled in by the rule itself.
+        fix: how it can be repaired, None if no edit of the text can.
     """
 
     span: Span
@@ -58,6 +110,86 @@ class Finding:
     related: tuple[Related, ...] = ()
     code: str = ""
     name: str = ""
+    fix: Fix | None = None
+
+
+def reduction_fix(site: LossSite, reduction: str, applicability: Applicability) -> Fix | None:
+    """Return the fix that gives a loss call a reduction by name and takes its deprecated flags away.
+
+    None where that cannot be written: a value is not a literal, or there may be arguments that are not in view.
+    """
+    arguments = sorted(site.arguments, key=lambda argument: argument.span)
+    if site.is_open or not all(_is_inside(argument.span, site.span) for argument in arguments):
+        return None
+    decisive = [a for a in arguments if a.parameter == "reduction" or a.parameter in site.legacy]
+    if any(argument.literal is None for argument in decisive):
+        return None
+    written = f'reduction="{reduction}"'
+    if decisive:
+        edits = _replaced(arguments, decisive, written)
+    elif arguments:
+        edits = [Edit(_after(arguments[-1].span), f", {written}")]
+    else:
+        at = replace(site.span, line=site.span.end_line, column=site.span.end_column - 1)
+        edits = [Edit(replace(at, end_column=at.column), written)]
+    return Fix(f"Write {written}", tuple(edits), applicability)
+
+
+def flag_fix(site: LossSite) -> Fix | None:
+    """Return the fix that writes what the deprecated flags of a loss call mean as a reduction.
+
+    None where they are not all literals, or where a reduction that disagrees is given too.
+    """
+    given = site.argument("reduction")
+    agrees = given is None or (given.literal is not None and given.literal.value == site.legacy_value)
+    if site.legacy_value is None or not agrees:
+        return None
+    # in another library a flag of that name may mean something else
+    safety = Applicability.SAFE if site.callee.startswith("torch.") else Applicability.UNSAFE
+    return reduction_fix(site, site.legacy_value, safety)
+
+
+def _replaced(arguments: Sequence[Argument], decisive: Sequence[Argument], written: str) -> list[Edit]:
+    """Put one argument in the place of several; what stands behind it by position has to be named."""
+    first = arguments.index(decisive[0])
+    edits = [Edit(decisive[0].span, written)]
+    for before, argument in itertools.pairwise(arguments[first:]):
+        if argument in decisive:
+            start = before.span
+            edits.append(Edit(replace(argument.span, line=start.end_line, column=start.end_column), ""))
+        elif not argument.keyword:
+            edits.append(Edit(_before(argument.span), f"{argument.parameter}="))
+    return edits
+
+
+def _is_inside(span: Span, whole: Span) -> bool:
+    """Say whether a span is a part of another one, and not all of it: a place that is not known is all of it."""
+    starts = (whole.line, whole.column) < (span.line, span.column)
+    return starts and (span.end_line, span.end_column) < (whole.end_line, whole.end_column) and span.path == whole.path
+
+
+def _before(span: Span) -> Span:
+    return replace(span, end_line=span.line, end_column=span.column)
+
+
+def _after(span: Span) -> Span:
+    return replace(span, line=span.end_line, column=span.end_column)
+
+
+def average_fix(step: Step) -> Fix | None:
+    """Return the fix that makes the mean of a sum that is a method call, None for any other step."""
+    if step.method is None or step.kind is not StepKind.SUM:
+        return None
+    return Fix("Replace .sum() by .mean()", (Edit(step.method, "mean"),), Applicability.UNSAFE)
+
+
+def removal_fix(step: Step) -> Fix | None:
+    """Return the fix that takes away a reduction that does nothing, None where it is no method call."""
+    if step.method is None:
+        return None
+    dot = replace(step.method, column=step.method.column - 1)
+    whole = replace(dot, end_line=step.span.end_line, end_column=step.span.end_column)
+    return Fix("Remove this reduction", (Edit(whole, ""),), Applicability.SAFE)
 
 
 def confidence_of(flow: LossFlow, term: Term, *others: Step) -> Confidence:

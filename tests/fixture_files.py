@@ -8,6 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"
+#: How the name of a fixed program ends.
+FIXED = ".fixed.py"
 
 _EXPECT = re.compile(r"#\s*expect:\s*(?P<items>.+)$")
 _ITEM = re.compile(r'(?P<name>[a-z-]+)(?:\s+"(?P<growth>[^"]*)")?')
@@ -50,5 +52,5 @@ def rule_folders() -> list[Path]:
 
 def programs() -> list[Path]:
     """Return every fixture program with expectations: those of the rules and the reference ones."""
-    files = [path for folder in rule_folders() for path in folder.glob("*.py")]
+    files = [path for folder in rule_folders() for path in folder.glob("*.py") if not path.name.endswith(FIXED)]
     return sorted([*files, *(FIXTURES / "reference").glob("*.py")])

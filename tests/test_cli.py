@@ -286,8 +286,7 @@ def test_the_concise_format(project: Path) -> None:
     *lines, summary = ran.out.splitlines()
     assert len(lines) == 3
     for line in lines:
-        # no finding can be fixed yet: none is marked [*]
-        assert re.fullmatch(r"a\.py:\d+:\d+: RED\d{3} [^\s\[].*", line)
+        assert re.fullmatch(r"a\.py:\d+:\d+: RED\d{3} (\[\*\] )?[^\s\[].*", line)
     assert lines[0].startswith("a.py:7:17: RED101 gradient grows as samples * elements: ")
     assert summary.startswith("Found ")
     assert run("clean.py", "--output-format", "concise").out == "All checks passed!\n"
@@ -313,6 +312,8 @@ def test_the_json_format(project: Path) -> None:
     assert message.startswith("gradient grows as samples * elements")
     assert first.pop("advice").endswith(".")
     related = first.pop("related")
+    edit = {"line": 7, "column": 28, "end_line": 7, "end_column": 43, "replacement": 'reduction="mean"'}
+    assert first.pop("fix") == {"applicability": "unsafe", "title": 'Write reduction="mean"', "edits": [edit]}
     assert first == {
         "code": "RED101",
         "name": "unscaled-sum",
@@ -325,14 +326,13 @@ def test_the_json_format(project: Path) -> None:
         "end_line": 7,
         "end_column": 44,
         "growth": "samples * elements",
-        "fix": None,
     }
     assert {tuple(place) for place in related} == {("role", "path", "line", "column", "end_line", "end_column")}
     assert [(r["role"], r["path"], r["line"], r["column"]) for r in related if r["role"] != "learning rate"] == [
         ("backward", "a.py", 12, 9),
         ("optimizer", "a.py", 8, 17),
     ]
-    assert (second["code"], second["growth"], second["related"]) == ("RED000", None, [])
+    assert (second["code"], second["growth"], second["related"], second["fix"]) == ("RED000", None, [], None)
 
 
 def test_json_of_a_clean_run_is_complete(project: Path) -> None:
@@ -356,7 +356,7 @@ def test_the_full_format_shows_the_path_of_the_loss_its_growth_and_advice(projec
     assert "= confidence: high\n" in out
     (advice,) = re.findall(r"= help: (.*)\n", out)
     assert advice.endswith(".")
-    assert out.endswith("\nFound 1 error.\n")
+    assert out.endswith("\nFound 1 error. No safe fix (1 hidden fix can be enabled with --unsafe-fixes).\n")
 
 
 def test_the_learning_rate_is_on_the_path_where_it_follows_the_batch(project: Path) -> None:

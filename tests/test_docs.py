@@ -140,7 +140,7 @@ def test_a_finding_stands_under_what_it_is_about() -> None:
 def test_without_the_generated_page_the_text_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(docs, "RULES_README", tmp_path / "README.md")
     text = explanation("RED101")
-    assert text.startswith("# unscaled-sum (RED101)\n\nUp to error; on by default.\n\n")
+    assert text.startswith("# unscaled-sum (RED101)\n\nUp to error; on by default; fixable.\n\n")
     assert find_rule("RED101").documentation.strip() in text
     assert "## Example" not in text
     (tmp_path / "README.md").write_text("# The rules\n\n## another-rule (RED999)\n")

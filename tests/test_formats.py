@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from lint_reduction import __version__
 from lint_reduction.errors import ConfigError
 from lint_reduction.facts import Span
-from lint_reduction.finding import Confidence, Finding, Related
+from lint_reduction.finding import Applicability, Confidence, Edit, Finding, Fix, Related
 from lint_reduction.formats import Style, format_names, render, summary_line
 from lint_reduction.growth import ELEMENTS, SAMPLES
 from lint_reduction.impact import Severity
@@ -65,9 +66,16 @@ def report() -> Report:
         "RED101", "unscaled-sum", on(2, 13, 33), "gradient grows as samples * elements", Severity.ERROR, path
     )
     where = ODD.splitlines()[3].index("nn.L1Loss") + 1
+    insertion = Edit(Span(4, where + 10, 4, where + 10), "reduction=")
+    safe = Fix("Name it", (insertion, Edit(on(4, where + 10, 4), '"mean"')), Applicability.SAFE)
+    unsafe = Fix('Write "batchmean"', (Edit(Span(2, 3, 2, 19), 'reduction="batchmean"'),), Applicability.UNSAFE)
     odd = (
-        finding("RED201", "kl-div-mean", Span(1, 18, 3, 3), "divides by classes, too", Severity.WARNING),
-        finding("RED302", "legacy-positional", on(4, where, 15), "True is size_average", Severity.NOTE),
+        replace(
+            finding("RED201", "kl-div-mean", Span(1, 18, 3, 3), "divides by classes, too", Severity.WARNING), fix=unsafe
+        ),
+        replace(
+            finding("RED302", "legacy-positional", on(4, where, 15), "True is size_average", Severity.NOTE), fix=safe
+        ),
         finding("RED001", "unused-suppression", on(5, 17, 5), "RED101 is not found here", Severity.NOTE),
         finding("RED303", "invalid-reduction", on(99, 1, 4), 'no such line, "quoted" & <tagged>', Severity.ERROR),
     )

@@ -49,11 +49,12 @@ class Arg:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """``func(args)``."""
+    """``func(args)``; ``method`` is the mark of the name alone in a bare ``value.sum()`` or ``value.mean()``."""
 
     func: Expr
     args: tuple[Arg, ...]
     mark: int = 0
+    method: int = 0
 
 
 @dataclass(frozen=True, slots=True)

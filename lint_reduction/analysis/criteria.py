@@ -198,6 +198,7 @@ def _record(
                 legacy or None,
                 tensors,
                 function=machine.frame.function,
+                is_open=any(arg.stars for arg in call.args),
             )
         )
     record = machine.sites[index]

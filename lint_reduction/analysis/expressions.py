@@ -209,6 +209,10 @@ def _formatted(lower: Lowering, node: cst.FormattedString) -> Expr:
     return Formatted(tuple(parts), lower.mark(node) if parts else 0)
 
 
+#: Methods whose name may be all that a fix changes.
+_REDUCING = frozenset({"sum", "mean"})
+
+
 def _call(lower: Lowering, node: cst.Call) -> Expr:
     func = lower.expression(node.func)
     name = func.name if isinstance(func, (Var, Attr)) else ""
@@ -224,7 +228,9 @@ def _call(lower: Lowering, node: cst.Call) -> Expr:
         elif keyword in lower.window_words:
             lower.note_window(value)
         args.append(Arg(value, keyword, len(arg.star), lower.mark(arg) if keep or keyword == "lr" else 0))
-    return Call(func, tuple(args), lower.mark(node))
+    is_bare = not node.args and name in _REDUCING and isinstance(node.func, cst.Attribute)
+    method = lower.mark(node.func.attr) if is_bare and isinstance(node.func, cst.Attribute) else 0
+    return Call(func, tuple(args), lower.mark(node), method)
 
 
 def _subscript(lower: Lowering, node: cst.Subscript) -> Expr:

@@ -210,6 +210,7 @@ def _marks(flow: _Found) -> Iterator[int]:
     yield flow.sink.hop.mark
     for summand in flow.summands:
         yield from (hop.mark for hop in summand.hops)
+        yield from (hop.method for hop in summand.hops if hop.method)
     yield from (rescale.mark for rescale in flow.rescales)
     yield from flow.clips
     if flow.accumulated is not None:
@@ -220,7 +221,8 @@ def _marks(flow: _Found) -> Iterator[int]:
 
 
 def _step(hop: Hop, spans: dict[int, Span]) -> Step:
-    return Step(hop.kind, spans[hop.mark], hop.growth, hop.evidence, hop.text, hop.axes, hop.doubt)
+    method = spans[hop.method] if hop.method else None
+    return Step(hop.kind, spans[hop.mark], hop.growth, hop.evidence, hop.text, hop.axes, hop.doubt, method)
 
 
 def _flow(flow: _Found, sites: dict[int, LossSite], spans: dict[int, Span]) -> LossFlow:
@@ -302,6 +304,7 @@ def _site(record: SiteRecord, spans: dict[int, Span]) -> LossSite:
         function=record.function,
         divisor=record.model.divisor,
         ignored_parameter=record.ignored_parameter,
+        is_open=record.is_open,
     )
 
 

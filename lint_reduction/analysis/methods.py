@@ -100,7 +100,7 @@ def operands(call: Call, values: Sequence[Value], skip: int = 0) -> Operands:
         else:
             positional.append(value)
             exprs.append(arg.value)
-    return Operands(tuple(positional[skip:]), keywords, tuple(exprs[skip:]), call.mark, text(call))
+    return Operands(tuple(positional[skip:]), keywords, tuple(exprs[skip:]), call.mark, text(call), call.method)
 
 
 def _tensor_method(

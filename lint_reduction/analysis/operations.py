@@ -56,6 +56,7 @@ class Operands:
         exprs: source of the positional arguments.
         mark: of the call.
         shown: source of the whole call, for messages.
+        method: mark of the name in a bare method call.
     """
 
     values: tuple[Value, ...]
@@ -63,6 +64,7 @@ class Operands:
     exprs: tuple[Expr, ...]
     mark: int
     shown: str = ""
+    method: int = 0
 
     def get(self, position: int, *names: str) -> Value | None:
         """Return an argument by position or name."""
@@ -298,7 +300,7 @@ def _reduced(machine: Machine, name: str, kind: str, tensor: Tensor, given: Oper
     if name in _SHARES:
         # what is compared with it is a fixed share of the positions
         tensor = tensors.made_of(tensor, "choice")
-    result = tensors.reduce(tensor, kind, axes, keepdim, given.mark)
+    result = tensors.reduce(tensor, kind, axes, keepdim, given.mark, given.method)
     if name in _PAIRS and axes is not None:
         return Items((result, Opaque("indices")), is_tuple=True)
     return result

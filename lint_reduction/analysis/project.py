@@ -6,7 +6,7 @@ like those of the importer, beginning at a number of its own, and are found when
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -55,9 +55,11 @@ class Project:
 
     Attributes:
         libraries: says which names are losses and sinks.
+        contents: what to read instead of some files, by their paths.
     """
 
     libraries: Libraries
+    contents: Mapping[str, bytes] = field(default_factory=dict)
     _texts: dict[str, tuple[str, Outline] | None] = field(default_factory=dict)
     _names: dict[str, frozenset[str]] = field(default_factory=dict)
     _trains: dict[str, bool] = field(default_factory=dict)
@@ -145,13 +147,13 @@ class Project:
         if path not in self._texts:
             if len(self._texts) >= _KEPT:
                 self._texts.pop(next(iter(self._texts)))
-            self._texts[path] = _read(path)
+            self._texts[path] = _read(path, self.contents.get(path))
         return self._texts[path]
 
 
-def _read(path: str) -> tuple[str, Outline] | None:
+def _read(path: str, data: bytes | None) -> tuple[str, Outline] | None:
     try:
-        data = read_bytes(Path(path))
+        data = read_bytes(Path(path)) if data is None else data
         if len(data) > MAX_BYTES:
             return None
         text = decode(data)

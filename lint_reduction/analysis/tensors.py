@@ -388,7 +388,7 @@ def _remove_ordered(axes: Axes, dims: tuple[int, ...]) -> _Removal:
     return _Removal(gone, after, undetermined=partly or (axes.more and bool(others)))
 
 
-def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool, mark: int) -> Tensor:
+def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool, mark: int, method: int = 0) -> Tensor:
     """Return a tensor with axes reduced.
 
     Args:
@@ -397,6 +397,7 @@ def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool
         dims: which axes, None for all.
         keepdim: whether reduced axes stay with size 1.
         mark: of the call.
+        method: of the name in a bare method call.
     """
     removal = _remove(value.axes, dims)
     if removal.unclear and kind != "choosing":
@@ -422,7 +423,7 @@ def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool
         # entries that are all alike, or that were set one by one: the sum counts them
         summands = (Summand(batch=value.batch, gradient=False),)
     if step is not None and (removal.counts or removal.undetermined or factor != ONE):
-        hop = Hop(step, mark, factor, evidence, axes=removal.counts)
+        hop = Hop(step, mark, factor, evidence, axes=removal.counts, method=method)
         summands = tuple(s.step(hop, undetermined=undetermined) for s in summands)
     elif factor != ONE:
         hop = Hop(StepKind.MULTIPLY, mark, factor, evidence)
@@ -430,7 +431,7 @@ def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool
     elif undetermined:
         summands = tuple(replace(s, undetermined=s.undetermined | undetermined) for s in summands)
     elif step is not None and dims is None and value.axes == SCALAR and len(value.summands) == 1:
-        summands = tuple(s.step(Hop(StepKind.REDUNDANT, mark)) if _is_fresh(s) else s for s in summands)
+        summands = tuple(s.step(Hop(StepKind.REDUNDANT, mark, method=method)) if _is_fresh(s) else s for s in summands)
     axes = replace(removal.axes, rank=value.axes.rank) if keepdim and removal.axes != SCALAR else removal.axes
     counts_kept = value.is_mask and kind == "summing" and dims is None
     return replace(

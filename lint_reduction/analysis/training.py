@@ -44,6 +44,7 @@ class SiteRecord:
         called: whether a criterion built here was called, or handed on to something that calls it.
         function: qualified name of the function that holds the call.
         ignored_parameter: a parameter around it that should decide the reduction and does not.
+        is_open: whether there may be more arguments than are bound.
     """
 
     mark: int
@@ -59,6 +60,7 @@ class SiteRecord:
     called: bool = False
     function: str = ""
     ignored_parameter: str = ""
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)

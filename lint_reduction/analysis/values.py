@@ -33,6 +33,8 @@ class Hop:
     axes: frozenset[Count] = frozenset()
     """The counts that a reduction removed."""
     doubt: Doubt | None = None
+    method: int = 0
+    """The mark of the name in a bare method call."""
 
 
 @dataclass(frozen=True, slots=True)

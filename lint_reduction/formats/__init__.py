@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from lint_reduction.errors import ConfigError
+from lint_reduction.finding import Applicability, Fix
 from lint_reduction.impact import Severity
 from lint_reduction.run.report import Report
 
@@ -19,15 +20,21 @@ class Style:
 
     Attributes:
         color: whether to use terminal colors.
+        unsafe_fixes: whether unsafe fixes are offered as well.
     """
 
     color: bool = False
+    unsafe_fixes: bool = False
 
     def paint(self, text: str, *codes: int) -> str:
         """Return a text in a color, or as it is."""
         if not self.color or not text:
             return text
         return f"\033[{';'.join(map(str, codes))}m{text}\033[0m"
+
+    def offers(self, fix: Fix | None) -> bool:
+        """Say whether a fix would be applied."""
+        return fix is not None and (self.unsafe_fixes or fix.applicability is Applicability.SAFE)
 
 
 def format_names() -> tuple[str, ...]:
@@ -57,3 +64,19 @@ def summary_line(report: Report) -> str:
         return f"All checks passed!{silenced}"
     listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
     return f"Found {listed}.{silenced}"
+
+
+def fixable(report: Report, style: Style) -> str:
+    """Return what the last line says of fixes, empty if there are none."""
+    fixes = [diagnostic.finding.fix for diagnostic in report.diagnostics if diagnostic.finding.fix is not None]
+    offered = sum(map(style.offers, fixes))
+    hidden = len(fixes) - offered
+    if not fixes:
+        return ""
+    option = "--fix --unsafe-fixes" if any(f.applicability is Applicability.UNSAFE for f in fixes) else "--fix"
+    if not hidden:
+        return f" [*] {offered} fixable with {option}."
+    more = f"{hidden} hidden fix{'es' * (hidden != 1)} can be enabled with --unsafe-fixes"
+    if not offered:
+        return f" No safe fix ({more})."
+    return f" [*] {offered} fixable with --fix ({more})."

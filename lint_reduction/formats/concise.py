@@ -1,8 +1,8 @@
-"""One line a finding: ``path:line:column: RED101 message``."""
+"""One line a finding: ``path:line:column: RED101 message``, with ``[*]`` before the message if it can be fixed."""
 
 from __future__ import annotations
 
-from lint_reduction.formats import Style, summary_line
+from lint_reduction.formats import Style, fixable, summary_line
 from lint_reduction.run.report import Report
 
 
@@ -12,6 +12,7 @@ def render(report: Report, style: Style) -> str:
     for diagnostic in report.diagnostics:
         finding = diagnostic.finding
         place = f"{diagnostic.path}:{finding.span.line}:{finding.span.column}:"
-        lines.append(f"{style.paint(place, 1)} {style.paint(finding.code, 1, 31)} {finding.message}")
-    lines.append(summary_line(report))
+        mark = "[*] " if style.offers(finding.fix) else ""
+        lines.append(f"{style.paint(place, 1)} {style.paint(finding.code, 1, 31)} {mark}{finding.message}")
+    lines.append(summary_line(report) + fixable(report, style))
     return "\n".join(lines) + "\n"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lint_reduction.facts import Span
 from lint_reduction.finding import Finding
-from lint_reduction.formats import Style, summary_line
+from lint_reduction.formats import Style, fixable, summary_line
 from lint_reduction.impact import Severity
 from lint_reduction.run.report import Diagnostic, Report
 
@@ -38,7 +38,7 @@ def render(report: Report, style: Style) -> str:
     for diagnostic in report.diagnostics:
         text = report.sources.get(diagnostic.path, "")
         parts.append("\n".join(_finding(diagnostic, _NEWLINE.split(text) if text else [], style)) + "\n")
-    parts.append(summary_line(report) + "\n")
+    parts.append(summary_line(report) + fixable(report, style) + "\n")
     return "\n".join(parts)
 
 
@@ -68,6 +68,10 @@ def _finding(diagnostic: Diagnostic, lines: Sequence[str], style: Style) -> Iter
         yield f"{margin} {equals} {style.paint('confidence', 1)}: {finding.confidence}"
     if finding.advice:
         yield f"{margin} {equals} {style.paint('help', 1)}: {finding.advice}"
+    if finding.fix is not None:
+        mark = "[*] " if style.offers(finding.fix) else ""
+        shown = f"{mark}{finding.fix.title} ({finding.fix.applicability.value})"
+        yield f"{margin} {equals} {style.paint('fix', 1)}: {shown}"
 
 
 def _labels(finding: Finding, lines: Sequence[str]) -> list[_Label]:

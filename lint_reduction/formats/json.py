@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from lint_reduction import __version__
+from lint_reduction.finding import Fix
 from lint_reduction.formats import Style
 from lint_reduction.impact import Severity
 from lint_reduction.run.report import Diagnostic, Report
@@ -58,5 +59,22 @@ def _diagnostic(diagnostic: Diagnostic) -> dict[str, object]:
             }
             for related in finding.related
         ],
-        "fix": None,
+        "fix": None if finding.fix is None else _fix(finding.fix),
+    }
+
+
+def _fix(fix: Fix) -> dict[str, object]:
+    return {
+        "applicability": fix.applicability.value,
+        "title": fix.title,
+        "edits": [
+            {
+                "line": edit.span.line,
+                "column": edit.span.column,
+                "end_line": edit.span.end_line,
+                "end_column": edit.span.end_column,
+                "replacement": edit.replacement,
+            }
+            for edit in fix.edits
+        ],
     }

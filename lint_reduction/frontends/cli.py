@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -16,6 +16,7 @@ from lint_reduction import __version__
 from lint_reduction.errors import LintReductionError
 
 if TYPE_CHECKING:
+    from lint_reduction.run.fixes import Fixed
     from lint_reduction.run.pipeline import Overrides
     from lint_reduction.run.report import Report
     from lint_reduction.source.discover import Candidate
@@ -69,6 +70,10 @@ def cli() -> None:
     envvar="LINT_REDUCTION_OUTPUT_FORMAT",
     help="How to print findings.",
 )
+@click.option("--fix", is_flag=True, help="Apply safe fixes, and report what is left.")
+@click.option("--unsafe-fixes", is_flag=True, help="Offer unsafe fixes too, or with --fix and --diff apply them.")
+@click.option("--diff", is_flag=True, help="Print what --fix would change, and change nothing.")
+@click.option("--exit-non-zero-on-fix", is_flag=True, help="Exit with 1 if a file was fixed, whatever is left.")
 @click.option("--statistics", is_flag=True, help="Print how often each rule was found, and nothing else.")
 @click.option("-e", "--exit-zero", is_flag=True, help="Exit with 0 even if there are findings.")
 @click.option("--stdin-filename", metavar="PATH", help="What to call the code read from standard input, `-`.")
@@ -90,6 +95,10 @@ def check(
     min_confidence: str | None,
     output_format: str,
     *,
+    fix: bool,
+    unsafe_fixes: bool,
+    diff: bool,
+    exit_non_zero_on_fix: bool,
     statistics: bool,
     exit_zero: bool,
     stdin_filename: str | None,
@@ -103,6 +112,8 @@ def check(
     \b
     Exit status: 0 no finding, or only notes; 1 a warning or an error, or a file
     that cannot be analyzed; 2 a wrong option or configuration, a missing path.
+    With --fix the findings that are left count, with --diff whether there is a
+    difference.
     """
     from lint_reduction.finding import Confidence
     from lint_reduction.formats import Style, render
@@ -118,19 +129,33 @@ def check(
         isolated,
         configuration,
     )
-    if paths == ("-",) or (stdin_filename is not None and not paths):
+    reads_stdin = paths == ("-",) or (stdin_filename is not None and not paths)
+    if fix or diff:
+        from lint_reduction.frontends.fixing import apply, exit_code
+
+        fixed = _fixed(paths, stdin_filename, overrides, unsafe=unsafe_fixes, reads_stdin=reads_stdin)
+        written = apply(fixed, diff=diff, reads_stdin=reads_stdin)
+        report = fixed.report
+    elif reads_stdin:
         report = _lint_stdin(stdin_filename, overrides)
     else:
         report = _lint_paths(paths, overrides, stdin_filename)
-    if statistics:
-        _print(_statistics(report))
+    # what is left is for people where the fixed code is for a program
+    out = sys.stderr if fix and reads_stdin else sys.stdout
+    if diff:
+        pass
+    elif statistics:
+        _print(_statistics(report), out)
     else:
-        _print(render(output_format, report, Style(_use_color(no_color=no_color))))
+        _print(render(output_format, report, Style(_use_color(no_color=no_color, out=out), unsafe_fixes)), out)
     for crash in report.crashes:
         click.echo(f"{crash}\nThis is a bug in lint-reduction; please report it.", err=True)
     if report.crashes:
         raise SystemExit(2)
-    raise SystemExit(1 if report.fails and not exit_zero else 0)
+    fails = report.fails and not exit_zero
+    if fix or diff:
+        raise SystemExit(exit_code(fixed, written=written, fails=fails, diff=diff, strict=exit_non_zero_on_fix))
+    raise SystemExit(1 if fails else 0)
 
 
 def _split(values: Iterable[str]) -> tuple[str, ...]:
@@ -140,11 +165,15 @@ def _split(values: Iterable[str]) -> tuple[str, ...]:
 def _lint_paths(paths: Sequence[str], overrides: Overrides, stdin_filename: str | None) -> Report:
     from lint_reduction.run.pipeline import lint
 
+    return lint(_checked(paths, stdin_filename), overrides, _progress)
+
+
+def _checked(paths: Sequence[str], stdin_filename: str | None) -> list[Path]:
     if stdin_filename is not None or "-" in paths:
         raise click.UsageError("code from standard input cannot be linted together with files")
     if "" in paths:
         raise click.UsageError("a path is empty")
-    return lint([Path(path) for path in paths or ["."]], overrides, _progress)
+    return [Path(path) for path in paths or ["."]]
 
 
 def _lint_stdin(name: str | None, overrides: Overrides) -> Report:
@@ -155,12 +184,31 @@ def _lint_stdin(name: str | None, overrides: Overrides) -> Report:
     absolute = os.path.abspath(shown)  # noqa: PTH100  # the file need not exist
     contexts = Contexts(overrides)
     context = contexts.of(Path(absolute).parent if name else Path.cwd())
-    if sys.stdin is None:
-        raise click.UsageError("standard input is closed")
-    data = sys.stdin.buffer.read()
+    data = _read_stdin()
     if name and overrides.force_exclude and contexts.leaves_out(absolute, False):
         return collect([])
     return collect(lint_alone(data, shown, absolute, context))
+
+
+def _read_stdin() -> bytes:
+    if sys.stdin is None:
+        raise click.UsageError("standard input is closed")
+    return sys.stdin.buffer.read()
+
+
+def _fixed(
+    paths: Sequence[str], stdin_filename: str | None, overrides: Overrides, *, unsafe: bool, reads_stdin: bool
+) -> Fixed:
+    from lint_reduction.run.fixes import fix_bytes, fix_paths, unchanged
+    from lint_reduction.run.pipeline import Contexts
+
+    if not reads_stdin:
+        return fix_paths(_checked(paths, stdin_filename), overrides, _progress, unsafe=unsafe)
+    absolute = os.path.abspath(stdin_filename or "<stdin>")  # noqa: PTH100  # the file need not exist
+    data = _read_stdin()
+    if stdin_filename and overrides.force_exclude and Contexts(overrides).leaves_out(absolute, False):
+        return unchanged(data)
+    return fix_bytes(data, absolute, overrides, unsafe=unsafe)
 
 
 def _progress(candidates: Sequence[Candidate]) -> Iterator[Candidate]:
@@ -234,19 +282,21 @@ def facts(file: Path) -> None:
     _print(describe_file(file))
 
 
-def _use_color(*, no_color: bool) -> bool:
+def _use_color(*, no_color: bool, out: TextIO | None = None) -> bool:
+    out = out or sys.stdout
     if no_color or os.environ.get("NO_COLOR"):
         return False
-    return bool(os.environ.get("FORCE_COLOR")) or (sys.stdout is not None and sys.stdout.isatty())
+    return bool(os.environ.get("FORCE_COLOR")) or (out is not None and out.isatty())
 
 
-def _print(text: str) -> None:
-    if sys.stdout is None:
+def _print(text: str, out: TextIO | None = None) -> None:
+    out = out or sys.stdout
+    if out is None:
         return
-    if isinstance(getattr(sys.stdout, "errors", None), str) and hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    if isinstance(getattr(out, "errors", None), str) and hasattr(out, "reconfigure"):
+        out.reconfigure(errors="replace")
+    out.write(text)
+    out.flush()
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ class Rule:
         name: ``unscaled-sum``.
         severity: the worst that it reports.
         default: whether it is on when nobody says otherwise.
-        fixable: whether its findings can have a fix.
+        fixable: whether its findings can have a fix; such a rule says how safe that is.
         documentation: the docstring of its module.
         check_flow: yields findings of a flow, None for a rule over sites.
         check_site: yields findings of a site, None for a rule over flows.
@@ -79,7 +79,7 @@ def rule(
             name,
             severity,
             default,
-            False,
+            "\n## Fix safety\n" in (module.__doc__ or ""),
             module.__doc__ or "",
             check if is_flow else None,  # type: ignore[arg-type]  # ``over`` says which of the two it is
             None if is_flow else check,  # type: ignore[arg-type]

@@ -14,6 +14,11 @@ Write the equal `reduction`: `size_average=False` is `"sum"`, `reduce=False` is 
 
 For a flag of the same name that belongs to a class of your own or of another library.
 
+## Fix safety
+
+Safe where the flags are literals: the equal reduction is written. No fix where the flag is a variable, or where
+a `reduction` that disagrees is given as well (see RED304).
+
 ## References
 
 - https://docs.pytorch.org/docs/stable/generated/torch.nn.MSELoss.html
@@ -25,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lint_reduction.facts import Argument, LossSite
-from lint_reduction.finding import Confidence, Finding
+from lint_reduction.finding import Confidence, Finding, flag_fix
 from lint_reduction.impact import Severity
 from lint_reduction.rules import rule
 
@@ -42,6 +47,7 @@ def deprecated_size_average(site: LossSite) -> Iterator[Finding]:
                 Severity.NOTE,
                 Confidence.HIGH,
                 f'Write reduction="{site.legacy_value}" instead.' if site.legacy_value else "Write reduction instead.",
+                fix=flag_fix(site),
             )
             return
 

@@ -15,6 +15,11 @@ and raises for four of them. `batchmean` exists for the KL divergence only.
 For losses of other libraries with values of their own (`mean_batch`, `weighted_mean`, a `None` that means
 mean): the tables say which loss accepts what.
 
+## Fix safety
+
+Safe for `elementwise_mean` and for a known reduction in other letters (`"Mean"`); unsafe for what can only be
+guessed: `avg`, and `batchmean` given to a loss that has none, become `mean`.
+
 ## References
 
 - https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
@@ -25,8 +30,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lint_reduction.facts import LossSite
-from lint_reduction.finding import Confidence, Finding
+from lint_reduction.facts import Argument, LossSite
+from lint_reduction.finding import Applicability, Confidence, Edit, Finding, Fix
 from lint_reduction.impact import Severity
 from lint_reduction.rules import rule
 
@@ -41,18 +46,29 @@ def invalid_reduction(site: LossSite) -> Iterator[Finding]:
         return
     value = argument.literal.value
     if value not in site.accepts:
-        yield Finding(
-            site.span,
-            f"{argument.literal} is no reduction of {site.callee}: the first call raises",
-            Severity.ERROR,
-            Confidence.HIGH,
-            f"Use one of {', '.join(repr(name) for name in site.accepts if name not in site.warns)}.",
-        )
+        message = f"{argument.literal} is no reduction of {site.callee}: the first call raises"
+        advice = f"Use one of {', '.join(repr(name) for name in site.accepts if name not in site.warns)}."
+        severity = Severity.ERROR
     elif value == "elementwise_mean":
-        yield Finding(
-            site.span,
-            "'elementwise_mean' is deprecated and has meant different things",
-            Severity.WARNING,
-            Confidence.HIGH,
-            'Use reduction="mean".',
-        )
+        message = "'elementwise_mean' is deprecated and has meant different things"
+        advice, severity = 'Use reduction="mean".', Severity.WARNING
+    else:
+        return
+    yield Finding(site.span, message, severity, Confidence.HIGH, advice, fix=_fix(site, argument))
+
+
+_GUESSES = {"avg": "mean", "average": "mean", "batchmean": "mean", "batch_mean": "mean"}
+
+
+def _fix(site: LossSite, argument: Argument) -> Fix | None:
+    value = argument.literal.value if argument.literal is not None else None
+    if not isinstance(value, str) or argument.span == site.span:
+        return None
+    lowered = value.strip().lower()
+    known = "mean" if lowered == "elementwise_mean" else lowered
+    meant = known if known in site.accepts else _GUESSES.get(known, "")
+    if meant not in site.accepts:
+        return None
+    safety = Applicability.SAFE if known == meant else Applicability.UNSAFE
+    text = f'reduction="{meant}"' if argument.keyword else f'"{meant}"'
+    return Fix(f'Write "{meant}"', (Edit(argument.span, text),), safety)

@@ -18,6 +18,10 @@ the mean. For inputs with more than two axes flatten first, since `batchmean` di
 When the loss is multiplied by the number of classes again; when a factor was tuned with it and the number
 of classes never changes.
 
+## Fix safety
+
+Unsafe: `batchmean` makes the term larger by the number of classes, so its weight has to be tuned again.
+
 ## References
 
 - https://docs.pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html
@@ -29,7 +33,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lint_reduction.facts import Certainty, Fate, LossFlow, StepKind, Term
-from lint_reduction.finding import Finding, confidence_of, path_of
+from lint_reduction.finding import Applicability, Finding, confidence_of, path_of, reduction_fix
 from lint_reduction.growth import Count, Growth
 from lint_reduction.impact import Severity
 from lint_reduction.rules import rule
@@ -67,4 +71,5 @@ def kl_div_mean(flow: LossFlow) -> Iterator[Finding]:
             'Use reduction="batchmean".',
             term.growth,
             path_of(flow, term, term.site.span),
+            fix=reduction_fix(term.site, "batchmean", Applicability.UNSAFE) if term.site.reduction == "mean" else None,
         )

@@ -13,6 +13,11 @@ Remove the flag, and write the reduction that is meant.
 
 Where the flag is `None`.
 
+## Fix safety
+
+Safe where flag and `reduction` agree: the flag is removed. Unsafe where they do not: what `reduction` says then
+counts, which it did not before.
+
 ## References
 
 - https://docs.pytorch.org/docs/stable/generated/torch.nn.L1Loss.html
@@ -24,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lint_reduction.facts import LossSite
-from lint_reduction.finding import Confidence, Finding
+from lint_reduction.finding import Applicability, Confidence, Finding, reduction_fix
 from lint_reduction.impact import Severity
 from lint_reduction.rules import rule
 
@@ -35,9 +40,13 @@ def legacy_overrides_reduction(site: LossSite) -> Iterator[Finding]:
     argument = site.argument("reduction")
     if argument is None or argument.literal is None or site.legacy_value is None:
         return
-    if argument.literal.value == site.legacy_value:
+    written = argument.literal.value
+    if written == site.legacy_value:
         message, severity = f"a deprecated flag repeats reduction={argument.literal}", Severity.NOTE
+        safety = Applicability.SAFE
     else:
         message = f'a deprecated flag overrides reduction={argument.literal}: the reduction is "{site.legacy_value}"'
-        severity = Severity.ERROR
-    yield Finding(site.span, message, severity, Confidence.HIGH, "Remove the flag and write the reduction meant.")
+        severity, safety = Severity.ERROR, Applicability.UNSAFE
+    fix = reduction_fix(site, str(written), safety) if written in site.accepts else None
+    advice = "Remove the flag and write the reduction meant."
+    yield Finding(site.span, message, severity, Confidence.HIGH, advice, fix=fix)

@@ -15,6 +15,11 @@ Name the argument: `nn.CrossEntropyLoss(ignore_index=0)`, `nn.MSELoss(reduction=
 
 For `None`; for a variable that is called like the parameter it lands in (then see RED301).
 
+## Fix safety
+
+Safe: what a deprecated flag does is written as the equal `reduction`, which makes it visible and keeps it.
+Whether it was meant is for you to say, so look at each. No fix for a value in any other parameter.
+
 ## References
 
 - https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
@@ -26,7 +31,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lint_reduction.facts import Argument, LossSite
-from lint_reduction.finding import Confidence, Finding
+from lint_reduction.finding import Confidence, Finding, Fix, flag_fix
 from lint_reduction.impact import Severity
 from lint_reduction.rules import rule
 
@@ -45,7 +50,14 @@ def legacy_positional(site: LossSite) -> Iterator[Finding]:
                 Severity.ERROR,
                 Confidence.HIGH,
                 "Give the argument by name.",
+                fix=_fix(site),
             )
+
+
+def _fix(site: LossSite) -> Fix | None:
+    """Return the fix that keeps what the call does, None if something besides a flag is misplaced."""
+    misplaced = [a for a in site.arguments if not a.keyword and a.literal is not None and _is_misplaced(site, a)]
+    return flag_fix(site) if all(argument.parameter in site.legacy for argument in misplaced) else None
 
 
 def _is_misplaced(site: LossSite, argument: Argument) -> bool:

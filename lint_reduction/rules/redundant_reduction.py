@@ -13,6 +13,10 @@ Remove the second reduction, or give the loss `reduction="none"`.
 
 Under `DataParallel`, which gathers one loss for each device.
 
+## Fix safety
+
+Safe: the method call is removed, which did nothing. No fix for `torch.mean(loss)`.
+
 ## References
 
 - kaidic/LDAM-DRW#6, huggingface/transformers#629
@@ -23,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lint_reduction.facts import Certainty, Fate, LossFlow, StepKind
-from lint_reduction.finding import Finding, confidence_of, path_of
+from lint_reduction.finding import Finding, confidence_of, path_of, removal_fix
 from lint_reduction.impact import Severity
 from lint_reduction.rules import rule
 
@@ -45,4 +49,5 @@ def redundant_reduction(flow: LossFlow) -> Iterator[Finding]:
             'Remove this reduction, or use reduction="none" if something was to come in between.',
             term.growth,
             path_of(flow, term, step.span),
+            fix=removal_fix(step),
         )

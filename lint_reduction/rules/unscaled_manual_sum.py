@@ -19,6 +19,11 @@ step more quietly, since less is known of it.
 When the sum runs over something else: features, heads, layers, the steps of an episode, parameters of
 the model. When it is divided later, or the gradients are. When the loss already is one number.
 
+## Fix safety
+
+Unsafe: `.sum()` becomes `.mean()`, which changes the scale of the gradient. No fix for a sum over some axes and
+for `torch.sum(loss)`.
+
 ## References
 
 - verl-project/verl#3741, shubham-goel/4D-Humans#85
@@ -29,7 +34,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lint_reduction.facts import LossFlow, StepKind
-from lint_reduction.finding import Finding, confidence_of, path_of
+from lint_reduction.finding import Finding, average_fix, confidence_of, path_of
 from lint_reduction.impact import Severity, is_excused, severity_of_growth, trained_growth
 from lint_reduction.rules import rule
 
@@ -54,4 +59,5 @@ def unscaled_manual_sum(flow: LossFlow) -> Iterator[Finding]:
             "Average over the batch, or divide by its size.",
             growth,
             path_of(flow, term, cause.span),
+            fix=average_fix(cause),
         )

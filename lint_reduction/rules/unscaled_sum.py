@@ -24,6 +24,11 @@ when the gradients are divided before the step; for a full-batch objective or on
 the variables belong to single samples (adversarial perturbations, latent codes). All of these are
 recognized. To reproduce a paper with a fixed batch size, set `fixed-batch-size = true`.
 
+## Fix safety
+
+Unsafe: with `mean` the gradient is smaller by the batch size, and for an elementwise loss by the elements of a
+sample too, so the learning rate of SGD has to be scaled up.
+
 ## References
 
 - https://docs.pytorch.org/docs/stable/generated/torch.nn.MSELoss.html
@@ -35,7 +40,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lint_reduction.facts import LossFlow, StepKind
-from lint_reduction.finding import Finding, confidence_of, path_of
+from lint_reduction.finding import Applicability, Finding, confidence_of, path_of, reduction_fix
 from lint_reduction.impact import Severity, is_excused, severity_of_growth, trained_growth
 from lint_reduction.rules import rule
 
@@ -59,4 +64,5 @@ def unscaled_sum(flow: LossFlow) -> Iterator[Finding]:
             'Divide by the size of the batch, or use reduction="mean"; then scale the learning rate up to match.',
             growth,
             path_of(flow, term, term.site.span),
+            fix=reduction_fix(term.site, "mean", Applicability.UNSAFE) if term.site.reduction == "sum" else None,
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lint_reduction.errors import ConfigError, SourceError
 from lint_reduction.facts import Span
-from lint_reduction.finding import Confidence, Finding, Related
+from lint_reduction.finding import Confidence, Finding, Fix, Related
 from lint_reduction.impact import Severity
 from lint_reduction.run.report import FileResult
 from lint_reduction.run.selection import UNUSED_SUPPRESSION, names_of
@@ -74,10 +74,17 @@ def _moved(finding: Finding, origin: str, path: str, shown_as: Callable[[str], s
         at = span.path or origin
         return replace(span, path="" if at == path else shown_as(at))
 
-    if path == origin and not any(related.span.path for related in finding.related):
+    if path == origin and finding.fix is None and not any(related.span.path for related in finding.related):
         return finding
     related = tuple(Related(r.role, seen(r.span)) for r in finding.related)
-    return replace(finding, span=replace(finding.span, path=""), related=related)
+    return replace(finding, span=replace(finding.span, path=""), related=related, fix=_here(finding.fix, origin, path))
+
+
+def _here(fix: Fix | None, origin: str, path: str) -> Fix | None:
+    """Return a fix as edits of the file it is for, None if it would change another one as well."""
+    if fix is None or any((edit.span.path or origin) != path for edit in fix.edits):
+        return None
+    return replace(fix, edits=tuple(replace(edit, span=replace(edit.span, path="")) for edit in fix.edits))
 
 
 def _judged(place: _Place, context_of: Callable[[str], Context]) -> FileResult:

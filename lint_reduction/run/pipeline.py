@@ -8,7 +8,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -79,13 +79,20 @@ class Context:
     per_file: tuple[tuple[GitIgnoreSpec, frozenset[str]], ...]
     exclude: Patterns
     project: Project | None = None
+    contents: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Contexts:
-    """The context of each file, by the configuration closest to it."""
+    """The context of each file, by the configuration closest to it.
+
+    Attributes:
+        overrides: what wins over the configurations.
+        contents: what to read instead of some files, by their absolute paths.
+    """
 
     overrides: Overrides
+    contents: Mapping[str, bytes] = field(default_factory=dict)
     by_directory: dict[Path, Context] = field(default_factory=dict)
     by_configuration: dict[Path | None, Context] = field(default_factory=dict)
 
@@ -115,6 +122,7 @@ class Contexts:
         if context is None:
             settings = Settings() if path is None else load_settings(path)
             context = self.by_configuration[path] = make_context(settings, self.overrides)
+            context.contents = self.contents
         return context
 
     def excludes(self, path: str, is_directory: bool, below: str | None = None) -> bool:
@@ -213,16 +221,31 @@ def lint(
         ConfigError: a path does not exist, or a configuration is wrong.
     """
     contexts = Contexts(overrides)
+    results = lint_candidates(progress(find_candidates(paths, contexts)), contexts)
+    return collect(judged(results, contexts))
+
+
+def find_candidates(paths: Sequence[Path], contexts: Contexts) -> Sequence[Candidate]:
+    """Return the files to look at for some paths.
+
+    Raises:
+        ConfigError: a path does not exist, or a configuration is wrong.
+    """
+    respect = contexts.of(Path.cwd()).settings.respect_gitignore
+    leaves_out = contexts.leaves_out if contexts.overrides.force_exclude else None
+    return discover(paths, contexts.excludes, respect_gitignore=respect, leaves_out=leaves_out)
+
+
+def lint_candidates(candidates: Iterable[Candidate], contexts: Contexts) -> list[FileResult]:
+    """Lint files, and return what their rules found."""
     here = Path.cwd()
-    respect = contexts.of(here).settings.respect_gitignore
-    leaves_out = contexts.leaves_out if overrides.force_exclude else None
-    candidates = discover(paths, contexts.excludes, respect_gitignore=respect, leaves_out=leaves_out)
+    return with_large_stack(lambda: [lint_candidate(candidate, contexts, here) for candidate in candidates])
 
-    def run() -> list[FileResult]:
-        return [lint_candidate(candidate, contexts, here) for candidate in progress(candidates)]
 
-    results = with_large_stack(run)
-    return collect(judge(results, lambda path: contexts.of(Path(path).parent), lambda path: _shown(path, here)))
+def judged(results: Sequence[FileResult], contexts: Contexts) -> list[FileResult]:
+    """Return results with the findings that are reported, each in the file it is in."""
+    here = Path.cwd()
+    return judge(results, lambda path: contexts.of(Path(path).parent), lambda path: _shown(path, here))
 
 
 def lint_candidate(candidate: Candidate, contexts: Contexts, here: Path) -> FileResult:
@@ -232,7 +255,7 @@ def lint_candidate(candidate: Candidate, contexts: Contexts, here: Path) -> File
     if candidate.problem:
         return _unreadable(shown, absolute, SourceError(candidate.problem))
     try:
-        data = read_bytes(candidate.path)
+        data = contexts.contents[absolute] if absolute in contexts.contents else read_bytes(candidate.path)
     except SourceError as error:
         return _unreadable(shown, absolute, error)
     return lint_bytes(data, shown, absolute, contexts.of(Path(absolute).parent), named=candidate.named)
@@ -295,7 +318,7 @@ def _lint_text(text: str, shown: str, absolute: str, context: Context) -> FileRe
     from lint_reduction.analysis import Project, analyze
 
     if context.project is None:
-        context.project = Project(context.libraries)
+        context.project = Project(context.libraries, context.contents)
     project = context.project if Path(absolute).is_absolute() else None
     try:
         facts = analyze(shown, text, context.libraries, project=project, absolute=absolute)

@@ -57,6 +57,21 @@ def check_size(data: bytes) -> None:
         raise SourceError(f"too large to be analyzed: {len(data) / 1e6:.1f} MB, the limit is {MAX_BYTES / 1e6:.0f} MB")
 
 
+def encode(text: str, original: bytes) -> bytes:
+    """Return source text in the encoding of the bytes it was decoded from, with their byte order mark.
+
+    Raises:
+        SourceError: the encoding cannot write the text, or not as the original was written.
+    """
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(original).readline)
+    try:
+        if original.decode(encoding).encode(encoding) != original:
+            raise SourceError(f"cannot be written back in {encoding} as it was")
+        return text.encode(encoding)
+    except UnicodeError as error:
+        raise SourceError(f"cannot be written in {encoding}: {error}") from None
+
+
 def decode(data: bytes) -> str:
     """Return source text, without a byte order mark and with its own line endings.
 

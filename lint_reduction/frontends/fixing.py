@@ -1,0 +1,82 @@
+"""``check --fix`` and ``check --diff``: deliver what was fixed, to the files or to people."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Iterator
+
+from lint_reduction.errors import SourceError
+from lint_reduction.run.fixes import Fixed, FixedFile, write_file
+from lint_reduction.source.file import decode
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+
+
+def apply(fixed: Fixed, *, diff: bool, reads_stdin: bool) -> bool:
+    """Write the fixed files, or print them or how they differ; say on stderr what was not done.
+
+    Returns:
+        whether all could be written.
+    """
+    for line in fixed.withdrawn:
+        print(line, file=sys.stderr)
+    if diff:
+        for diagnostic in fixed.report.diagnostics:
+            if diagnostic.finding.code == "RED000":
+                print(f"{diagnostic.path}: {diagnostic.finding.message}", file=sys.stderr)
+        _write("".join(part for file in fixed.files for part in difference(file)).encode("utf-8", errors="replace"))
+        return True
+    if reads_stdin:
+        _write(fixed.content)
+        return True
+    return _write_files(fixed)
+
+
+def _write_files(fixed: Fixed) -> bool:
+    written = []
+    for file in fixed.files:
+        try:
+            write_file(file)
+        except SourceError as error:
+            print(f"lint-reduction: {file.path}: not fixed: {error.reason}", file=sys.stderr)
+        else:
+            written.append(file)
+    if written:
+        count = sum(file.count for file in written)
+        findings, files = f"finding{'s' * (count != 1)}", f"file{'s' * (len(written) != 1)}"
+        print(f"Fixed {count} {findings} in {len(written)} {files}.", file=sys.stderr)
+    return len(written) == len(fixed.files)
+
+
+def exit_code(fixed: Fixed, *, written: bool, fails: bool, diff: bool, strict: bool) -> int:
+    """Return the exit status.
+
+    Args:
+        fixed: what came of fixing.
+        written: whether all could be written.
+        fails: whether what is left fails the run.
+        diff: whether only the difference was asked for.
+        strict: whether to fail for a fixed file as well.
+    """
+    if not written:
+        return 2
+    if diff:
+        return 1 if fixed.files or fixed.report.unparsed else 0
+    return 1 if fails or (strict and fixed.files) else 0
+
+
+def difference(file: FixedFile) -> Iterator[str]:
+    """Yield the lines of the unified difference of a file."""
+    before, after = (_LINE.findall(decode(data)) for data in (file.before, file.after))
+    for line in difflib.unified_diff(before, after, file.path, file.path):
+        yield line if line.endswith(("\n", "\r")) else f"{line}\n\\ No newline at end of file\n"
+
+
+def _write(data: bytes) -> None:
+    """Write bytes as they are: line endings and encoding are those of the code."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
