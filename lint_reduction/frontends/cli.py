@@ -130,39 +130,35 @@ def check(
         configuration,
     )
     reads_stdin = paths == ("-",) or (stdin_filename is not None and not paths)
+    fixed = None
     if fix or diff:
-        from lint_reduction.frontends.fixing import apply, exit_code
-
         fixed = _fixed(paths, stdin_filename, overrides, unsafe=unsafe_fixes, reads_stdin=reads_stdin)
-        written = apply(fixed, diff=diff, reads_stdin=reads_stdin)
         report = fixed.report
-    elif reads_stdin:
-        report = _lint_stdin(stdin_filename, overrides)
     else:
-        report = _lint_paths(paths, overrides, stdin_filename)
+        lint = _lint_stdin if reads_stdin else _lint_paths
+        report = lint(paths, stdin_filename, overrides)
+    written = fixed is None or _deliver(fixed, diff=diff, reads_stdin=reads_stdin)
     # what is left is for people where the fixed code is for a program
     out = sys.stderr if fix and reads_stdin else sys.stdout
-    if diff:
-        pass
-    elif statistics:
+    if statistics and not diff:
         _print(_statistics(report), out)
-    else:
+    elif not diff:
         _print(render(output_format, report, Style(_use_color(no_color=no_color, out=out), unsafe_fixes)), out)
     for crash in report.crashes:
         click.echo(f"{crash}\nThis is a bug in lint-reduction; please report it.", err=True)
-    if report.crashes:
+    if report.crashes or not written:
         raise SystemExit(2)
-    fails = report.fails and not exit_zero
-    if fix or diff:
-        raise SystemExit(exit_code(fixed, written=written, fails=fails, diff=diff, strict=exit_non_zero_on_fix))
-    raise SystemExit(1 if fails else 0)
+    if diff and fixed is not None:
+        raise SystemExit(1 if fixed.files or report.unparsed else 0)
+    strict = exit_non_zero_on_fix and fixed is not None and bool(fixed.files)
+    raise SystemExit(1 if strict or (report.fails and not exit_zero) else 0)
 
 
 def _split(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
 
 
-def _lint_paths(paths: Sequence[str], overrides: Overrides, stdin_filename: str | None) -> Report:
+def _lint_paths(paths: Sequence[str], stdin_filename: str | None, overrides: Overrides) -> Report:
     from lint_reduction.run.pipeline import lint
 
     return lint(_checked(paths, stdin_filename), overrides, _progress)
@@ -176,7 +172,7 @@ def _checked(paths: Sequence[str], stdin_filename: str | None) -> list[Path]:
     return [Path(path) for path in paths or ["."]]
 
 
-def _lint_stdin(name: str | None, overrides: Overrides) -> Report:
+def _lint_stdin(_: Sequence[str], name: str | None, overrides: Overrides) -> Report:
     from lint_reduction.run.pipeline import Contexts, lint_alone
     from lint_reduction.run.report import collect
 
@@ -209,6 +205,12 @@ def _fixed(
     if stdin_filename and overrides.force_exclude and Contexts(overrides).leaves_out(absolute, False):
         return unchanged(data)
     return fix_bytes(data, absolute, overrides, unsafe=unsafe)
+
+
+def _deliver(fixed: Fixed, *, diff: bool, reads_stdin: bool) -> bool:
+    from lint_reduction.frontends.fixing import apply
+
+    return apply(fixed, diff=diff, reads_stdin=reads_stdin)
 
 
 def _progress(candidates: Sequence[Candidate]) -> Iterator[Candidate]:

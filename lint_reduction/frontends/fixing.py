@@ -50,23 +50,6 @@ def _write_files(fixed: Fixed) -> bool:
     return len(written) == len(fixed.files)
 
 
-def exit_code(fixed: Fixed, *, written: bool, fails: bool, diff: bool, strict: bool) -> int:
-    """Return the exit status.
-
-    Args:
-        fixed: what came of fixing.
-        written: whether all could be written.
-        fails: whether what is left fails the run.
-        diff: whether only the difference was asked for.
-        strict: whether to fail for a fixed file as well.
-    """
-    if not written:
-        return 2
-    if diff:
-        return 1 if fixed.files or fixed.report.unparsed else 0
-    return 1 if fails or (strict and fixed.files) else 0
-
-
 def difference(file: FixedFile) -> Iterator[str]:
     """Yield the lines of the unified difference of a file."""
     before, after = (_LINE.findall(decode(data)) for data in (file.before, file.after))

@@ -95,9 +95,9 @@ class _Work:
     counts: Counter[str] = field(default_factory=Counter)
     withdrawn: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
-    def lint(self, paths: Iterable[str], contents: dict[str, bytes]) -> dict[str, FileResult]:
-        """Lint some of the files as if they had other contents."""
-        found = lint_candidates([self.candidates[path] for path in paths], Contexts(self.overrides, contents))
+    def lint(self, paths: Iterable[str], contexts: Contexts) -> dict[str, FileResult]:
+        """Lint some of the files again."""
+        found = lint_candidates([self.candidates[path] for path in paths], contexts)
         return {result.absolute: result for result in found}
 
 
@@ -151,8 +151,9 @@ def _fix(
             _repair(result, chosen, work)
     if work.originals:
         # what was changed in one file may show in any other
-        work.results = work.lint(by_path, work.contents)
-        reported = judged(list(work.results.values()), Contexts(overrides, work.contents))
+        contexts = Contexts(overrides, work.contents)
+        work.results = work.lint(by_path, contexts)
+        reported = judged(list(work.results.values()), contexts)
     files = [
         FixedFile(result.path, path, data, work.contents[path], work.counts[path])
         for path, data in sorted(work.originals.items())
@@ -240,9 +241,9 @@ def _problem(result: FileResult, chosen: Sequence[Finding], work: _Work) -> tupl
     except SourceError as error:
         return None, error.reason
     involved = {path, *(name for name, other in work.results.items() if _leads_to(other, path))}
-    contents = work.contents | {path: after}
-    results = work.lint(sorted(involved), contents)
-    again = {r.absolute: r for r in judged(list(results.values()), Contexts(work.overrides, contents))}[path]
+    contexts = Contexts(work.overrides, work.contents | {path: after})
+    results = work.lint(sorted(involved), contexts)
+    again = {r.absolute: r for r in judged(list(results.values()), contexts)}[path]
     trial = _Trial(before, after, results)
     if again.crash or again.unparsed:
         return trial, "the result cannot be parsed"
