@@ -11,7 +11,7 @@ def render(report: Report, style: Style) -> str:
     lines = []
     for diagnostic in report.diagnostics:
         finding = diagnostic.finding
-        place = f"{diagnostic.path}:{finding.span.line}:{finding.span.column}:"
+        place = f"{diagnostic.place}:{finding.span.line}:{finding.span.column}:"
         lines.append(f"{style.paint(place, 1)} {style.paint(finding.code, 1, 31)} {finding.message}")
     lines.append(summary_line(report))
     return "\n".join(lines) + "\n"
