@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import time
 from pathlib import Path
 
 import nbformat
@@ -337,6 +338,21 @@ def test_format_3_is_read_as_well(project: Path) -> None:
     assert write_back(data, [(Span(line, 1, line, 10), "mean")]) == data.replace(b'"criterion = nn', b'"mean = nn')
 
 
+def test_a_damaged_notebook_never_stops_a_run(project: Path) -> None:
+    choices = random.Random(2)
+    whole = TRAIN.read_bytes()
+    pieces = [b"", b'"', b"{", b"]", b"\\", b"\n", b"%", b"\xff", b"\\ud800", b"null", b"(", b"\\n"]
+    for _ in range(60):
+        data = whole
+        for _ in range(choices.randrange(1, 4)):
+            at = choices.randrange(len(data))
+            data = data[:at] + choices.choice(pieces) + data[at + choices.randrange(3) :]
+        (project / "nb.ipynb").write_bytes(data)
+        ran = check("nb.ipynb")
+        assert (ran.code in (0, 1), ran.err) == (True, "")
+        assert all(re.fullmatch(r"nb\.ipynb:(cell \d+:)?\d+:\d+ RED\d+", place) for place in places(ran))
+
+
 # Magics.
 
 
@@ -420,6 +436,14 @@ def test_blanking_keeps_every_place() -> None:
         blanked = without_magics(text)
         assert len(blanked) == len(text)
         assert re.findall(r"[\r\n]", blanked) == re.findall(r"[\r\n]", text)
+
+
+@pytest.mark.parametrize("piece", ["\r\n", "\n", "\r", " ", "x = ", "'", "? ", "#\n", "\\", "=  ", "( "])
+def test_blanking_takes_time_in_proportion(piece: str) -> None:
+    started = time.monotonic()
+    for text in (piece * 50_000, "%pwd\n" + piece * 50_000 + "x", piece * 50_000 + "\n%pwd"):
+        assert len(without_magics(text)) == len(text)
+    assert time.monotonic() - started < 5
 
 
 # Writing back.

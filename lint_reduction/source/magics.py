@@ -6,7 +6,7 @@ import re
 
 #: Cell magics that run the rest of the cell as Python, in this kernel.
 _PYTHON_CELLS = frozenset("capture debug ipytest prun pypy python python3 time timeit".split())
-_CELL_MAGIC = re.compile(r"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r|\n))*[ \t]*%%(?P<name>\w+)")
+_CELL_MAGIC = re.compile(r"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r(?!\n)|\n))*[ \t]*%%(?P<name>\w+)")
 _NOT_NEWLINE = re.compile(r"[^\r\n]")
 _STRING = r"""(?:'(?:[^'\\\r\n]|\\.)*'|"(?:[^"\\\r\n]|\\.)*")"""
 #: Commands that work without a sign before them.
@@ -15,7 +15,7 @@ _COMMAND = r"(?:pip3?|conda|mamba|uv|cd|ls)[ \t]+(?!(?:and|as|else|for|if|in|is|
 _SUSPECT = re.compile(rf"(?:\A|[\r\n])[ \t]*(?:[%!?/,;]|{_COMMAND}) | =[ \t]*[%!] | \?[ \t;]*(?:[\r\n]|\Z)", re.VERBOSE)
 _LINE = re.compile(
     rf"""
-    (?P<indent>[ \t]*)
+    (?P<indent>[ \t]*)(?![ \t])
     (?:
         [%!?/,;]                                                   # %magic, !shell, ?help, /call
       | (?P<target>(?:[^\#=\r\n'"]|{_STRING})*=[ \t]*)[%!]         # files = !ls
