@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 import threading
 import traceback
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,9 +30,10 @@ from lint_reduction.run.selection import (
     codes_of,
     select_rules,
 )
+from lint_reduction.run.syntax import cell_errors, check_syntax
 from lint_reduction.source.discover import DEFAULT_EXCLUDE, Candidate, Patterns, discover, is_pattern
 from lint_reduction.source.file import MAX_BYTES, check_size, decode, is_ascii_superset, read_bytes
-from lint_reduction.source.notebook import Notebook, is_notebook, read_notebook
+from lint_reduction.source.notebook import is_notebook, read_notebook
 from lint_reduction.source.prefilter import Prefilter, build_prefilter
 from lint_reduction.source.suppressions import mentions_rules
 
@@ -286,7 +285,7 @@ def _lint_bytes(data: bytes, shown: str, absolute: str, context: Context, named:
     may_hold = mentions_rules(data) or context.prefilter.may_hold_finding(data)
     if not may_hold and is_ascii_superset(data):
         if named:
-            _check_syntax(decode(data))
+            check_syntax(decode(data))
         elif not data.isascii() or b"\0" in data:
             decode(data)
         return FileResult(shown, absolute)
@@ -317,38 +316,13 @@ def _lint_notebook(data: bytes, shown: str, absolute: str, context: Context, nam
     try:
         if not mentions_rules(code) and not context.prefilter.may_hold_finding(code):
             if named:
-                _check_syntax(notebook.text)
+                check_syntax(notebook.text)
             return FileResult(shown, absolute)
         check_size(code)
         return replace(_lint_text(notebook.text, shown, absolute, context), cells=notebook.cells)
     except SourceError as error:
-        unreadable = tuple(_unreadable_finding(e) for e in _cell_errors(notebook) or [error])
+        unreadable = tuple(_unreadable_finding(e) for e in cell_errors(notebook) or [error])
         return FileResult(shown, absolute, unreadable, notebook.text, unparsed=True, cells=notebook.cells)
-
-
-def _cell_errors(notebook: Notebook) -> list[SourceError]:
-    """Return what is wrong with the syntax of each cell, at its line in the module."""
-    errors = []
-    for start, (_, text) in zip(notebook.cells.starts, notebook.cells.sources(notebook.text), strict=True):
-        try:
-            _check_syntax(text)
-        except SourceError as error:
-            line = min(error.line, len(text.rstrip().splitlines()))
-            errors.append(SourceError(error.reason, start + max(line, 1) - 1, error.column))
-    return errors
-
-
-def _check_syntax(text: str) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            # it takes the slow parser to say what is wrong, and whether this interpreter is only too old
-            check_size(text.encode(errors="replace"))
-            from lint_reduction.analysis import check_syntax
-
-            check_syntax(text)
 
 
 def _unreadable(shown: str, absolute: str, error: SourceError, data: bytes = b"") -> FileResult:
