@@ -42,10 +42,12 @@ class Related:
     Attributes:
         role: what happens there, in a word or two: ``backward``, ``learning rate``.
         span: where, in the file of the finding.
+        cell: the number of its cell in a notebook, None elsewhere; set in a report, whose lines are those of cells.
     """
 
     role: str
     span: Span
+    cell: int | None = None
 
 
 class Applicability(enum.Enum):

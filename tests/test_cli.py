@@ -304,7 +304,7 @@ def test_the_json_format(project: Path) -> None:
     }  # fmt: skip
     first, second = document["diagnostics"]
     keys = (
-        "code name severity confidence message advice path absolute_path line column end_line end_column growth "
+        "code name severity confidence message advice path absolute_path cell line column end_line end_column growth "
         "related fix"
     )
     assert list(first) == list(second) == keys.split()
@@ -321,13 +321,14 @@ def test_the_json_format(project: Path) -> None:
         "confidence": "high",
         "path": "a.py",
         "absolute_path": str(project / "a.py"),
+        "cell": None,
         "line": 7,
         "column": 17,
         "end_line": 7,
         "end_column": 44,
         "growth": "samples * elements",
     }
-    assert {tuple(place) for place in related} == {("role", "path", "line", "column", "end_line", "end_column")}
+    assert {tuple(place) for place in related} == {("role", "path", "cell", "line", "column", "end_line", "end_column")}
     assert [(r["role"], r["path"], r["line"], r["column"]) for r in related if r["role"] != "learning rate"] == [
         ("backward", "a.py", 12, 9),
         ("optimizer", "a.py", 8, 17),

@@ -11,7 +11,7 @@ def render(report: Report, style: Style) -> str:
     lines = []
     for diagnostic in report.diagnostics:
         finding = diagnostic.finding
-        place = f"{diagnostic.path}:{finding.span.line}:{finding.span.column}:"
+        place = f"{diagnostic.place}:{finding.span.line}:{finding.span.column}:"
         mark = "[*] " if style.offers(finding.fix) else ""
         lines.append(f"{style.paint(place, 1)} {style.paint(finding.code, 1, 31)} {mark}{finding.message}")
     lines.append(summary_line(report) + fixable(report, style))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lint_reduction.facts import Span
-from lint_reduction.finding import Finding
 from lint_reduction.formats import Style, fixable, summary_line
 from lint_reduction.impact import Severity
-from lint_reduction.run.report import Diagnostic, Report
+from lint_reduction.run.report import Diagnostic, Report, place_of
 
 _COLORS = {Severity.ERROR: (1, 31), Severity.WARNING: (1, 33), Severity.NOTE: (1, 36)}
 _NEWLINE = re.compile(r"\r\n|\r|\n")
@@ -36,31 +35,37 @@ def render(report: Report, style: Style) -> str:
     """Return the findings with their source, and a summary."""
     parts = []
     for diagnostic in report.diagnostics:
-        text = report.sources.get(diagnostic.path, "")
-        parts.append("\n".join(_finding(diagnostic, _NEWLINE.split(text) if text else [], style)) + "\n")
+        parts.append("\n".join(_finding(diagnostic, report.sources, style)) + "\n")
     parts.append(summary_line(report) + fixable(report, style) + "\n")
     return "\n".join(parts)
 
 
-def _finding(diagnostic: Diagnostic, lines: Sequence[str], style: Style) -> Iterator[str]:
+def _finding(diagnostic: Diagnostic, sources: Mapping[str, str], style: Style) -> Iterator[str]:
     finding = diagnostic.finding
     color = _COLORS[finding.severity]
     head = style.paint(f"{finding.severity}[{finding.code}]", *color)
     yield f"{head} {style.paint(finding.name, 1)}: {finding.message}"
-    labels = _labels(finding, lines)
-    width = len(str(max((label.line for label in labels), default=finding.span.line)))
-    margin = " " * width
-    arrow = style.paint("-->", 1, 34)
-    yield f"{margin}{arrow} {diagnostic.path}:{finding.span.line}:{finding.span.column}"
-    bar = style.paint("|", 1, 34)
-    if labels:
-        yield f"{margin} {bar}"
-        yield from _excerpt(labels, lines, width, style, color)
-        yield f"{margin} {bar}"
+    cells = {place.cell for place in finding.related if not place.span.path} - {diagnostic.cell}
+    excerpts = []
+    for cell in (diagnostic.cell, *sorted(cells, key=lambda cell: cell or 0)):
+        text = sources.get(place_of(diagnostic.path, cell), "")
+        lines = _NEWLINE.split(text) if text else []
+        excerpts.append((cell, lines, _labels(diagnostic, cell, lines)))
+    last = max((label.line for _, _, labels in excerpts for label in labels), default=finding.span.line)
+    margin = " " * len(str(last))
+    arrow, elsewhere, bar = (style.paint(sign, 1, 34) for sign in ("-->", ":::", "|"))
+    yield f"{margin}{arrow} {diagnostic.place}:{finding.span.line}:{finding.span.column}"
+    for cell, lines, labels in excerpts:
+        if labels:
+            if cell != diagnostic.cell:
+                yield f"{margin}{elsewhere} {place_of(diagnostic.path, cell)}"
+            yield f"{margin} {bar}"
+            yield from _excerpt(labels, lines, len(margin), style, color)
+            yield f"{margin} {bar}"
     for related in finding.related:
         if related.span.path:
-            place = f"{related.span.path}:{related.span.line}:{related.span.column}"
-            yield f"{margin}{style.paint(':::', 1, 34)} {place} {style.paint(related.role, 1, 34)}"
+            place = f"{place_of(related.span.path, related.cell)}:{related.span.line}:{related.span.column}"
+            yield f"{margin}{elsewhere} {place} {style.paint(related.role, 1, 34)}"
     equals = style.paint("=", 1, 34)
     if finding.growth is not None:
         yield f"{margin} {equals} {style.paint('growth', 1)}: {finding.growth}"
@@ -74,8 +79,11 @@ def _finding(diagnostic: Diagnostic, lines: Sequence[str], style: Style) -> Iter
         yield f"{margin} {equals} {style.paint('fix', 1)}: {shown}"
 
 
-def _labels(finding: Finding, lines: Sequence[str]) -> list[_Label]:
-    spans = [(finding.span, "", True)] + [(r.span, r.role, False) for r in finding.related if not r.span.path]
+def _labels(diagnostic: Diagnostic, cell: int | None, lines: Sequence[str]) -> list[_Label]:
+    """Return what is to be marked in the file, or in one of its cells if it is a notebook."""
+    related = [r for r in diagnostic.finding.related if not r.span.path and r.cell == cell]
+    spans = [(diagnostic.finding.span, "", True)] if cell == diagnostic.cell else []
+    spans += [(r.span, r.role, False) for r in related]
     labels = [_label(span, text, primary, lines) for span, text, primary in spans if 0 < span.line <= len(lines)]
     return sorted(labels, key=lambda label: (label.line, not label.primary, label.start))
 

@@ -15,7 +15,7 @@ SCHEMA_VERSION = 1
 
 
 def render(report: Report, style: Style) -> str:
-    """Return the report as JSON; lines and columns are 1-based, end columns exclusive."""
+    """Return the report as JSON; lines (of a cell in a notebook) and columns are 1-based, end columns exclusive."""
     del style
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -43,6 +43,7 @@ def _diagnostic(diagnostic: Diagnostic) -> dict[str, object]:
         "advice": finding.advice,
         "path": diagnostic.path.replace("\\", "/"),
         "absolute_path": diagnostic.absolute,
+        "cell": diagnostic.cell,
         "line": finding.span.line,
         "column": finding.span.column,
         "end_line": finding.span.end_line,
@@ -52,6 +53,7 @@ def _diagnostic(diagnostic: Diagnostic) -> dict[str, object]:
             {
                 "role": related.role,
                 "path": (related.span.path or diagnostic.path).replace("\\", "/"),
+                "cell": related.cell,
                 "line": related.span.line,
                 "column": related.span.column,
                 "end_line": related.span.end_line,

@@ -42,8 +42,9 @@ _OWN = {
     (UNREADABLE, "unreadable-file"): (
         "A file cannot be read or parsed, so nothing is known of it.\n\n"
         "The message says why: it is gone, may not be read, is in no known encoding, is no Python, is nested "
-        "more than 200 levels deep, or larger than 2 MB. It cannot be ignored, and the exit status is 1: what "
-        "was not analyzed must not look clean.\n"
+        "more than 200 levels deep, is larger than 2 MB, or is called a notebook and is none. Of a notebook, each "
+        "cell that is no Python is named. It cannot be ignored, and the exit status is 1: what was not analyzed must "
+        "not look clean.\n"
     ),
     (UNUSED_SUPPRESSION, "unused-suppression"): (
         "A comment silences a rule that finds nothing there, names no rule, or one that does not exist.\n\n"

@@ -11,6 +11,7 @@ from lint_reduction.errors import ConfigError, SourceError
 from lint_reduction.facts import Certainty, LossFlow, LossSite, Span, Term
 from lint_reduction.run.pipeline import Contexts, Overrides, with_large_stack
 from lint_reduction.source.file import check_size, decode, read_bytes
+from lint_reduction.source.notebook import Cells, is_notebook, read_notebook
 
 
 def describe_file(path: Path) -> str:
@@ -20,54 +21,78 @@ def describe_file(path: Path) -> str:
         ConfigError: the file cannot be read or parsed.
     """
     context = Contexts(Overrides()).of(path.absolute().parent)
+    cells = None
     try:
-        data = read_bytes(path)
-        check_size(data)
-        text = decode(data)
+        text, cells = _read(path)
         project, absolute = Project(context.libraries), str(path.absolute())
         facts = with_large_stack(
             lambda: analyze(str(path), text, context.libraries, project=project, absolute=absolute, complete=True)
         )
     except SourceError as error:
-        raise ConfigError(f"{path}:{error.line}:{error.column}: {error.reason}") from None
+        raise ConfigError(f"{path}:{_place(error.line, error.column, cells)}: {error.reason}") from None
     except RecursionError:
         raise ConfigError(f"{path}: nested too deeply to be analyzed") from None
     lines = [f"{path}: {len(facts.sites)} loss calls, {len(facts.flows)} flows"]
     for site in facts.sites:
         lines.append("")
-        lines.extend(_site(site))
+        lines.extend(_site(site, cells))
         for flow in facts.flows:
             if any(term.site == site for term in flow.terms):
-                lines.extend(_flow(flow, site))
+                lines.extend(_flow(flow, site, cells))
     arithmetic = [flow for flow in facts.flows if all(term.site is None for term in flow.terms)]
     if arithmetic:
         lines += ["", "losses written as arithmetic"]
     for flow in arithmetic:
-        lines.extend(_flow(flow, None))
+        lines.extend(_flow(flow, None, cells))
     return "\n".join(lines) + "\n"
 
 
-def _site(site: LossSite) -> Iterator[str]:
+def _read(path: Path) -> tuple[str, Cells | None]:
+    """Return the code in a file, and where the cells of a notebook stand in it."""
+    data = read_bytes(path)
+    if not is_notebook(str(path)):
+        check_size(data)
+        return decode(data), None
+    notebook = read_notebook(data)
+    if notebook is None:
+        raise SourceError("not a notebook in Python")
+    check_size(notebook.text.encode())
+    return notebook.text, notebook.cells
+
+
+def _place(line: int, column: int, cells: Cells | None) -> str:
+    if cells is None or not cells.numbers:
+        return f"{line}:{column}"
+    cell, line = cells.place(line)
+    return f"cell {cell}:{line}:{column}"
+
+
+def _line(span: Span, cells: Cells | None) -> str:
+    if span.path:
+        return f"line {span.line} of {os.path.relpath(span.path)}"
+    if cells is None:
+        return f"line {span.line}"
+    cell, line = cells.place(span.line)
+    return f"cell {cell}, line {line}"
+
+
+def _site(site: LossSite, cells: Cells | None) -> Iterator[str]:
     reduction = site.reduction or "not known"
     where = f" in {site.function}()" if site.function else ""
     path = f"{os.path.relpath(site.span.path)}:" if site.span.path else ""
-    at = f"{path}{site.span.line}:{site.span.column}"
+    at = f"{path}{_place(site.span.line, site.span.column, None if path else cells)}"
     yield f"{at} {site.callee}{where}: reduction {reduction} ({site.decided_by.value})"
 
 
-def _place(span: Span) -> str:
-    return f"line {span.line} of {os.path.relpath(span.path)}" if span.path else f"line {span.line}"
-
-
-def _flow(flow: LossFlow, site: LossSite | None) -> Iterator[str]:
+def _flow(flow: LossFlow, site: LossSite | None, cells: Cells | None) -> Iterator[str]:
     how = "" if flow.certainty is Certainty.ALWAYS else f", {flow.certainty.value}"
     note = f" ({flow.note})" if flow.note else ""
-    yield f"  {flow.fate.value} at {_place(flow.end.span)}{how}{note}"
+    yield f"  {flow.fate.value} at {_line(flow.end.span, cells)}{how}{note}"
     if flow.axes:
         yield f"    not reduced over {', '.join(count.value for count in flow.axes)}"
     for term in flow.terms:
         if site is None or term.site == site:
-            yield f"    growth {_growth(flow, term)}: {' -> '.join(_steps(term)) or 'data'}"
+            yield f"    growth {_growth(flow, term)}: {' -> '.join(_steps(term, cells)) or 'data'}"
     others = [term for term in flow.terms if site is not None and term.site != site]
     if others:
         yield f"    with {len(others)} other term{'s' * (len(others) > 1)}"
@@ -88,7 +113,7 @@ def _growth(flow: LossFlow, term: Term) -> str:
     return f"{growth} (data: {data}{f'; nothing said about {open_counts}' if open_counts else ''})"
 
 
-def _steps(term: Term) -> Iterator[str]:
+def _steps(term: Term, cells: Cells | None) -> Iterator[str]:
     for step in term.steps:
         factor = f" * {step.growth}" if step.growth.powers else ""
-        yield f"{step.kind.value} at {_place(step.span)}{factor}"
+        yield f"{step.kind.value} at {_line(step.span, cells)}{factor}"

@@ -25,6 +25,7 @@ from lint_reduction.run.pipeline import Contexts, Overrides, find_candidates, ju
 from lint_reduction.run.report import FileResult, Report, collect
 from lint_reduction.source.discover import Candidate
 from lint_reduction.source.file import decode, encode, read_bytes
+from lint_reduction.source.notebook import is_notebook, read_notebook, write_back
 
 #: A fix may open the way to another one; after so many rounds something goes in a circle.
 MAX_ROUNDS = 10
@@ -200,7 +201,7 @@ def _repair(result: FileResult, chosen: Sequence[Finding], work: _Work) -> None:
     for finding in chosen:
         reason = _problem(result, [finding], work)[1]
         if reason:
-            place = f"{result.path}:{finding.span.line}:{finding.span.column}"
+            place = result.place(finding.span)
             work.withdrawn[_key(result, finding)] = f"{place}: the fix of {finding.code} is withdrawn: {reason}"
         else:
             good.append(finding)
@@ -235,9 +236,8 @@ def _problem(result: FileResult, chosen: Sequence[Finding], work: _Work) -> tupl
     path = result.absolute
     try:
         before = work.contents[path] if path in work.contents else read_bytes(Path(path))
-        text = decode(before)
-        changed = edited(text, [edit for finding in chosen if finding.fix for edit in finding.fix.edits])
-        after = encode(changed, before)
+        edits = [edit for finding in chosen if finding.fix for edit in finding.fix.edits]
+        text, changed, after = _edited_file(path, before, edits)
     except SourceError as error:
         return None, error.reason
     involved = {path, *(name for name, other in work.results.items() if _leads_to(other, path))}
@@ -253,6 +253,20 @@ def _problem(result: FileResult, chosen: Sequence[Finding], work: _Work) -> tupl
     if any(left[code] > had[code] - count for code, count in _codes(chosen).items()):
         return trial, "the finding stays"
     return trial, ""
+
+
+def _edited_file(path: str, before: bytes, edits: Sequence[Edit]) -> tuple[str, str, bytes]:
+    """Return the code of a file before and after some edits, and its bytes after them."""
+    if not is_notebook(path):
+        text = decode(before)
+        changed = edited(text, edits)
+        return text, changed, encode(changed, before)
+    try:
+        after = write_back(before, [(edit.span, edit.replacement) for edit in edits])
+    except ValueError as error:
+        raise SourceError(str(error)) from None
+    old, new = read_notebook(before), read_notebook(after)
+    return old.text if old else "", new.text if new else "", after
 
 
 def _leads_to(result: FileResult, path: str) -> bool:

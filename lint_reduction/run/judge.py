@@ -16,6 +16,7 @@ from lint_reduction.impact import Severity
 from lint_reduction.run.report import FileResult
 from lint_reduction.run.selection import UNUSED_SUPPRESSION, names_of
 from lint_reduction.source.file import decode, read_bytes
+from lint_reduction.source.notebook import Cells
 from lint_reduction.source.suppressions import Suppression, find_suppressions
 
 if TYPE_CHECKING:
@@ -99,11 +100,21 @@ def _judged(place: _Place, context_of: Callable[[str], Context]) -> FileResult:
     if context.settings.fixed_batch_size:
         kept = [replace(f, severity=Severity.NOTE) if f.code in ("RED101", "RED102") else f for f in kept]
     suppressions = find_suppressions(result.text)
+    if result.cells is not None:
+        suppressions = tuple(_in_its_cell(suppression, result.cells) for suppression in suppressions)
     reported, silenced = _suppress(kept, suppressions)
     if result.analyzed and context.selection.unused_suppressions and UNUSED_SUPPRESSION not in ignored:
         reported += [note for s in suppressions for note in _unused(s, findings, runs)]
     ordered = tuple(sorted(reported, key=lambda f: (f.span, f.code)))
     return replace(result, findings=ordered, text=result.text if ordered else "", suppressed=silenced)
+
+
+def _in_its_cell(suppression: Suppression, cells: Cells) -> Suppression:
+    """Return a suppression that does not reach into the next cell, as a comment at the end of one would."""
+    line = suppression.span.line
+    if cells.place(suppression.last)[0] == cells.place(line)[0]:
+        return suppression
+    return replace(suppression, first=line, last=line)
 
 
 def worst_of_each(findings: Iterable[Finding]) -> list[Finding]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 import threading
 import traceback
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,8 +30,10 @@ from lint_reduction.run.selection import (
     codes_of,
     select_rules,
 )
+from lint_reduction.run.syntax import cell_errors, check_syntax
 from lint_reduction.source.discover import DEFAULT_EXCLUDE, Candidate, Patterns, discover, is_pattern
 from lint_reduction.source.file import MAX_BYTES, check_size, decode, is_ascii_superset, read_bytes
+from lint_reduction.source.notebook import is_notebook, read_notebook
 from lint_reduction.source.prefilter import Prefilter, build_prefilter
 from lint_reduction.source.suppressions import mentions_rules
 
@@ -303,10 +303,12 @@ def _guarded(shown: str, absolute: str, data: bytes, run: Callable[[], FileResul
 
 
 def _lint_bytes(data: bytes, shown: str, absolute: str, context: Context, named: bool) -> FileResult:
+    if is_notebook(absolute):
+        return _lint_notebook(data, shown, absolute, context, named)
     may_hold = mentions_rules(data) or context.prefilter.may_hold_finding(data)
     if not may_hold and is_ascii_superset(data):
         if named:
-            _check_syntax(data)
+            check_syntax(decode(data))
         elif not data.isascii() or b"\0" in data:
             decode(data)
         return FileResult(shown, absolute)
@@ -328,25 +330,32 @@ def _lint_text(text: str, shown: str, absolute: str, context: Context) -> FileRe
     return FileResult(shown, absolute, found, text, analyzed=True)
 
 
-def _check_syntax(data: bytes) -> None:
-    text = decode(data)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            # it takes the slow parser to say what is wrong, and whether this interpreter is only too old
-            check_size(data)
-            from lint_reduction.analysis import check_syntax
-
-            check_syntax(text)
+def _lint_notebook(data: bytes, shown: str, absolute: str, context: Context, named: bool) -> FileResult:
+    """Lint the cells of a notebook as one module; what is wrong with the syntax of one is said of that one."""
+    notebook = read_notebook(data)
+    if notebook is None:
+        return FileResult(shown, absolute)
+    code = notebook.text.encode()
+    try:
+        if not mentions_rules(code) and not context.prefilter.may_hold_finding(code):
+            if named:
+                check_syntax(notebook.text)
+            return FileResult(shown, absolute)
+        check_size(code)
+        return replace(_lint_text(notebook.text, shown, absolute, context), cells=notebook.cells)
+    except SourceError as error:
+        unreadable = tuple(_unreadable_finding(e) for e in cell_errors(notebook) or [error])
+        return FileResult(shown, absolute, unreadable, notebook.text, unparsed=True, cells=notebook.cells)
 
 
 def _unreadable(shown: str, absolute: str, error: SourceError, data: bytes = b"") -> FileResult:
-    span = Span(error.line, error.column, error.line, error.column + 1)
-    finding = Finding(span, error.reason, Severity.ERROR, Confidence.HIGH, code=UNREADABLE, name="unreadable-file")
     text = data.decode("utf-8", errors="replace") if data and len(data) <= MAX_BYTES else ""
-    return FileResult(shown, absolute, (finding,), text, unparsed=True)
+    return FileResult(shown, absolute, (_unreadable_finding(error),), text, unparsed=True)
+
+
+def _unreadable_finding(error: SourceError) -> Finding:
+    span = Span(error.line, error.column, error.line, error.column + 1)
+    return Finding(span, error.reason, Severity.ERROR, Confidence.HIGH, code=UNREADABLE, name="unreadable-file")
 
 
 def with_large_stack(function: Callable[[], _Result]) -> _Result:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from lint_reduction.finding import Finding
+from lint_reduction.facts import Span
+from lint_reduction.finding import Finding, Related
 from lint_reduction.impact import Severity
+from lint_reduction.source.notebook import Cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,17 +18,29 @@ class Diagnostic:
     Attributes:
         path: as shown, relative to the current directory if it is below it.
         absolute: the same file, absolute.
-        finding: what was found.
+        finding: what was found; in a notebook, its lines are those of cells.
+        cell: the number of the cell in a notebook, None elsewhere.
     """
 
     path: str
     absolute: str
     finding: Finding
+    cell: int | None = None
 
     @property
-    def key(self) -> tuple[str, int, int, str]:
+    def key(self) -> tuple[str, int, int, int, str]:
         """What diagnostics are sorted by."""
-        return self.path, self.finding.span.line, self.finding.span.column, self.finding.code
+        return self.path, self.cell or 0, self.finding.span.line, self.finding.span.column, self.finding.code
+
+    @property
+    def place(self) -> str:
+        """The file, and the cell in a notebook, as shown; its text stands under it in the sources of a report."""
+        return place_of(self.path, self.cell)
+
+
+def place_of(path: str, cell: int | None) -> str:
+    """Return a file, and a cell in it if it is a notebook, as shown."""
+    return path if cell is None else f"{path}:cell {cell}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +55,7 @@ class FileResult:
         suppressed: how many findings comments silenced.
         unparsed: whether it could not be analyzed.
         crash: what went wrong inside the tool, empty if nothing.
+        cells: of a notebook, where they stand in the module of which the findings have the lines.
     """
 
     path: str
@@ -51,6 +66,14 @@ class FileResult:
     suppressed: int = 0
     unparsed: bool = False
     crash: str = ""
+    cells: Cells | None = None
+
+    def place(self, span: Span) -> str:
+        """Return a place in the file as shown."""
+        if self.cells is None:
+            return f"{self.path}:{span.line}:{span.column}"
+        cell, line = self.cells.place(span.line)
+        return f"{place_of(self.path, cell)}:{line}:{span.column}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +82,7 @@ class Report:
 
     Attributes:
         diagnostics: sorted by path and place.
-        sources: text of the files that have diagnostics.
+        sources: text of the files that have diagnostics; of a notebook, of each cell by its place.
         files: how many files were looked at.
         analyzed: how many of them were parsed.
         suppressed: how many findings comments silenced.
@@ -87,13 +110,42 @@ class Report:
 
 def collect(results: list[FileResult]) -> Report:
     """Return the report of some files, in an order that does not depend on theirs."""
-    diagnostics = [Diagnostic(r.path, r.absolute, finding) for r in results for finding in r.findings]
+    notebooks = {r.path: r.cells for r in results if r.cells is not None}
+    diagnostics = [_diagnostic(r, finding, notebooks) for r in results for finding in r.findings]
     return Report(
         tuple(sorted(diagnostics, key=lambda d: d.key)),
-        {r.path: r.text for r in results if r.findings},
+        {place: text for r in results if r.findings for place, text in _sources(r)},
         len(results),
         sum(r.analyzed for r in results),
         sum(r.suppressed for r in results),
         sum(r.unparsed for r in results),
         tuple(r.crash for r in sorted(results, key=lambda r: r.path) if r.crash),
     )
+
+
+def _sources(result: FileResult) -> Iterable[tuple[str, str]]:
+    if result.cells is None:
+        return [(result.path, result.text)]
+    return [(place_of(result.path, number), text) for number, text in result.cells.sources(result.text)]
+
+
+def _diagnostic(result: FileResult, finding: Finding, notebooks: Mapping[str, Cells]) -> Diagnostic:
+    """Return a finding with the lines of cells where it or its path is in a notebook."""
+    if not notebooks:
+        return Diagnostic(result.path, result.absolute, finding)
+    related = tuple(_in_cell(place, notebooks.get(place.span.path or result.path)) for place in finding.related)
+    finding = replace(finding, related=related)
+    if result.cells is None:
+        return Diagnostic(result.path, result.absolute, finding)
+    if finding.fix is not None:
+        edits = tuple(replace(edit, span=result.cells.within(edit.span)) for edit in finding.fix.edits)
+        finding = replace(finding, fix=replace(finding.fix, edits=edits))
+    cell, _ = result.cells.place(finding.span.line)
+    return Diagnostic(result.path, result.absolute, replace(finding, span=result.cells.within(finding.span)), cell)
+
+
+def _in_cell(related: Related, cells: Cells | None) -> Related:
+    if cells is None:
+        return related
+    cell, _ = cells.place(related.span.line)
+    return replace(related, span=cells.within(related.span), cell=cell)

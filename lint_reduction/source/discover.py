@@ -23,6 +23,8 @@ DEFAULT_EXCLUDE = (
 )  # fmt: skip
 
 
+#: Of the files in a directory that are looked at.
+_SUFFIXES = (".py", ".ipynb")
 _NAME = re.compile(r"[\w.-]+")
 
 
@@ -200,7 +202,7 @@ def _walk(root: Path, is_excluded: IsExcluded, ignored: Ignored) -> Iterator[Can
             bases = [Path(directory), *bases]
         for entry in entries:
             is_directory = _is_directory(entry)
-            if not is_directory and not entry.name.endswith(".py"):
+            if not is_directory and not entry.name.endswith(_SUFFIXES):
                 continue
             if is_excluded(entry.path, is_directory, below) or (
                 bases and ignored.ignores(entry.path, is_directory, bases)
