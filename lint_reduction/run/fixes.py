@@ -233,14 +233,18 @@ class _Trial:
 def _problem(result: FileResult, chosen: Sequence[Finding], work: _Work) -> tuple[_Trial | None, str]:
     """Try fixes on a file, and return what comes of it and what is wrong with that; empty if nothing is."""
     path = result.absolute
+    edits = [edit for finding in chosen if finding.fix for edit in finding.fix.edits]
     try:
         before = work.contents[path] if path in work.contents else read_bytes(Path(path))
         text = decode(before)
-        changed = edited(text, [edit for finding in chosen if finding.fix for edit in finding.fix.edits])
+        changed = edited(text, edits)
         after = encode(changed, before)
     except SourceError as error:
         return None, error.reason
     involved = {path, *(name for name, other in work.results.items() if _leads_to(other, path))}
+    if any(start < (e.span.line, e.span.column) <= end for start, end in formatted_strings(text) for e in edits):
+        # quotes in quotes are an error before Python 3.12
+        return None, "it would stand in a formatted string"
     contexts = Contexts(work.overrides, work.contents | {path: after})
     results = work.lint(sorted(involved), contexts)
     again = {r.absolute: r for r in judged(list(results.values()), contexts)}[path]
@@ -273,6 +277,22 @@ def comments_in(text: str) -> Counter[str]:
             if token.type == tokenize.COMMENT:
                 comments[token.string] += 1
     return comments
+
+
+def formatted_strings(text: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Return where formatted strings begin and end, which are one token before Python 3.12."""
+    found: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    starts: list[tuple[int, int]] = []
+    with suppress(tokenize.TokenError, SyntaxError):
+        for token in tokenize.generate_tokens(io.StringIO(text, newline=None).readline):
+            kind = tokenize.tok_name[token.type]
+            if kind == "FSTRING_START":
+                starts.append(token.start)
+            elif kind == "FSTRING_END":
+                found.append((starts.pop(), token.end))
+            elif kind == "STRING" and "f" in token.string.partition(token.string[-1])[0].lower():
+                found.append((token.start, token.end))
+    return found
 
 
 def edited(text: str, edits: Iterable[Edit]) -> str:
