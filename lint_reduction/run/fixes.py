@@ -6,12 +6,14 @@ its finding, takes a comment away or makes the file unreadable is withdrawn.
 
 from __future__ import annotations
 
+import ast
 import io
 import os
 import re
 import stat
 import tempfile
 import tokenize
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -245,6 +247,8 @@ def _problem(result: FileResult, chosen: Sequence[Finding], work: _Work) -> tupl
     if any(start < (e.span.line, e.span.column) <= end for start, end in formatted_strings(text) for e in edits):
         # quotes in quotes are an error before Python 3.12
         return None, "it would stand in a formatted string"
+    if _parses(text) and not _parses(changed):
+        return None, "the result cannot be parsed"
     contexts = Contexts(work.overrides, work.contents | {path: after})
     results = work.lint(sorted(involved), contexts)
     again = {r.absolute: r for r in judged(list(results.values()), contexts)}[path]
@@ -257,6 +261,17 @@ def _problem(result: FileResult, chosen: Sequence[Finding], work: _Work) -> tupl
     if any(left[code] > had[code] - count for code, count in _codes(chosen).items()):
         return trial, "the finding stays"
     return trial, ""
+
+
+def _parses(text: str) -> bool:
+    """Say whether this interpreter can read a text; the parser of the analysis lets more pass."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return False
+    return True
 
 
 def _leads_to(result: FileResult, path: str) -> bool:
