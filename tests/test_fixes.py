@@ -260,6 +260,14 @@ def test_a_fix_that_does_not_hold_is_withdrawn(
     assert ran.code == 0  # what is left is a note
 
 
+def test_no_quotes_are_put_into_a_formatted_string(tmp_path: Path) -> None:
+    path = tmp_path / "x.py"
+    text = 'from torch import nn\na = f"{nn.L1Loss(reduce=False)}", nn.L1Loss(reduce=False)\n'
+    path.write_text(text)
+    assert "is withdrawn: " in run("--fix", "--isolated", path).err
+    assert path.read_text().startswith('from torch import nn\na = f"{nn.L1Loss(reduce=False)}", ')
+
+
 def test_a_fix_that_does_not_hold_does_not_keep_the_others_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,12 +6,14 @@ its finding, takes a comment away or makes the file unreadable is withdrawn.
 
 from __future__ import annotations
 
+import ast
 import io
 import os
 import re
 import stat
 import tempfile
 import tokenize
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -234,13 +236,18 @@ class _Trial:
 def _problem(result: FileResult, chosen: Sequence[Finding], work: _Work) -> tuple[_Trial | None, str]:
     """Try fixes on a file, and return what comes of it and what is wrong with that; empty if nothing is."""
     path = result.absolute
+    edits = [edit for finding in chosen if finding.fix for edit in finding.fix.edits]
     try:
         before = work.contents[path] if path in work.contents else read_bytes(Path(path))
-        edits = [edit for finding in chosen if finding.fix for edit in finding.fix.edits]
         text, changed, after = _edited_file(path, before, edits)
     except SourceError as error:
         return None, error.reason
     involved = {path, *(name for name, other in work.results.items() if _leads_to(other, path))}
+    if any(start < (e.span.line, e.span.column) <= end for start, end in formatted_strings(text) for e in edits):
+        # quotes in quotes are an error before Python 3.12
+        return None, "it would stand in a formatted string"
+    if _parses(text) and not _parses(changed):
+        return None, "the result cannot be parsed"
     contexts = Contexts(work.overrides, work.contents | {path: after})
     results = work.lint(sorted(involved), contexts)
     again = {r.absolute: r for r in judged(list(results.values()), contexts)}[path]
@@ -269,6 +276,17 @@ def _edited_file(path: str, before: bytes, edits: Sequence[Edit]) -> tuple[str, 
     return old.text if old else "", new.text if new else "", after
 
 
+def _parses(text: str) -> bool:
+    """Say whether this interpreter can read a text; the parser of the analysis lets more pass."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return False
+    return True
+
+
 def _leads_to(result: FileResult, path: str) -> bool:
     """Say whether another file has findings that are, or begin, in a file."""
     return any(span.path == path for f in result.findings for span in (f.span, *(r.span for r in f.related)))
@@ -287,6 +305,22 @@ def comments_in(text: str) -> Counter[str]:
             if token.type == tokenize.COMMENT:
                 comments[token.string] += 1
     return comments
+
+
+def formatted_strings(text: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Return where formatted strings begin and end, which are one token before Python 3.12."""
+    found: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    starts: list[tuple[int, int]] = []
+    with suppress(tokenize.TokenError, SyntaxError):
+        for token in tokenize.generate_tokens(io.StringIO(text, newline=None).readline):
+            kind = tokenize.tok_name[token.type]
+            if kind == "FSTRING_START":
+                starts.append(token.start)
+            elif kind == "FSTRING_END":
+                found.append((starts.pop(), token.end))
+            elif kind == "STRING" and "f" in token.string.partition(token.string[-1])[0].lower():
+                found.append((token.start, token.end))
+    return found
 
 
 def edited(text: str, edits: Iterable[Edit]) -> str:
