@@ -39,8 +39,10 @@ def resolve(machine: Machine, value: Imported) -> Value:
     """Return what a name of another module stands for: its value there, or a name that is not known."""
     if not value.name:
         return value
-    frame = _module(machine, value.path)
     first, _, rest = value.name.partition(".")
+    # imported under another name, it is mentioned nowhere under its own
+    machine.names |= {first}
+    frame = _module(machine, value.path)
     found = None if frame is None else _member(machine, frame, first)
     if found is None:
         return External(value.dotted)

@@ -95,6 +95,8 @@ def requested(outline: Outline, libraries: Libraries, names: frozenset[str]) -> 
     words = seeds | _ADDING | _OPTIONS | {name.rpartition(".")[2] for name in libraries.optimizers}
     steps = frozenset(libraries.returns)
     goals = [d for d in chosen if d.own & words or d.name in steps or _returns_comparison(d)]
+    carriers = {name for d in goals for name in _carriers(d, loss_words)}
+    goals += [d for d in chosen if d.own & carriers and d not in goals]
     kept = graph.leading_to(goals, chosen)
     functions = frozenset(d.qualname for d in kept if d.is_function)
     return Relevant(functions, loss_words, libraries.names.window_words, bool(chosen))
