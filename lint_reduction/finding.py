@@ -223,6 +223,12 @@ def confidence_of(flow: LossFlow, term: Term, *others: Step) -> Confidence:
     return Confidence.MEDIUM if any(doubts) else Confidence.HIGH
 
 
+def undivided(term: Term) -> str:
+    """Say that nothing takes away what a term grows with, though something else may divide it."""
+    divides = any(step.kind in (StepKind.DIVIDE, StepKind.RESCALE, StepKind.MEAN) for step in term.steps)
+    return "no division takes that away" if divides else "nothing divides it"
+
+
 def path_of(flow: LossFlow, term: Term, at: Span) -> tuple[Related, ...]:
     """Return the other places on the path of a term: loss, reduction, backward, learning rate."""
     steps = [*term.steps, flow.end, *flow.steps]

@@ -191,7 +191,6 @@ SEVERAL = ERROR + 'a = nn.MSELoss(reduction="summ")\nb = nn.MSELoss(size_average
         (("--extend-select", "RED305"), ["RED101", "RED303", "RED301"]),
         (("--select", "RED101", "--ignore", "RED101"), []),
         (("--select", "RED121"), []),
-        (("--select", ""), []),
     ],
 )
 def test_rules_are_chosen_by_code_prefix_and_name(project: Path, arguments: tuple[str, ...], codes: list[str]) -> None:
@@ -721,3 +720,9 @@ def test_lint_source() -> None:
 
 def test_all_output_formats_are_offered() -> None:
     assert set(format_names()) == set(cli._FORMATS)
+
+
+def test_an_empty_selection_is_refused(project: Path) -> None:
+    write(project, a=ERROR)
+    ran = run("--select", "", "a.py")
+    assert (ran.code, ran.out, ran.err) == (2, "", "lint-reduction: --select names no rule\n")

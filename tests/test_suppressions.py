@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from lint_reduction import lint_source
 from lint_reduction.config import Settings
 from lint_reduction.finding import Finding
-from lint_reduction.run.pipeline import Overrides, lint_alone, make_context
+from lint_reduction.run.pipeline import Overrides, lint, lint_alone, make_context
 from lint_reduction.source.suppressions import find_suppressions, mentions_rules
 from tests.command import ERROR
 
@@ -260,3 +261,11 @@ def test_lines_are_taken_for_logical_ones_where_the_interpreter_is_too_old_for_t
     assert codes(newer + program()) == ["RED101"]
     assert codes(newer + program(site=f"  {OWN}")) == []
     assert codes(newer + program(above=OWN)) == []
+
+
+def test_a_comment_at_a_loss_that_another_module_trains_on_is_not_unused(tmp_path: Path) -> None:
+    loss = 'import torch.nn.functional as F\ndef recon(a, b):\n    return F.mse_loss(a, b, reduction="sum")'
+    (tmp_path / "losses.py").write_text(f"{loss}  # lint-reduction: ignore[RED101] as in the paper\n")
+    assert not lint([tmp_path / "losses.py"], Overrides(isolated=True)).diagnostics
+    (tmp_path / "other.py").write_text("x = 1  # lint-reduction: ignore[RED101]\n")
+    assert [d.finding.code for d in lint([tmp_path / "other.py"], Overrides(isolated=True)).diagnostics] == ["RED001"]

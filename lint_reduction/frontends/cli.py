@@ -119,6 +119,8 @@ def check(
     from lint_reduction.formats import Style, render
     from lint_reduction.run.pipeline import Overrides
 
+    if select and not _split(select):
+        raise click.UsageError("--select names no rule")
     gc.disable()  # trees are freed by reference count; the collector only walks them
     overrides = Overrides(
         _split(select) if select else None,

@@ -34,7 +34,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lint_reduction.facts import LossFlow, StepKind
-from lint_reduction.finding import Finding, average_fix, confidence_of, path_of
+from lint_reduction.finding import Finding, average_fix, confidence_of, path_of, undivided
 from lint_reduction.impact import Severity, is_excused, severity_of_growth, trained_growth
 from lint_reduction.rules import rule
 
@@ -53,7 +53,7 @@ def unscaled_manual_sum(flow: LossFlow) -> Iterator[Finding]:
         severity = severity_of_growth(growth, behavior, flow.companions)
         yield Finding(
             cause.span,
-            f"gradient grows as {growth}: summed over the batch here, never divided",
+            f"gradient grows as {growth}: summed over the batch here, and {undivided(term)}",
             severity if term.site is not None else severity.lowered(),
             confidence_of(flow, term),
             "Average over the batch, or divide by its size.",

@@ -40,7 +40,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lint_reduction.facts import LossFlow, StepKind
-from lint_reduction.finding import Applicability, Finding, confidence_of, path_of, reduction_fix
+from lint_reduction.finding import Applicability, Finding, confidence_of, path_of, reduction_fix, undivided
 from lint_reduction.impact import Severity, is_excused, severity_of_growth, trained_growth
 from lint_reduction.rules import rule
 
@@ -58,7 +58,7 @@ def unscaled_sum(flow: LossFlow) -> Iterator[Finding]:
         behavior = None if flow.optimizer is None else flow.optimizer.behavior
         yield Finding(
             term.site.span,
-            f"gradient grows as {growth}: {term.site.callee} sums over the batch and nothing divides it",
+            f"gradient grows as {growth}: {term.site.callee} sums over the batch and {undivided(term)}",
             severity_of_growth(growth, behavior, flow.companions),
             confidence_of(flow, term),
             'Divide by the size of the batch, or use reduction="mean"; then scale the learning rate up to match.',

@@ -104,7 +104,7 @@ def _judged(place: _Place, context_of: Callable[[str], Context]) -> FileResult:
         suppressions = tuple(_in_its_cell(suppression, result.cells) for suppression in suppressions)
     reported, silenced = _suppress(kept, suppressions)
     if result.analyzed and context.selection.unused_suppressions and UNUSED_SUPPRESSION not in ignored:
-        reported += [note for s in suppressions for note in _unused(s, findings, runs)]
+        reported += [note for s in suppressions for note in _unused(s, findings, runs, result)]
     ordered = tuple(sorted(reported, key=lambda f: (f.span, f.code)))
     return replace(result, findings=ordered, text=result.text if ordered else "", suppressed=silenced)
 
@@ -152,8 +152,15 @@ def _silences(suppression: Suppression, rule: str, finding: Finding) -> bool:
     return suppression.whole_file or any(suppression.first <= line <= suppression.last for line in lines)
 
 
-def _unused(suppression: Suppression, findings: list[Finding], ran: frozenset[str]) -> Iterable[Finding]:
-    """Yield what is wrong with a suppression, given everything that was found, however sure."""
+def _unused(
+    suppression: Suppression, findings: list[Finding], ran: frozenset[str], result: FileResult
+) -> Iterable[Finding]:
+    """Yield what is wrong with a suppression, given everything that was found, however sure.
+
+    A loss that is handed on may be found when the module that trains on it is linted.
+    """
+    lines = result.handed_on
+    handed_on = any(suppression.whole_file or suppression.first <= line <= suppression.last for line in lines)
     if not suppression.rules:
         yield _note(suppression.span, "names no rule, so it silences nothing")
     for rule in suppression.rules:
@@ -162,7 +169,7 @@ def _unused(suppression: Suppression, findings: list[Finding], ran: frozenset[st
         except ConfigError as error:
             yield _note(suppression.span, str(error))
             continue
-        if code in ran and not any(_silences(suppression, rule, finding) for finding in findings):
+        if code in ran and not handed_on and not any(_silences(suppression, rule, finding) for finding in findings):
             yield _note(suppression.span, f"{rule} is not found here, so this comment silences nothing")
 
 

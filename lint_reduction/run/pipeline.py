@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -15,7 +15,7 @@ from pathspec import GitIgnoreSpec
 
 from lint_reduction.config import Settings, configuration_in, load_settings
 from lint_reduction.errors import ConfigError, SourceError
-from lint_reduction.facts import Span
+from lint_reduction.facts import Fate, ModuleFacts, Span
 from lint_reduction.finding import Confidence, Finding
 from lint_reduction.growth import Count
 from lint_reduction.impact import Severity
@@ -44,6 +44,8 @@ _Result = TypeVar("_Result")
 #: Deeply nested code recurses; a thread can have the stack for it.
 _STACK_BYTES = 256 * 1024 * 1024
 _RECURSION_LIMIT = 20_000
+#: How a path ends that may go on in another module.
+_HANDED_ON = (Fate.RETURNED, Fate.ESCAPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +329,14 @@ def _lint_text(text: str, shown: str, absolute: str, context: Context) -> FileRe
     except RecursionError:
         raise SourceError("nested too deeply to be analyzed") from None
     found = tuple(finding for rule in context.selection.rules for finding in rule.check(facts))
-    return FileResult(shown, absolute, found, text, analyzed=True)
+    return FileResult(shown, absolute, found, text, analyzed=True, handed_on=frozenset(_handed_on(facts)))
+
+
+def _handed_on(facts: ModuleFacts) -> Iterator[int]:
+    """Yield the lines of losses that are no mean and have no known end: another module may train on them."""
+    followed = {term.site for flow in facts.flows if flow.fate not in _HANDED_ON for term in flow.terms}
+    open_sites = (site for site in facts.sites if site.reduction != "mean" and site not in followed)
+    yield from (site.span.line for site in open_sites if not site.span.path)
 
 
 def _lint_notebook(data: bytes, shown: str, absolute: str, context: Context, named: bool) -> FileResult:
@@ -349,7 +358,9 @@ def _lint_notebook(data: bytes, shown: str, absolute: str, context: Context, nam
 
 
 def _unreadable(shown: str, absolute: str, error: SourceError, data: bytes = b"") -> FileResult:
-    text = data.decode("utf-8", errors="replace") if data and len(data) <= MAX_BYTES else ""
+    # bytes that are no text are nothing to show
+    shows = data and len(data) <= MAX_BYTES and b"\0" not in data
+    text = data.decode("utf-8", errors="replace") if shows else ""
     return FileResult(shown, absolute, (_unreadable_finding(error),), text, unparsed=True)
 
 

@@ -56,6 +56,7 @@ class FileResult:
         unparsed: whether it could not be analyzed.
         crash: what went wrong inside the tool, empty if nothing.
         cells: of a notebook, where they stand in the module of which the findings have the lines.
+        handed_on: the lines on which there are losses that other modules may train on.
     """
 
     path: str
@@ -67,6 +68,7 @@ class FileResult:
     unparsed: bool = False
     crash: str = ""
     cells: Cells | None = None
+    handed_on: frozenset[int] = frozenset()
 
     def place(self, span: Span) -> str:
         """Return a place in the file as shown."""
