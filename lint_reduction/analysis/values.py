@@ -209,6 +209,7 @@ class Opaque:
         usual: truth of a flag when nobody sets it.
         is_leaf: whether it was made to require a gradient here: data that is moved, or looked at.
         is_one: whether it is the number 1 when nobody sets it.
+        in_model: whether it is an attribute of a model, such as a layer of it.
     """
 
     name: str = ""
@@ -219,6 +220,7 @@ class Opaque:
     usual: bool | None = None
     is_leaf: bool = False
     is_one: bool = False
+    in_model: bool = False
 
 
 #: Name of what comes of comparing two things not known: a truth value, or a mask.
