@@ -404,12 +404,14 @@ class Loader:
         evidence: whether it is known to be a loader or only called like one.
         of_tensors: whether a batch is known to be a list of tensors.
         drops_last: whether it leaves out the last, shorter batch.
+        is_full: whether its only batch is the whole data set.
     """
 
     single: bool = False
     evidence: Evidence = Evidence.SHAPE
     of_tensors: bool = False
     drops_last: bool = False
+    is_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
