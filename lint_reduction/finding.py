@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,9 @@ from lint_reduction.facts import (
 )
 from lint_reduction.growth import Growth
 from lint_reduction.impact import Severity
+
+#: The size of an axis that is not the first.
+_LATER_AXIS = re.compile(r"[^*]*\.(size\(|shape\[)(dim=)?[1-9]\d*[)\]]")
 
 
 class Confidence(enum.IntEnum):
@@ -218,6 +222,7 @@ def confidence_of(flow: LossFlow, term: Term, *others: Step) -> Confidence:
         evidence < Evidence.SHAPE,
     ]
     vague = (term.site is None and term.batch <= Batch.ARGUMENT) or flow.certainty is Certainty.OPTIONAL
+    vague = vague or _may_be_divided_by_batch(term)
     if vague or evidence is Evidence.GUESS or sum(doubts) > 3:
         return Confidence.LOW
     return Confidence.MEDIUM if any(doubts) else Confidence.HIGH
@@ -227,6 +232,13 @@ def undivided(term: Term) -> str:
     """Say that nothing takes away what a term grows with, though something else may divide it."""
     divides = any(step.kind in (StepKind.DIVIDE, StepKind.RESCALE, StepKind.MEAN) for step in term.steps)
     return "no division takes that away" if divides else "nothing divides it"
+
+
+def _may_be_divided_by_batch(term: Term) -> bool:
+    """Say whether a sum over the batch is divided by a later size: that of the batch if time comes first."""
+    if term.growth is None or term.growth.in_samples < 1:
+        return False
+    return any(step.kind is StepKind.DIVIDE and _LATER_AXIS.fullmatch(step.text) for step in term.steps)
 
 
 def path_of(flow: LossFlow, term: Term, at: Span) -> tuple[Related, ...]:

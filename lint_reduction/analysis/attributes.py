@@ -145,11 +145,12 @@ def _opaque_attribute(machine: Machine, value: Opaque, name: str) -> Value:
         return Dataset()
     if name in machine.libraries.operations or name == "backward":
         return Method(value, name)
-    if name in _WEIGHTS and machine.libraries.names.is_model(value.name):
+    in_model = value.in_model or machine.libraries.names.is_model(value.name)
+    if name in _WEIGHTS and in_model:
         return Parameters(single=True)
     if value.called and machine.libraries.names.role(name) != "criterion":
         return Opaque(name, value.batch, called=True, varies=value.varies)
-    return Opaque(name, value.batch, varies=value.varies, called=value.called)
+    return Opaque(name, value.batch, varies=value.varies, called=value.called, in_model=in_model)
 
 
 def as_leaf(value: Opaque) -> Opaque:

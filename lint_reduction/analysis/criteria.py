@@ -11,6 +11,7 @@ from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.training import BoundArgument, SiteRecord
 from lint_reduction.analysis.values import (
     SCALAR,
+    WEIGHT_AXES,
     Axes,
     Constant,
     Criterion,
@@ -222,7 +223,7 @@ def loss_value(machine: Machine, model: LossModel, reduction: str | None, site: 
     """Return the value of a loss for given inputs."""
     if reduction is None:
         return machine.unknown("the reduction is not known here", site.mark)
-    tensors = [as_tensor(machine, value) for value in inputs]
+    tensors = _shaped_alike(model, inputs, [as_tensor(machine, value) for value in inputs])
     batch = _batch_of(tensors)
     unit = model.growth("mean") if reduction == "none" else model.growth(reduction)
     if unit is None:
@@ -250,6 +251,18 @@ def loss_value(machine: Machine, model: LossModel, reduction: str | None, site: 
     elif any(_grows(tensor) for tensor in tensors):
         summand = summand.lost("its input is scaled by a count")
     return Tensor((summand,), axes, batch)
+
+
+def _shaped_alike(model: LossModel, inputs: Sequence[Value], tensors: list[Tensor]) -> list[Tensor]:
+    """Return the inputs of a loss, those that are not known to be a batch shaped like the weights beside them.
+
+    What an elementwise loss compares with a weight has its shape: there are no samples in it.
+    """
+    weights = next((t for t in tensors if t.axes == WEIGHT_AXES and t.batch <= Batch.FIXED and t.summands), None)
+    if weights is None or Count.ELEMENTS not in {count for count, _ in model.none.powers}:
+        return tensors
+    batches = [isinstance(v, Tensor) and v.batch >= Batch.DRAWN for v in inputs]
+    return [t if is_batch or not t.summands else weights for t, is_batch in zip(tensors, batches, strict=True)]
 
 
 def _batch_of(tensors: Sequence[Tensor]) -> Batch:

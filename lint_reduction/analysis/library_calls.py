@@ -8,7 +8,7 @@ from dataclasses import replace
 from lint_reduction.analysis import gradients, reporting, sinks, tensors
 from lint_reduction.analysis.arithmetic import binary
 from lint_reduction.analysis.builtin_calls import accumulated
-from lint_reduction.analysis.code import Call, Const
+from lint_reduction.analysis.code import Arg, Call, Const, Var, text
 from lint_reduction.analysis.conversion import as_tensor
 from lint_reduction.analysis.criteria import loss_value
 from lint_reduction.analysis.loops import number
@@ -208,7 +208,18 @@ def _loader(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     dropping = sinks.argument(call, values, (8, "drop_last"))
     drops_last = has_sampler or (dropping is not None and dropping != Constant(False))
     single = not has_sampler and bool(values) if size is None else isinstance(size, Constant) and size.value == 1
-    return Loader(single, of_tensors=of_tensors, drops_last=drops_last)
+    is_full = not has_sampler and _is_length_of_dataset(call)
+    return Loader(single, of_tensors=of_tensors, drops_last=drops_last, is_full=is_full)
+
+
+def _is_length_of_dataset(call: Call) -> bool:
+    """Say whether a loader is given the length of its data set for the size of its batches."""
+    exprs = {arg.keyword or str(i): arg.value for i, arg in enumerate(call.args)}
+    dataset, size = exprs.get("dataset", exprs.get("0")), exprs.get("batch_size", exprs.get("1"))
+    match size:
+        case Call(Var("len"), (Arg(counted),)):
+            return dataset is not None and text(counted) == text(dataset)
+    return False
 
 
 def _partial(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:

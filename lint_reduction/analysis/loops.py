@@ -65,11 +65,10 @@ class Rounds:
 def rounds_of(machine: Machine, iterable: Value, expr: Expr | None = None, target: Expr | None = None) -> Rounds:
     """Return what a loop over a value does."""
     match iterable:
-        case Loader(single, evidence, of_tensors=of_tensors, drops_last=drops_last):
-            batch: Value = _batch(single)
-            if of_tensors:
-                batch = Repeated(replace(_batch(single), may_be_container=False), ONE)
-            rounds = Rounds(batch, Growth.of(Count.BATCHES), evidence, yields_data=True)
+        case Loader(single, evidence, of_tensors=of_tensors, drops_last=drops_last, is_full=is_full):
+            entry = _batch(single, Batch.FIXED if is_full else Batch.LOADER)
+            batch: Value = Repeated(replace(entry, may_be_container=False), ONE) if of_tensors else entry
+            rounds = Rounds(batch, ONE if is_full else Growth.of(Count.BATCHES), evidence, yields_data=not is_full)
             return replace(rounds, may_end_early=not drops_last, full_batches=drops_last)
         case Dataset():
             sample = replace(tensors.data(Batch.SINGLE, SAMPLE_AXES), may_be_container=True)
@@ -131,10 +130,10 @@ def _part(target: Expr | None, index: int) -> Expr | None:
     return None
 
 
-def _batch(single: bool) -> Tensor:
+def _batch(single: bool, batch: Batch = Batch.LOADER) -> Tensor:
     if single:
         return replace(tensors.data(Batch.SINGLE, replace(BATCH_AXES, certain=False)), may_be_container=True)
-    return replace(tensors.data(Batch.LOADER, BATCH_AXES), may_be_container=True)
+    return replace(tensors.data(batch, BATCH_AXES), may_be_container=True)
 
 
 def _rows(tensor: Tensor) -> Rounds:
@@ -190,8 +189,8 @@ def length(machine: Machine, value: Value, expr: Expr | None) -> Value:
     """Return ``len(value)``."""
     shown = f"len({text(expr)})" if expr is not None else ""
     match value:
-        case Loader(evidence=evidence):
-            return tensors.count(Growth.of(Count.BATCHES), evidence, shown)
+        case Loader(evidence=evidence, is_full=is_full):
+            return tensors.count(ONE if is_full else Growth.of(Count.BATCHES), evidence, shown)
         case Dataset():
             return tensors.count(Growth.of(Count.SAMPLES, Count.BATCHES), Evidence.SHAPE, shown)
         case Items(entries):

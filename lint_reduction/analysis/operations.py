@@ -393,8 +393,8 @@ def _is_zero(value: Value) -> bool:
 
 def _like(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
     constant = Tensor(axes=tensor.axes, batch=tensor.batch)
-    if name == "full_like":
-        value = given.get(0, "fill_value")
+    if name in ("full_like", "fill_"):
+        value = given.get(0, "fill_value", "value")
         if value is not None:
             expr = given.exprs[0] if given.exprs else None
             factor = as_factor(machine, value, expr, divides=False)

@@ -96,14 +96,15 @@ def train(
 
 def _objective(value: Tensor, gradient: Value | None, mark: int) -> Tensor:
     """Return the scalar whose gradient ``backward(gradient)`` computes: ``(value * gradient).sum()``."""
-    if gradient is None or isinstance(gradient, Constant) or value.axes.is_scalar:
+    if gradient is None or isinstance(gradient, Constant):
         return value
-    if not isinstance(gradient, Tensor):
-        return replace(tensors.lose(value, "the gradient argument is not known"), axes=SCALAR)
-    counts = Growth.of(*value.axes.counts)
-    factor = gradient.growth
+    is_known = isinstance(gradient, Tensor) and (gradient.axes.certain or not gradient.summands)
+    factor = gradient.growth if isinstance(gradient, Tensor) and is_known else None
     if factor is None:
         return replace(tensors.lose(value, "the gradient argument is not known"), axes=SCALAR)
+    if value.axes.is_scalar:
+        return tensors.scale(value, tensors.Factor(factor), StepKind.MULTIPLY, mark)
+    counts = Growth.of(*value.axes.counts)
     hop = Hop(StepKind.ONES, mark, counts * factor, axes=value.axes.counts)
     return replace(value, summands=tuple(s.step(hop) for s in value.summands), axes=SCALAR)
 

@@ -209,6 +209,7 @@ class Opaque:
         usual: truth of a flag when nobody sets it.
         is_leaf: whether it was made to require a gradient here: data that is moved, or looked at.
         is_one: whether it is the number 1 when nobody sets it.
+        in_model: whether it is an attribute of a model, such as a layer of it.
     """
 
     name: str = ""
@@ -219,6 +220,7 @@ class Opaque:
     usual: bool | None = None
     is_leaf: bool = False
     is_one: bool = False
+    in_model: bool = False
 
 
 #: Name of what comes of comparing two things not known: a truth value, or a mask.
@@ -402,12 +404,14 @@ class Loader:
         evidence: whether it is known to be a loader or only called like one.
         of_tensors: whether a batch is known to be a list of tensors.
         drops_last: whether it leaves out the last, shorter batch.
+        is_full: whether its only batch is the whole data set.
     """
 
     single: bool = False
     evidence: Evidence = Evidence.SHAPE
     of_tensors: bool = False
     drops_last: bool = False
+    is_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
