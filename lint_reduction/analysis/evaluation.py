@@ -40,7 +40,7 @@ from lint_reduction.analysis.indexing import item
 from lint_reduction.analysis.machine import Frame, Machine
 from lint_reduction.analysis.masks import as_mask, chooses
 from lint_reduction.analysis.reading import read_as_number
-from lint_reduction.analysis.state import unusual, visible
+from lint_reduction.analysis.state import UNUSUAL, unusual, visible
 from lint_reduction.analysis.tensors import broadcast
 from lint_reduction.analysis.values import (
     COMPARISON,
@@ -322,6 +322,18 @@ def truth(value: Value) -> bool | None:
     return True
 
 
+def known_when(machine: Machine, expr: Expr, test: Value, *, holds: bool) -> list[tuple[str, bool]]:
+    """Return the keys of what is known when a condition is true, or false.
+
+    Where the condition asks for a value chosen before, the tests that led to that choice are known too.
+    """
+    known = machine.tests(expr, holds)
+    if isinstance(test, Alternatives):
+        leading = [o.guards for o in test.options if truth(o.value) is not (not holds)]
+        known += [] if not leading else sorted(frozenset.intersection(*leading) - {UNUSUAL, *known})
+    return known
+
+
 def usually(value: Value) -> bool | None:
     """Return whether a test holds when nobody sets the option that it asks for."""
     return value.usual if isinstance(value, Opaque) else None
@@ -351,7 +363,7 @@ def _choice(machine: Machine, expr: Choice) -> Value:
     options: list[Option] = []
     usual = usually(test)
     for branch, holds in ((expr.body, True), (expr.orelse, False)):
-        tests = machine.tests(expr.test, holds)
+        tests = known_when(machine, expr.test, test, holds=holds)
         if any(path.get(key, value) is not value for key, value in tests):
             continue
         before = dict(path)

@@ -9,7 +9,7 @@ from lint_reduction.analysis.accumulation import Accumulated, accumulated
 from lint_reduction.analysis.interest import certain_axes, flow_is_of_interest, site_is_of_interest
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.reporting import is_doubtful
-from lint_reduction.analysis.state import UNUSUAL
+from lint_reduction.analysis.state import UNUSUAL, excludes
 from lint_reduction.analysis.stepping import OptimizerFactDraft, stepping_on
 from lint_reduction.analysis.training import (
     BoundArgument,
@@ -200,7 +200,7 @@ def _after(flow: _Found) -> Growth | None:
 
 def _excludes(one: Rescale, other: Rescale) -> bool:
     """Say whether only one of two divisions of the gradient is done: they stand in two branches."""
-    return any((test, not truth) in other.guards for test, truth in one.guards)
+    return excludes(one.guards, other.guards)
 
 
 # --- from marks to facts

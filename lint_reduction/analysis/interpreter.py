@@ -45,7 +45,7 @@ from lint_reduction.analysis.code import (
 )
 from lint_reduction.analysis.code import Items as ItemsExpr
 from lint_reduction.analysis.conversion import as_factor, as_tensor
-from lint_reduction.analysis.evaluation import counts_something, evaluate, truth, usually
+from lint_reduction.analysis.evaluation import counts_something, evaluate, known_when, truth, usually
 from lint_reduction.analysis.indexing import size_by_name, sizes
 from lint_reduction.analysis.machine import Frame, Hooks, Machine
 from lint_reduction.analysis.objects import call_function, symbolic
@@ -397,7 +397,7 @@ def _if(machine: Machine, statement: If) -> None:
     if known is None:
         known = beside_one(machine, statement.test)
     path = machine.state.path
-    when_true, when_false = machine.tests(statement.test, True), machine.tests(statement.test, False)
+    when_true, when_false = (known_when(machine, statement.test, test, holds=holds) for holds in (True, False))
     if known is None:
         if all(path.get(key) is holds for key, holds in when_true):
             known = True
@@ -418,7 +418,7 @@ def _if(machine: Machine, statement: If) -> None:
     frame.state = before
     frame.state.path.update(when_false)
     _otherwise(machine, statement)
-    frame.state = merge(first, frame.state, when_true[0][0] if len(when_true) == 1 else "", usually(test))
+    frame.state = merge(first, frame.state, frozenset(when_true), frozenset(when_false), usually(test))
 
 
 def _guarded_body(machine: Machine, statement: If) -> None:
@@ -493,7 +493,7 @@ def _run_loop(machine: Machine, loop: Loop, body: Sequence[Stmt]) -> None:
     frame.loops.append(loop)
     execute(machine, body)
     for state in frame.leaves:
-        frame.state = merge(frame.state, state, "")
+        frame.state = merge(frame.state, state)
     frame.loops.pop()
     del frame.windows[windows:]
     frame.leaves = outer_leaves
@@ -576,7 +576,7 @@ def _try(machine: Machine, statement: Try) -> None:
     for handler in statement.handlers:
         frame.state = before.copy()
         execute(machine, handler)
-        after = merge(after, frame.state, "")
+        after = merge(after, frame.state)
     frame.state = after
     execute(machine, statement.final)
 

@@ -312,6 +312,18 @@ def _foreach_mul(machine: Machine, call: Call, values: Sequence[Value]) -> Value
     return gradients.scale_each(machine, call, values, divides=False)
 
 
+def _reduction_number(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
+    """``F._Reduction.get_enum(reduction)``: the number of a reduction, as mmdet asks for it."""
+    numbers = {"none": 0, "mean": 1, "elementwise_mean": 1, "sum": 2}
+
+    def number_of(value: Value) -> Value:
+        if isinstance(value, Constant) and value.value in numbers:
+            return replace(value, value=numbers[str(value.value)])
+        return Opaque("reduction", called=True)
+
+    return machine.lift(values[0], number_of) if values else None
+
+
 def _argument_parser(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
     return Object("argparse.ArgumentParser", machine.new_identity())
 
@@ -332,6 +344,8 @@ _HANDLERS: dict[str, _Handler] = {
     "torch.nn.ModuleList": _module_list,
     "torch.nn.ModuleDict": _module_list,
     "torch.nn.ParameterList": _parameter,
+    "torch.nn._reduction.get_enum": _reduction_number,
+    "torch.nn.functional._Reduction.get_enum": _reduction_number,
     "einops.reduce": _einops_reduce,
     "torch.einsum": contracted,
     "argparse.ArgumentParser": _argument_parser,

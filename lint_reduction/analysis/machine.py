@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lint_reduction.analysis.code import Call, ClassCode, Expr, FunctionCode, ModuleCode, Stmt, Var
-from lint_reduction.analysis.state import Loop, State, tests_of
+from lint_reduction.analysis.state import Loop, State, excludes, tests_of
 from lint_reduction.analysis.training import Event, Rescale, SiteRecord, Trace, Window
 from lint_reduction.analysis.values import (
     Class,
@@ -329,7 +329,7 @@ class Machine:
         results: list[Option] = []
         for a in options_of(left):
             for b in options_of(right):
-                if any((test, not truth) in b.guards for test, truth in a.guards):
+                if excludes(a.guards, b.guards):
                     continue
                 value = function(a.value, b.value)
                 results.extend(Option(o.value, o.guards | a.guards | b.guards) for o in options_of(value))

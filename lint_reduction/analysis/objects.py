@@ -214,7 +214,7 @@ def _finish(machine: Machine, frame: Frame, caller: Frame, code: FunctionCode) -
         return Opaque(code.name, called=True)
     merged = states[0]
     for state in states[1:]:
-        merged = merge(merged, state, "")
+        merged = merge(merged, state)
     caller.state.heap = merged.heap
     if code.is_generator:
         return Opaque(code.name, Batch.DRAWN, called=True, varies=True)

@@ -12,6 +12,8 @@ from lint_reduction.growth import Growth
 
 _Key = TypeVar("_Key")
 Guards = frozenset[tuple[str, bool]]
+#: No tests.
+NOTHING: Guards = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,45 +75,58 @@ class State:
 UNUSUAL = ("unusual", True)
 
 
-def merge(first: State, second: State, test: str, usual: bool | None = None) -> State:
+def merge(
+    first: State,
+    second: State,
+    when_true: Guards = NOTHING,
+    when_false: Guards = NOTHING,
+    usual: bool | None = None,
+) -> State:
     """Return the state after a branch, where both ways meet.
 
     Args:
         first: where the test holds.
         second: where it does not.
-        test: key of the test, empty if values cannot be told apart by it.
+        when_true: what is known where the test holds; without it values cannot be told apart.
+        when_false: what is known where it does not.
         usual: outcome of the test when nobody sets the option that it asks for, None for other tests.
     """
     if not first.alive or not second.alive:
         return first if first.alive else second
     merged = State(loop_of={**second.loop_of, **first.loop_of})
     merged.path = {key: truth for key, truth in first.path.items() if second.path.get(key) is truth}
-    merged.variables = _join_all(first.variables, second.variables, test, usual)
-    merged.heap = _join_all(first.heap, second.heap, test, usual)
+    tests = when_true, when_false
+    merged.variables = _join_all(first.variables, second.variables, tests, usual)
+    merged.heap = _join_all(first.heap, second.heap, tests, usual)
     return merged
 
 
-def _join_all(first: dict[_Key, Value], second: dict[_Key, Value], test: str, usual: bool | None) -> dict[_Key, Value]:
+def _join_all(
+    first: dict[_Key, Value], second: dict[_Key, Value], tests: tuple[Guards, Guards], usual: bool | None
+) -> dict[_Key, Value]:
     joined = dict(second)
     for key, value in first.items():
         other = second.get(key)
         if other is None or other is value:
             joined[key] = value
         elif other != value:
-            when_true, when_false = guarded(value, test, True), guarded(other, test, False)
+            when_true, when_false = guarded(value, tests[0]), guarded(other, tests[1])
             if usual is not None:
                 when_true, when_false = unusual(when_true, usual is False), unusual(when_false, usual is True)
             joined[key] = join((*when_true, *when_false))
     return joined
 
 
-def guarded(value: Value, test: str, truth: bool) -> tuple[Option, ...]:
-    """Return the alternatives of a value with one more test that they need."""
+def guarded(value: Value, tests: Guards) -> tuple[Option, ...]:
+    """Return the alternatives of a value with more tests that they need."""
     options = options_of(value)
-    if not test:
-        return options
-    possible = tuple(o for o in options if (test, not truth) not in o.guards) or options
-    return tuple(replace(o, guards=o.guards | {(test, truth)}) for o in possible)
+    possible = tuple(o for o in options if not excludes(tests, o.guards)) or options
+    return tuple(replace(o, guards=o.guards | tests) for o in possible)
+
+
+def excludes(one: Guards, other: Guards) -> bool:
+    """Say whether two sets of tests cannot hold together."""
+    return any((test, not truth) in other for test, truth in one)
 
 
 def unusual(options: tuple[Option, ...], is_unusual: bool) -> tuple[Option, ...]:
