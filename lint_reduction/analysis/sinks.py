@@ -72,7 +72,7 @@ def train(
     """Record that a value is trained on."""
     options = tuple(
         Option(_objective(o.value, gradient, mark) if isinstance(o.value, Tensor) else o.value, o.guards)
-        for o in options_of(value)
+        for o in _while_training(options_of(value))
     )
     for option in options:
         if isinstance(option.value, Criterion):
@@ -92,6 +92,12 @@ def train(
             division=division,
         )
     )
+
+
+def _while_training(options: tuple[Option, ...]) -> tuple[Option, ...]:
+    """Leave out the alternatives of a model in evaluation, ``"mean" if model.training else "sum"``."""
+    evaluating = {test for o in options for test in o.guards if test[0].endswith(".training") and not test[1]}
+    return tuple(o for o in options if not o.guards & evaluating) or options
 
 
 def _objective(value: Tensor, gradient: Value | None, mark: int) -> Tensor:
