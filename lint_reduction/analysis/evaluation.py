@@ -227,6 +227,10 @@ def _unary(machine: Machine, op: str, value: Value) -> Value:
     return machine.lift(value, apply)
 
 
+#: What a reduction is compared with.
+_REDUCTIONS = ("none", "mean", "sum")
+
+
 def compare(machine: Machine, op: str, left: Value, right: Value) -> Value:
     """Return the outcome of a comparison: a truth value, or a mask for tensors with axes."""
 
@@ -251,7 +255,11 @@ def compare(machine: Machine, op: str, left: Value, right: Value) -> Value:
         if isinstance(a, Opaque) and not a.varies and isinstance(b, Constant) and type(b.value) in (int, float):
             # labels != -100
             return as_mask(as_tensor(machine, a))
-        return Opaque(COMPARISON, varies=any(isinstance(v, Opaque) and v.varies for v in (a, b)))
+        varies = any(isinstance(v, Opaque) and v.varies for v in (a, b))
+        if isinstance(a, Opaque) and isinstance(b, Constant) and b.value in _REDUCTIONS and op in ("==", "!="):
+            # a reduction that is chosen elsewhere: it is not known to be one that is no mean
+            return Opaque(COMPARISON, varies=varies, usual=(b.value == "mean") is (op == "=="))
+        return Opaque(COMPARISON, varies=varies)
 
     return machine.lift_two(left, right, apply)
 

@@ -50,9 +50,10 @@ from lint_reduction.analysis.indexing import size_by_name, sizes
 from lint_reduction.analysis.machine import Frame, Hooks, Machine
 from lint_reduction.analysis.objects import call_function, symbolic
 from lint_reduction.analysis.reading import escape, read_as_number
-from lint_reduction.analysis.state import Loop, State, merge
+from lint_reduction.analysis.state import UNUSUAL, Loop, State, merge
 from lint_reduction.analysis.training import ManualUpdate, Window
 from lint_reduction.analysis.values import (
+    COMPARISON,
     Alternatives,
     Class,
     Constant,
@@ -411,6 +412,10 @@ def _if(machine: Machine, statement: If) -> None:
         return
     frame = machine.frame
     before = frame.state
+    usual = usually(test)
+    if usual is not None and isinstance(test, Opaque) and test.name == COMPARISON:
+        # what is returned for another reduction than the usual one needs it to be chosen
+        (when_false if usual else when_true).append(UNUSUAL)
     frame.state = before.copy()
     frame.state.path.update(when_true)
     _guarded_body(machine, statement)
@@ -418,7 +423,7 @@ def _if(machine: Machine, statement: If) -> None:
     frame.state = before
     frame.state.path.update(when_false)
     _otherwise(machine, statement)
-    frame.state = merge(first, frame.state, frozenset(when_true), frozenset(when_false), usually(test))
+    frame.state = merge(first, frame.state, frozenset(when_true), frozenset(when_false), usual)
 
 
 def _guarded_body(machine: Machine, statement: If) -> None:
