@@ -70,9 +70,8 @@ def _range(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     end, arg = ends[1] if len(ends) > 1 else ends[0]
     if isinstance(end, Opaque) and end.name == "ndim" and len(ends) < 3:
         start = ends[0][0] if len(ends) == 2 else Constant(0)
-        known = isinstance(start, Constant) and isinstance(start.value, int) and start.value >= 0
-        first = start.value if known and isinstance(start, Constant) else None
-        return Counting(None, axes_from=first)  # type: ignore[arg-type]
+        first = start.value if isinstance(start, Constant) else None
+        return Counting(None, axes_from=first if isinstance(first, int) and first >= 0 else None)
     factor = as_factor(machine, end, arg.value, divides=False)
     micro_batches = factor.growth == Growth.of(Count.MICRO_BATCHES)
     if isinstance(end, Constant):

@@ -415,7 +415,7 @@ def _pairs(machine: Machine, pairs: tuple[tuple[Expr | None, Expr], ...]) -> Val
             entries[key.value] = value
         else:
             rest = value if rest is None else join((*options_of(rest), *options_of(value)))
-    return Mapping(tuple((key, value) for key, value in entries.items()), rest)  # type: ignore[misc]
+    return Mapping(tuple((key, value) for key, value in entries.items()), rest)  # type: ignore[misc]  # keys are constants
 
 
 def _comprehension(machine: Machine, expr: Comp) -> Value:

@@ -194,7 +194,8 @@ def _number_function(machine: Machine, last: str, call: Call, values: Sequence[V
     if last == "sum" and isinstance(value, Repeated) and reporting.is_read_off(value.entry):
         return accumulated(value.entry, number(value.count), value.evidence, call.mark)
     if isinstance(value, Tensor):
-        return tensors.detach(operate(machine, last, value, operands(call, values, 1)) or value)  # type: ignore[arg-type]
+        result = operate(machine, last, value, operands(call, values, 1)) or value
+        return tensors.detach(result) if isinstance(result, Tensor) else result
     return Opaque(last, called=True)
 
 

@@ -163,10 +163,10 @@ def drawn(value: Tensor) -> Tensor:
 def _compared(name: str, tensor: Tensor, other: Value | None) -> Value:
     if tensor.axes.is_scalar:
         return Opaque()
-    another = isinstance(other, Tensor) and bool(other.summands)
-    pairs = another and name in ("eq", "ne", "not_equal") and not other.axes.is_scalar  # type: ignore[union-attr]
-    chosen = isinstance(other, Tensor) and masks.chooses(other)
-    return masks.as_mask(tensor, choice=pairs or chosen)
+    if not isinstance(other, Tensor):
+        return masks.as_mask(tensor)
+    pairs = name in ("eq", "ne", "not_equal") and bool(other.summands) and not other.axes.is_scalar
+    return masks.as_mask(tensor, choice=pairs or masks.chooses(other))
 
 
 def _tested(machine: Machine, tensor: Tensor, given: Operands) -> Value:

@@ -106,23 +106,22 @@ def _definitions(tree: ast.Module) -> list[Definition]:
     stack: list[tuple[ast.AST, Definition, int]] = [(statement, top, 0) for statement in reversed(tree.body)]
     while stack:
         node, owner, depth = stack.pop()
-        kind = type(node)
-        if kind is ast.Name:
-            owner.own.add(node.id)  # type: ignore[attr-defined]
+        if isinstance(node, ast.Name):
+            owner.own.add(node.id)
             continue
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             inner = Definition(node, f"{owner.qualname}.{node.name}" if owner.qualname else node.name, owner)
             found.append(inner)
             owner = inner
-        elif kind is ast.Call and _is_type_test(node):
-            stack.append((node.args[0], owner, depth + 1))  # type: ignore[attr-defined]
+        elif isinstance(node, ast.Call) and _is_type_test(node):
+            stack.append((node.args[0], owner, depth + 1))
             continue
         else:
             _add_names(node, owner.own)
         # statements do not add up: a long chain of elif is nested as well
         depth = depth + 1 if isinstance(node, ast.expr) else 0
-        if depth > MAX_DEPTH:
-            raise SourceError(_TOO_DEEP, node.lineno, node.col_offset + 1)  # type: ignore[attr-defined]
+        if isinstance(node, ast.expr) and depth > MAX_DEPTH:
+            raise SourceError(_TOO_DEEP, node.lineno, node.col_offset + 1)
         for child in children(node):
             stack.append((child, owner, depth))
     return found

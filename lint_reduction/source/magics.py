@@ -66,7 +66,7 @@ def _pieces(source: str) -> list[str]:
         magic = _LINE.match(source, at) if fresh else None
         if magic is not None:
             start = magic.end("target") if magic["target"] is not None else magic.end("indent")
-            end = _REST.match(source, start).end()  # type: ignore[union-attr]
+            end = _REST.match(source, start).end()  # type: ignore[union-attr]  # as above
             pieces += [source[at:start], "_", _NOT_NEWLINE.sub(" ", source[start + 1 : end])]
             at, fresh = end, False
             continue
