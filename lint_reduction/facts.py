@@ -73,12 +73,14 @@ class Fate(enum.Enum):
 
 
 class Doubt(enum.Enum):
-    """What may be wrong with a divisor that counts the right thing."""
+    """What may be wrong with a divisor, or with what it is taken to count."""
 
     CONSTANT = "constant"
     """It is the same for every batch, however many samples that has."""
     EMPTY = "empty"
     """It counts what a mask keeps, and nothing keeps it from being 0."""
+    LATER_AXIS = "later axis"
+    """It is the size of an axis that is not the first, which is the batch where time comes first."""
 
 
 class StepKind(enum.Enum):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +11,7 @@ from lint_reduction.facts import (
     Argument,
     Batch,
     Certainty,
+    Doubt,
     Evidence,
     Fate,
     LossFlow,
@@ -23,9 +23,6 @@ from lint_reduction.facts import (
 )
 from lint_reduction.growth import Growth
 from lint_reduction.impact import Severity
-
-#: The size of an axis that is not the first.
-_LATER_AXIS = re.compile(r"[^*]*\.(size\(|shape\[)(dim=)?[1-9]\d*[)\]]")
 
 
 class Confidence(enum.IntEnum):
@@ -238,7 +235,7 @@ def _may_be_divided_by_batch(term: Term) -> bool:
     """Say whether a sum over the batch is divided by a later size: that of the batch if time comes first."""
     if term.growth is None or term.growth.in_samples < 1:
         return False
-    return any(step.kind is StepKind.DIVIDE and _LATER_AXIS.fullmatch(step.text) for step in term.steps)
+    return any(step.doubt is Doubt.LATER_AXIS for step in term.steps)
 
 
 def path_of(flow: LossFlow, term: Term, at: Span) -> tuple[Related, ...]:

@@ -132,7 +132,8 @@ def size(tensor: Tensor, axis: int, shown: str) -> Value:
     if axes.place is Place.SOMEWHERE or (tensor.batch is Batch.PARAMETERS and not axes.counts):
         return Opaque("size") if axes.place is Place.SOMEWHERE else Constant(1)
     if axes.place is Place.MERGED:
-        return tensors.count(_product(axes.counts), Evidence.SHAPE, shown, tensor.batch)
+        merged = tensors.count(_product(axes.counts), Evidence.SHAPE, shown, tensor.batch)
+        return replace(merged, later_axis=axis > 0)
     if axes.place is Place.FIRST and axis == 0 and Count.SAMPLES not in axes.counts:
         return Constant(1)
     if axes.place is Place.FIRST and axis == 0:
@@ -142,7 +143,7 @@ def size(tensor: Tensor, axis: int, shown: str) -> Value:
         return Opaque("size")
     if axes.place is Place.FIRST and axis < 0 and not axes.counts - {Count.SAMPLES}:
         return Opaque("size")
-    return tensors.count(ELEMENTS, Evidence.SHAPE, shown, tensor.batch)
+    return replace(tensors.count(ELEMENTS, Evidence.SHAPE, shown, tensor.batch), later_axis=axis > 0)
 
 
 def sizes(machine: Machine, shape: Shape, names: list[str]) -> list[Value]:

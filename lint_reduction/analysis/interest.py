@@ -5,7 +5,7 @@ from __future__ import annotations
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.training import SiteRecord
 from lint_reduction.analysis.values import Summand, Tensor
-from lint_reduction.facts import Batch, Fate, StepKind
+from lint_reduction.facts import Batch, Doubt, Fate, StepKind
 from lint_reduction.growth import Count, Growth
 
 
@@ -46,7 +46,7 @@ _PECULIAR = frozenset({StepKind.REDUNDANT, StepKind.MODULATE, StepKind.PER_SAMPL
 
 def _is_peculiar(machine: Machine, summand: Summand) -> bool:
     """Say whether a term is of interest wherever it ends: for a mean over the wrong things, or a doubtful divisor."""
-    if any(hop.doubt is not None or hop.kind in _PECULIAR for hop in summand.hops):
+    if any(hop.doubt in (Doubt.CONSTANT, Doubt.EMPTY) or hop.kind in _PECULIAR for hop in summand.hops):
         return True
     growth = summand.growth
     if growth is None:

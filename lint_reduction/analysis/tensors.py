@@ -245,9 +245,9 @@ def divide(left: Tensor, right: Tensor, mark: int, text: str = "") -> Tensor:
     weights = _weights(left, right)
     if weights is not None:
         return weights
-    doubt = Doubt.EMPTY if right.may_be_zero else None
+    doubt = Doubt.EMPTY if right.may_be_zero else Doubt.LATER_AXIS if right.later_axis else None
     # the text of a count of what a mask keeps is that of the mask
-    shown = text if doubt else right.text or text
+    shown = text if right.may_be_zero else right.text or text
     factor = Factor(right.growth, right.evidence, shown, "a divisor with terms of different growth", doubt)
     if _counts_another_batch(left, right):
         factor = replace(factor, growth=None, reason=_ANOTHER.format(right.text or text))

@@ -149,6 +149,7 @@ class Tensor:
         text: source of the expression, where it counts something.
         least_rank: how many axes it has at least, 0 where nothing says so.
         may_be_zero: whether it counts what a mask keeps, and nothing keeps it from being 0.
+        later_axis: whether it is the size of an axis that is not the first.
     """
 
     summands: tuple[Summand, ...] = ()
@@ -166,6 +167,7 @@ class Tensor:
     text: str = ""
     least_rank: int = 0
     may_be_zero: bool = False
+    later_axis: bool = False
 
     @property
     def is_written_loss(self) -> bool:
