@@ -7,7 +7,7 @@ Rules see nothing else.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from lint_reduction.growth import ONE, Count, Growth
@@ -326,6 +326,23 @@ class OptimizerFact:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """How a run comes to the end of a flow: the function where it begins, and the calls from there.
+
+    Attributes:
+        function: qualified name of the first function, empty for the body of the module.
+        path: absolute path of the file that holds it, empty for the file at hand.
+        receiver: qualified name of the class whose object its ``self`` is, empty if it is no method.
+        calls: the calls that lead on, the outermost first; a function that nobody calls in view has none.
+    """
+
+    function: str = ""
+    path: str = ""
+    receiver: str = ""
+    calls: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LossFlow:
     """The path of one objective from its loss calls to where it ends.
 
@@ -346,6 +363,7 @@ class LossFlow:
         unflushed: whether micro-batches may be left over at the end of a loop, without a step of their own.
         ignored_normalizer: the parameter by which a trainer takes the loss for normalized, if it is not used.
         averages_ranks: whether the gradients of several processes are averaged, and nothing is gathered.
+        route: a way to get there, for those who want to run it; flows that differ in nothing else are one.
     """
 
     terms: tuple[Term, ...]
@@ -364,6 +382,7 @@ class LossFlow:
     unflushed: bool = False
     ignored_normalizer: str = ""
     averages_ranks: bool = False
+    route: Route = field(default=Route(), compare=False)
 
     @property
     def window(self) -> Step | None:

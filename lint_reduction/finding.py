@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lint_reduction.facts import (
     Argument,
@@ -23,6 +23,7 @@ from lint_reduction.facts import (
 )
 from lint_reduction.growth import Growth
 from lint_reduction.impact import Severity
+from lint_reduction.verdict import Verdict
 
 
 class Confidence(enum.IntEnum):
@@ -102,6 +103,9 @@ class Finding:
         related: the path of the loss, in the order in which it is walked.
         code, name: of the rule; filled in by the rule itself.
         fix: how it can be repaired, None if no edit of the text can.
+        flow: what a rule over flows found it in; its spans are those of ``origin``.
+        origin: absolute path of the file that was analyzed when it was found, empty for the file of the finding.
+        verdict: what running it came to, None if it was not asked for.
     """
 
     span: Span
@@ -114,6 +118,9 @@ class Finding:
     code: str = ""
     name: str = ""
     fix: Fix | None = None
+    flow: LossFlow | None = field(default=None, compare=False, repr=False)
+    origin: str = field(default="", compare=False)
+    verdict: Verdict | None = None
 
 
 def reduction_fix(site: LossSite, reduction: str, applicability: Applicability) -> Fix | None:

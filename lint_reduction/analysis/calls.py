@@ -47,8 +47,16 @@ def call_expression(machine: Machine, call: Call) -> Value:
     """Return the value of a call, after doing what it does."""
     func = _called(machine, call.func)
     values = [machine.evaluate(arg.value) for arg in call.args]
-    result = machine.lift(func, lambda f: call_value(machine, f, call, values))
+    result = machine.lift(func, lambda f: _call_at(machine, f, call, values))
     methods.write_back(machine, call, func, values, result)
+    return result
+
+
+def _call_at(machine: Machine, func: Value, call: Call, values: Sequence[Value]) -> Value:
+    """Call a function value, remembering where, for the frame that it may begin."""
+    machine.calling = call.mark
+    result = call_value(machine, func, call, values)
+    machine.calling = 0
     return result
 
 

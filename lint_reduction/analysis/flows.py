@@ -18,6 +18,7 @@ from lint_reduction.analysis.training import (
     ManualUpdate,
     OptimizerStep,
     Rescale,
+    RouteDraft,
     Sink,
     SiteRecord,
     Trace,
@@ -42,6 +43,7 @@ from lint_reduction.facts import (
     LossSite,
     ModuleFacts,
     OptimizerFact,
+    Route,
     Span,
     Step,
     StepKind,
@@ -213,6 +215,7 @@ def _marks(flow: _Found) -> Iterator[int]:
         yield from (hop.method for hop in summand.hops if hop.method)
     yield from (rescale.mark for rescale in flow.rescales)
     yield from flow.clips
+    yield from flow.sink.route.calls
     if flow.accumulated is not None:
         yield flow.accumulated.step.mark
     if flow.optimizer is not None:
@@ -254,7 +257,12 @@ def _flow(flow: _Found, sites: dict[int, LossSite], spans: dict[int, Span]) -> L
         several is not None and several.unflushed,
         flow.sink.division.ignored_normalizer,
         flow.averages_ranks,
+        _route(flow.sink.route, spans),
     )
+
+
+def _route(draft: RouteDraft, spans: dict[int, Span]) -> Route:
+    return Route(draft.function, draft.path, draft.receiver, tuple(spans[mark] for mark in draft.calls))
 
 
 _CERTAINTY = {True: Certainty.SOMETIMES, False: Certainty.ALWAYS}

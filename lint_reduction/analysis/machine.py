@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lint_reduction.analysis.code import Call, ClassCode, Expr, FunctionCode, ModuleCode, Stmt, Var
 from lint_reduction.analysis.state import Loop, State, excludes, tests_of
-from lint_reduction.analysis.training import Event, Rescale, SiteRecord, Trace, Window
+from lint_reduction.analysis.training import Event, Rescale, RouteDraft, SiteRecord, Trace, Window
 from lint_reduction.analysis.values import (
     Class,
     Function,
@@ -60,6 +60,7 @@ class Frame:
         no_grad: how many ``no_grad`` contexts are open.
         asked: whether it was asked if there is anything at all to count.
         path: of the file, for the frame of a module.
+        called_at: mark of the call that began it, 0 where it is the first, or where nobody calls it in view.
     """
 
     identity: int
@@ -76,6 +77,7 @@ class Frame:
     no_grad: int = 0
     asked: bool = False
     path: str = ""
+    called_at: int = 0
 
 
 def module_of(frame: Frame) -> Frame:
@@ -140,6 +142,8 @@ class Machine:
         modules: the frames of imported modules, by path.
         homes: the frames that classes were defined in.
         batch_sizes, names: those of all modules that ran, as in ``ModuleCode``.
+        root: the function that is being run for its own sake, without calls.
+        calling: mark of the call that is being made.
     """
 
     module: ModuleCode
@@ -162,6 +166,8 @@ class Machine:
     homes: dict[int, Frame] = field(default_factory=dict)
     batch_sizes: set[str | int] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
+    root: RouteDraft = field(default_factory=RouteDraft)
+    calling: int = 0
 
     def __post_init__(self) -> None:
         self.batch_sizes |= self.module.batch_sizes
@@ -232,6 +238,11 @@ class Machine:
         return tuple(window for frame in self.frames for window in frame.windows)
 
     @property
+    def route(self) -> RouteDraft:
+        """Return how control came here."""
+        return replace(self.root, calls=tuple(frame.called_at for frame in self.frames if frame.called_at))
+
+    @property
     def averages_only(self) -> bool:
         """Say whether gradients are averaged over processes, and nothing brings together what these computed."""
         names = self.libraries.names
@@ -286,7 +297,8 @@ class Machine:
 
     def push(self, function: str, parent: Frame | None, state: State) -> Frame:
         """Begin to run a function."""
-        frame = Frame(self.new_identity(), function, state, parent)
+        frame = Frame(self.new_identity(), function, state, parent, called_at=self.calling)
+        self.calling = 0
         self.frames.append(frame)
         self.all_frames[frame.identity] = frame
         return frame

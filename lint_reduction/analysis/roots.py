@@ -18,7 +18,7 @@ from lint_reduction.analysis.objects import instantiate, symbolic
 from lint_reduction.analysis.optimizers import default_optimizer
 from lint_reduction.analysis.reading import escape
 from lint_reduction.analysis.relevance import sink_words
-from lint_reduction.analysis.training import UNKNOWN_DIVISION, Division, Sink, Trace
+from lint_reduction.analysis.training import UNKNOWN_DIVISION, Division, RouteDraft, Sink, Trace
 from lint_reduction.analysis.values import (
     Class,
     Constant,
@@ -94,6 +94,7 @@ def _is_mentioned(code: FunctionCode, functions: tuple[FunctionCode, ...], menti
 def _run(machine: Machine, body: object) -> Trace:
     machine.trace = Trace()
     machine.budget = BUDGET
+    machine.root, machine.calling = RouteDraft(), 0
     frame = machine.frames[0]
     try:
         assert callable(body)
@@ -127,6 +128,7 @@ def _roots(machine: Machine) -> list[Root]:
 
 def _run_root(machine: Machine, root: Root, instances: dict[int, Instance]) -> None:
     frame = machine.frames[0]
+    machine.root = _begins(machine, root)
     if root.home is None:
         result = run_with_unknown_arguments(machine, Function(root.code, frame.identity))
         _leaves(machine, result, root.code)
@@ -147,6 +149,12 @@ def _run_root(machine: Machine, root: Root, instances: dict[int, Instance]) -> N
     frame.state.heap = before
 
 
+def _begins(machine: Machine, root: Root) -> RouteDraft:
+    path = "" if root.base is None else machine.home_of(root.base).path
+    at_hand = path == machine.frames[0].path
+    return RouteDraft(root.code.qualname, "" if at_hand else path, root.home.qualname if root.home else "")
+
+
 def _method(machine: Machine, root: Root, owner: Value | None) -> Function:
     """Return a method as it is bound to an owner."""
     home = root.base or root.home
@@ -157,6 +165,7 @@ def _method(machine: Machine, root: Root, owner: Value | None) -> Function:
 def _run_method(machine: Machine, root: Root, instances: dict[int, Instance]) -> None:
     """Run a method for what it returns, whoever calls it in view."""
     assert root.home is not None
+    machine.root = _begins(machine, root)
     instance = instances.get(id(root.home)) or _symbolic_instance(machine, root.home)
     instances[id(root.home)] = instance
     before = dict(machine.frames[0].state.heap)
@@ -182,7 +191,7 @@ def _leaves(machine: Machine, result: Value, code: FunctionCode) -> None:
                     escape(machine, value, code.mark, "returned")
         case _ if any(isinstance(option.value, Tensor) for option in options_of(result)):
             hop = Hop(StepKind.RETURN, code.mark)
-            machine.record(Sink(result, Fate.RETURNED, hop, code.qualname))
+            machine.record(Sink(result, Fate.RETURNED, hop, code.qualname, route=machine.route))
         case _:
             escape(machine, result, code.mark, "returned")
 

@@ -90,6 +90,7 @@ def train(
             windows=machine.windows,
             loops=machine.loops,
             division=division,
+            route=machine.route,
         )
     )
 

@@ -109,6 +109,16 @@ UNKNOWN_DIVISION = Division(divides=None)
 
 
 @dataclass(frozen=True, slots=True)
+class RouteDraft:
+    """A route whose calls are still marks; its attributes are those of ``Route``."""
+
+    function: str = ""
+    path: str = ""
+    receiver: str = ""
+    calls: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Sink:
     """A loss reaches an end.
 
@@ -125,6 +135,7 @@ class Sink:
         windows: the accumulation windows at whose end it is.
         loops: the loops that it is in.
         division: whether a framework divides by the number of micro-batches here.
+        route: the functions and calls that lead there.
     """
 
     value: Value
@@ -139,6 +150,7 @@ class Sink:
     windows: tuple[Window, ...] = ()
     loops: tuple[Loop, ...] = ()
     division: Division = NO_DIVISION
+    route: RouteDraft = field(default=RouteDraft(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class Rule:
         """Yield the findings of this rule in a module."""
         if self.check_flow is not None:
             for flow in facts.flows:
-                yield from map(self._named, self.check_flow(flow))
+                yield from (replace(self._named(finding), flow=flow) for finding in self.check_flow(flow))
         if self.check_site is not None:
             for site in facts.sites:
                 yield from map(self._named, self.check_site(site))

@@ -76,9 +76,10 @@ def _moved(finding: Finding, origin: str, path: str, shown_as: Callable[[str], s
         return replace(span, path="" if at == path else shown_as(at))
 
     if path == origin and finding.fix is None and not any(related.span.path for related in finding.related):
-        return finding
+        return replace(finding, origin=origin)
     related = tuple(Related(r.role, seen(r.span)) for r in finding.related)
-    return replace(finding, span=replace(finding.span, path=""), related=related, fix=_here(finding.fix, origin, path))
+    fix = _here(finding.fix, origin, path)
+    return replace(finding, span=replace(finding.span, path=""), related=related, fix=fix, origin=origin)
 
 
 def _here(fix: Fix | None, origin: str, path: str) -> Fix | None:
