@@ -17,9 +17,10 @@ from lint_reduction.errors import ConfigError
 from lint_reduction.facts import Span
 from lint_reduction.finding import Applicability, Confidence, Edit, Finding, Fix, Related
 from lint_reduction.formats import Style, format_names, render, summary_line
-from lint_reduction.growth import ELEMENTS, SAMPLES
+from lint_reduction.growth import ELEMENTS, SAMPLES, Count
 from lint_reduction.impact import Severity
 from lint_reduction.run.report import Diagnostic, FileResult, Report, collect
+from lint_reduction.verdict import Curve, Outcome, Verdict
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
@@ -65,13 +66,32 @@ def report() -> Report:
     train = finding(
         "RED101", "unscaled-sum", on(2, 13, 33), "gradient grows as samples * elements", Severity.ERROR, path
     )
+    sizes = (4, 8, 16, 32)
+    curves = (
+        Curve(Count.SAMPLES, "gradient", sizes, (1.0, 2.0, 4.0, 8.0), 1.0),
+        Curve(Count.SAMPLES, "update", sizes, (0.1, 0.2, 0.4, 0.8), 1.0),
+    )
+    layers = (("rlimits", "on"), ("landlock", "not there"))
+    confirmed = Verdict(
+        Outcome.CONFIRMED,
+        "gradient ~ samples^1.00 (4 → 32: ×8.00), update ~ samples^1.00 with SGD(lr=0.1)",
+        curves,
+        "SGD(lr=0.1)",
+        ("model(x) is samples x elements",),
+        "cpu",
+        "float64",
+        layers,
+    )
+    train = replace(train, verdict=confirmed)
     where = ODD.splitlines()[3].index("nn.L1Loss") + 1
     insertion = Edit(Span(4, where + 10, 4, where + 10), "reduction=")
     safe = Fix("Name it", (insertion, Edit(on(4, where + 10, 4), '"mean"')), Applicability.SAFE)
     unsafe = Fix('Write "batchmean"', (Edit(Span(2, 3, 2, 19), 'reduction="batchmean"'),), Applicability.UNSAFE)
     odd = (
         replace(
-            finding("RED201", "kl-div-mean", Span(1, 18, 3, 3), "divides by classes, too", Severity.WARNING), fix=unsafe
+            finding("RED201", "kl-div-mean", Span(1, 18, 3, 3), "divides by classes, too", Severity.WARNING),
+            fix=unsafe,
+            verdict=Verdict(Outcome.NOT_RUN, "`criterion` is not known\x1b[31m"),
         ),
         replace(
             finding("RED302", "legacy-positional", on(4, where, 15), "True is size_average", Severity.NOTE), fix=safe

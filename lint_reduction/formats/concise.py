@@ -13,6 +13,7 @@ def render(report: Report, style: Style) -> str:
         finding = diagnostic.finding
         place = f"{diagnostic.place}:{finding.span.line}:{finding.span.column}:"
         mark = "[*] " if style.offers(finding.fix) else ""
-        lines.append(f"{style.paint(place, 1)} {style.paint(finding.code, 1, 31)} {mark}{finding.message}")
+        verdict = "" if finding.verdict is None else f" [{finding.verdict.outcome.value}]"
+        lines.append(f"{style.paint(place, 1)} {style.paint(finding.code, 1, 31)} {mark}{finding.message}{verdict}")
     lines.append(summary_line(report) + fixable(report, style))
     return "\n".join(lines) + "\n"

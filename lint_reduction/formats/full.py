@@ -8,12 +8,21 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from lint_reduction.curves import draw
 from lint_reduction.facts import Span
 from lint_reduction.formats import Style, fixable, summary_line
 from lint_reduction.impact import Severity
 from lint_reduction.run.report import Diagnostic, Report, place_of
+from lint_reduction.verdict import Outcome, Verdict
 
 _COLORS = {Severity.ERROR: (1, 31), Severity.WARNING: (1, 33), Severity.NOTE: (1, 36)}
+_OUTCOMES = {
+    Outcome.CONFIRMED: (1, 31),
+    Outcome.MUTED: (1, 33),
+    Outcome.REFUTED: (1, 32),
+    Outcome.INCONCLUSIVE: (1, 36),
+    Outcome.NOT_RUN: (1, 36),
+}
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 #: Of a longer line, as generated code has them, only the part around the finding is shown.
 _MAX_WIDTH = 240
@@ -71,12 +80,26 @@ def _finding(diagnostic: Diagnostic, sources: Mapping[str, str], style: Style) -
         yield f"{margin} {equals} {style.paint('growth', 1)}: {finding.growth}"
     if finding.code != "RED000":
         yield f"{margin} {equals} {style.paint('confidence', 1)}: {finding.confidence}"
+    if finding.verdict is not None:
+        yield from _verdict(finding.verdict, margin, style)
     if finding.advice:
         yield f"{margin} {equals} {style.paint('help', 1)}: {finding.advice}"
     if finding.fix is not None:
         mark = "[*] " if style.offers(finding.fix) else ""
         shown = f"{mark}{finding.fix.title} ({finding.fix.applicability.value})"
         yield f"{margin} {equals} {style.paint('fix', 1)}: {shown}"
+
+
+def _verdict(verdict: Verdict, margin: str, style: Style) -> Iterator[str]:
+    """Say what running the finding came to, with the curve that decided."""
+    equals = style.paint("=", 1, 34)
+    outcome = style.paint(verdict.outcome.value, *_OUTCOMES[verdict.outcome])
+    where = f" on {verdict.device}" if verdict.device and verdict.outcome is not Outcome.NOT_RUN else ""
+    yield f"{margin} {equals} {style.paint('verdict', 1)}: {outcome}{where}: {_printable(verdict.reason)}"
+    if verdict.curves and verdict.outcome is not Outcome.NOT_RUN:
+        yield from (f"{margin}   {line}" for line in draw(verdict.curves[0]))
+    if verdict.assumptions:
+        yield f"{margin}   assumed: {_printable('; '.join(verdict.assumptions))}"
 
 
 def _labels(diagnostic: Diagnostic, cell: int | None, lines: Sequence[str]) -> list[_Label]:

@@ -9,6 +9,7 @@ from lint_reduction.finding import Fix
 from lint_reduction.formats import Style
 from lint_reduction.impact import Severity
 from lint_reduction.run.report import Diagnostic, Report
+from lint_reduction.verdict import Verdict
 
 #: Raised when a field changes its meaning or goes away; new fields do not raise it.
 SCHEMA_VERSION = 1
@@ -62,6 +63,30 @@ def _diagnostic(diagnostic: Diagnostic) -> dict[str, object]:
             for related in finding.related
         ],
         "fix": None if finding.fix is None else _fix(finding.fix),
+        "verdict": None if finding.verdict is None else _verdict(finding.verdict),
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, object]:
+    return {
+        "outcome": verdict.outcome.value,
+        "reason": verdict.reason,
+        "curves": [
+            {
+                "count": curve.count.value,
+                "what": curve.what,
+                "sizes": list(curve.sizes),
+                "norms": list(curve.norms),
+                "exponent": curve.exponent,
+            }
+            for curve in verdict.curves
+        ],
+        "optimizer": verdict.optimizer,
+        "assumptions": list(verdict.assumptions),
+        "device": verdict.device,
+        "dtype": verdict.dtype,
+        "layers": dict(verdict.layers),
+        "cached": verdict.cached,
     }
 
 

@@ -6,22 +6,27 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
 from lint_reduction import __version__
 from lint_reduction.errors import LintReductionError
+from lint_reduction.frontends.options import LINTING, VERIFYING, Linting, taking
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from lint_reduction.run.fixes import Fixed
     from lint_reduction.run.pipeline import Overrides
-    from lint_reduction.run.report import Report
+    from lint_reduction.run.report import FileResult, Report
     from lint_reduction.source.discover import Candidate
 
-_FORMATS = ("full", "concise", "json")
+_Item = TypeVar("_Item")
+
 #: A run that takes longer shows how far it is.
 _PROGRESS_AFTER = 1.0
 
@@ -46,66 +51,50 @@ def cli() -> None:
     """
 
 
-@cli.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("paths", nargs=-1, metavar="[PATHS]...")
-@click.option(
-    "--select",
-    "select",
-    multiple=True,
-    metavar="RULES",
-    help="Run these rules only: codes, prefixes, names or ALL; comma-separated.",
-)
-@click.option("--extend-select", multiple=True, metavar="RULES", help="Run these rules as well.")
-@click.option("--ignore", multiple=True, metavar="RULES", help="Do not run these rules.")
-@click.option(
-    "--min-confidence",
-    type=click.Choice(["low", "medium", "high"]),
-    help="Report findings that are at least so sure. [default: medium]",
-)
-@click.option(
-    "--output-format",
-    type=click.Choice(_FORMATS),
-    default="full",
-    show_default=True,
-    envvar="LINT_REDUCTION_OUTPUT_FORMAT",
-    help="How to print findings.",
-)
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
+@dataclass(frozen=True, slots=True)
+class _Linting(Linting):
+    """A command that lints, with its options."""
+
+    def lint(self, verify: Callable[[list[FileResult]], list[FileResult]] = list) -> Report:
+        """Lint what the paths name."""
+        if self.reads_stdin:
+            return _lint_stdin(self.stdin_filename, self.overrides, verify)
+        from lint_reduction.run.pipeline import lint
+
+        return lint(_checked(self.paths, self.stdin_filename), self.overrides, _progress, verify)
+
+    def show(self, report: Report, out: TextIO | None, *, unsafe_fixes: bool = False) -> None:
+        """Print a report."""
+        from lint_reduction.formats import Style, render
+
+        if self.statistics:
+            _print(_statistics(report), out)
+        else:
+            style = Style(_use_color(no_color=self.no_color, out=out), unsafe_fixes)
+            _print(render(self.output_format, report, style), out)
+
+    def finish(self, report: Report, *, failed: bool = False, strict: bool = False) -> NoReturn:
+        """Exit with the status that a report stands for."""
+        for crash in report.crashes:
+            click.echo(f"{crash}\nThis is a bug in lint-reduction; please report it.", err=True)
+        if report.crashes or failed:
+            raise SystemExit(2)
+        raise SystemExit(1 if strict or (report.fails and not self.exit_zero) else 0)
+
+
+@cli.command(context_settings=_HELP)
+@taking(*LINTING)
 @click.option("--fix", is_flag=True, help="Apply safe fixes, and report what is left.")
 @click.option("--unsafe-fixes", is_flag=True, help="Offer unsafe fixes too, or with --fix and --diff apply them.")
 @click.option("--diff", is_flag=True, help="Print what --fix would change, and change nothing.")
 @click.option("--exit-non-zero-on-fix", is_flag=True, help="Exit with 1 if a file was fixed, whatever is left.")
-@click.option("--statistics", is_flag=True, help="Print how often each rule was found, and nothing else.")
-@click.option("-e", "--exit-zero", is_flag=True, help="Exit with 0 even if there are findings.")
-@click.option("--stdin-filename", metavar="PATH", help="What to call the code read from standard input, `-`.")
-@click.option("--force-exclude", is_flag=True, help="Leave out excluded files even if they are named.")
-@click.option(
-    "--config",
-    "configuration",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Use this configuration for all files.",
-)
-@click.option("--isolated", is_flag=True, help="Read no configuration.")
-@click.option("--no-color", is_flag=True, help="Print without colors, as NO_COLOR does.")
+@click.option("--verify", is_flag=True, help="Run what is found with torch and measure how it grows.")
+@taking(*VERIFYING)
 def check(
-    paths: tuple[str, ...],
-    select: tuple[str, ...],
-    extend_select: tuple[str, ...],
-    ignore: tuple[str, ...],
-    min_confidence: str | None,
-    output_format: str,
-    *,
-    fix: bool,
-    unsafe_fixes: bool,
-    diff: bool,
-    exit_non_zero_on_fix: bool,
-    statistics: bool,
-    exit_zero: bool,
-    stdin_filename: str | None,
-    force_exclude: bool,
-    configuration: Path | None,
-    isolated: bool,
-    no_color: bool,
+    *, fix: bool, unsafe_fixes: bool, diff: bool, exit_non_zero_on_fix: bool, verify: bool, **options: Any
 ) -> None:
     """Lint files and directories, the current one if none is named.
 
@@ -115,55 +104,55 @@ def check(
     With --fix the findings that are left count, with --diff whether there is a
     difference.
     """
-    from lint_reduction.finding import Confidence
-    from lint_reduction.formats import Style, render
-    from lint_reduction.run.pipeline import Overrides
-
-    if select and not _split(select):
-        raise click.UsageError("--select names no rule")
+    linting = _Linting.split(options)
     gc.disable()  # trees are freed by reference count; the collector only walks them
-    overrides = Overrides(
-        _split(select) if select else None,
-        _split(extend_select),
-        _split(ignore),
-        Confidence[min_confidence.upper()] if min_confidence else None,
-        force_exclude,
-        isolated,
-        configuration,
+    if verify:
+        if fix or diff:
+            raise click.UsageError("--verify cannot be combined with --fix or --diff")
+        _verify(linting, options)
+    if not fix and not diff:
+        report = linting.lint()
+        linting.show(report, sys.stdout, unsafe_fixes=unsafe_fixes)
+        linting.finish(report)
+    fixed = _fixed(linting, unsafe=unsafe_fixes)
+    written = _deliver(fixed, diff=diff, reads_stdin=linting.reads_stdin)
+    if not diff:
+        # what is left is for people where the fixed code is for a program
+        linting.show(fixed.report, sys.stderr if linting.reads_stdin else sys.stdout, unsafe_fixes=unsafe_fixes)
+    elif written and not fixed.report.crashes:
+        raise SystemExit(1 if fixed.files or fixed.report.unparsed else 0)
+    linting.finish(fixed.report, failed=not written, strict=exit_non_zero_on_fix and bool(fixed.files))
+
+
+@cli.command(context_settings=_HELP)
+@taking(*LINTING, *VERIFYING)
+def verify(**options: Any) -> None:
+    """Lint, run what is found with torch, and measure how it grows.
+
+    The code is not executed: a locked process interprets what lies between the
+    outputs of the model and the step of the optimizer, with values of its own.
+
+    \b
+    Exit status: as of check. What turns out not to be so becomes a note.
+    """
+    _verify(_Linting.split(options), options)
+
+
+def _verify(linting: _Linting, options: dict[str, Any]) -> NoReturn:
+    from lint_reduction.verify.session import Session
+
+    session = Session(
+        device=options["verify_device"],
+        sandbox=options["verify_sandbox"],
+        timeout=options["verify_timeout"],
+        jobs=options["verify_jobs"],
+        drop_refuted=options["drop_refuted"],
+        cache=None if options["no_cache"] else Path(".lint_reduction_cache") / "verify",
+        progress=_verifying,
     )
-    reads_stdin = paths == ("-",) or (stdin_filename is not None and not paths)
-    fixed = None
-    if fix or diff:
-        fixed = _fixed(paths, stdin_filename, overrides, unsafe=unsafe_fixes, reads_stdin=reads_stdin)
-        report = fixed.report
-    else:
-        lint = _lint_stdin if reads_stdin else _lint_paths
-        report = lint(paths, stdin_filename, overrides)
-    written = fixed is None or _deliver(fixed, diff=diff, reads_stdin=reads_stdin)
-    # what is left is for people where the fixed code is for a program
-    out = sys.stderr if fix and reads_stdin else sys.stdout
-    if statistics and not diff:
-        _print(_statistics(report), out)
-    elif not diff:
-        _print(render(output_format, report, Style(_use_color(no_color=no_color, out=out), unsafe_fixes)), out)
-    for crash in report.crashes:
-        click.echo(f"{crash}\nThis is a bug in lint-reduction; please report it.", err=True)
-    if report.crashes or not written:
-        raise SystemExit(2)
-    if diff and fixed is not None:
-        raise SystemExit(1 if fixed.files or report.unparsed else 0)
-    strict = exit_non_zero_on_fix and fixed is not None and bool(fixed.files)
-    raise SystemExit(1 if strict or (report.fails and not exit_zero) else 0)
-
-
-def _split(values: Iterable[str]) -> tuple[str, ...]:
-    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
-
-
-def _lint_paths(paths: Sequence[str], stdin_filename: str | None, overrides: Overrides) -> Report:
-    from lint_reduction.run.pipeline import lint
-
-    return lint(_checked(paths, stdin_filename), overrides, _progress)
+    report = linting.lint(session.verify)
+    linting.show(report, sys.stdout)
+    linting.finish(report)
 
 
 def _checked(paths: Sequence[str], stdin_filename: str | None) -> list[Path]:
@@ -174,7 +163,9 @@ def _checked(paths: Sequence[str], stdin_filename: str | None) -> list[Path]:
     return [Path(path) for path in paths or ["."]]
 
 
-def _lint_stdin(_: Sequence[str], name: str | None, overrides: Overrides) -> Report:
+def _lint_stdin(
+    name: str | None, overrides: Overrides, verify: Callable[[list[FileResult]], list[FileResult]]
+) -> Report:
     from lint_reduction.run.pipeline import Contexts, lint_alone
     from lint_reduction.run.report import collect
 
@@ -185,7 +176,7 @@ def _lint_stdin(_: Sequence[str], name: str | None, overrides: Overrides) -> Rep
     data = _read_stdin()
     if name and overrides.force_exclude and contexts.leaves_out(absolute, False):
         return collect([])
-    return collect(lint_alone(data, shown, absolute, context))
+    return collect(verify(lint_alone(data, shown, absolute, context)))
 
 
 def _read_stdin() -> bytes:
@@ -194,14 +185,13 @@ def _read_stdin() -> bytes:
     return sys.stdin.buffer.read()
 
 
-def _fixed(
-    paths: Sequence[str], stdin_filename: str | None, overrides: Overrides, *, unsafe: bool, reads_stdin: bool
-) -> Fixed:
+def _fixed(linting: _Linting, *, unsafe: bool) -> Fixed:
     from lint_reduction.run.fixes import fix_bytes, fix_paths, unchanged
     from lint_reduction.run.pipeline import Contexts
 
-    if not reads_stdin:
-        return fix_paths(_checked(paths, stdin_filename), overrides, _progress, unsafe=unsafe)
+    overrides, stdin_filename = linting.overrides, linting.stdin_filename
+    if not linting.reads_stdin:
+        return fix_paths(_checked(linting.paths, stdin_filename), overrides, _progress, unsafe=unsafe)
     absolute = os.path.abspath(stdin_filename or "<stdin>")  # noqa: PTH100  # the file need not exist
     data = _read_stdin()
     if stdin_filename and overrides.force_exclude and Contexts(overrides).leaves_out(absolute, False):
@@ -230,12 +220,28 @@ def _progress(candidates: Sequence[Candidate]) -> Iterator[Candidate]:
         yield candidate
 
 
-def _with_bar(candidates: Sequence[Candidate], done: int) -> Iterator[Candidate]:
+def _verifying(verdicts: Iterator[_Item], total: int) -> Iterator[_Item]:
+    """Pass verdicts on as they come in; on a terminal show a bar on stderr."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield from verdicts
+        return
+    with _bar() as progress:
+        task = progress.add_task("verifying", total=total)
+        for verdict in verdicts:
+            yield verdict
+            progress.advance(task)
+
+
+def _bar() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("linting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def _with_bar(candidates: Sequence[Candidate], done: int) -> Iterator[Candidate]:
+    with _bar() as progress:
         task = progress.add_task("linting", total=len(candidates), completed=done)
         for candidate in candidates[done:]:
             yield candidate
@@ -252,7 +258,7 @@ def _statistics(report: Report) -> str:
     return "".join(f"{count:>{width}}  {code}  {name}\n" for (code, name), count in ordered)
 
 
-@cli.command(context_settings={"help_option_names": ["-h", "--help"]})
+@cli.command(context_settings=_HELP)
 @click.argument("rule")
 @click.option("--no-color", is_flag=True, help="Print without colors, as NO_COLOR does.")
 def explain(rule: str, *, no_color: bool) -> None:
@@ -269,7 +275,7 @@ def explain(rule: str, *, no_color: bool) -> None:
     Console(force_terminal=True).print(Markdown(text))
 
 
-@cli.command(context_settings={"help_option_names": ["-h", "--help"]})
+@cli.command(context_settings=_HELP)
 def rules() -> None:
     """List all rules."""
     from lint_reduction.frontends.docs import rule_list
@@ -277,7 +283,7 @@ def rules() -> None:
     _print(rule_list())
 
 
-@cli.command(context_settings={"help_option_names": ["-h", "--help"]})
+@cli.command(context_settings=_HELP)
 @click.argument("file", type=click.Path(path_type=Path))
 def facts(file: Path) -> None:
     """Print what is known of the losses in a file, and why the rest is not."""

@@ -211,6 +211,7 @@ def lint(
     paths: Sequence[Path],
     overrides: Overrides,
     progress: Callable[[Sequence[Candidate]], Iterable[Candidate]] = iter,
+    verify: Callable[[list[FileResult]], list[FileResult]] = list,
 ) -> Report:
     """Lint files and directories.
 
@@ -218,13 +219,14 @@ def lint(
         paths: what to lint.
         overrides: what wins over the settings.
         progress: passes the candidates on one by one, showing how far it is.
+        verify: puts verdicts on what is found.
 
     Raises:
         ConfigError: a path does not exist, or a configuration is wrong.
     """
     contexts = Contexts(overrides)
     results = lint_candidates(progress(find_candidates(paths, contexts)), contexts)
-    return collect(judged(results, contexts))
+    return collect(verify(judged(results, contexts)))
 
 
 def find_candidates(paths: Sequence[Path], contexts: Contexts) -> Sequence[Candidate]:

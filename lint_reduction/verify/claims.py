@@ -1,0 +1,60 @@
+"""What each rule claims, as something that can be measured.
+
+A rule that is not here claims nothing about growth, and its findings are not run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lint_reduction.growth import Count
+
+#: An exponent farther from 0 than this is growth; the exponents of sums and means are whole numbers.
+GROWS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What has to be measured for a finding to hold.
+
+    Attributes:
+        count: what is varied.
+        what: ``gradient`` or ``update``, the first update of the optimizer.
+        least: the exponent is at least this, None if the claim is another one.
+        most: the exponent is at most this, None if the claim is another one.
+        raises: the program fails on a loss that is not reduced.
+        mixed: the terms of the objective differ in their exponents.
+    """
+
+    count: Count = Count.SAMPLES
+    what: str = "gradient"
+    least: float | None = None
+    most: float | None = None
+    raises: bool = False
+    mixed: bool = False
+
+
+_GROWING = Claim(least=GROWS)
+#: By code of the rule.
+CLAIMS: dict[str, Claim] = {
+    "RED101": _GROWING,
+    "RED102": _GROWING,
+    "RED103": _GROWING,
+    "RED104": Claim(most=-0.75),
+    "RED105": Claim(mixed=True),
+    "RED106": Claim(what="update", least=1.75),
+    "RED107": Claim(what="update", most=-0.75),
+    "RED108": _GROWING,
+    "RED121": Claim(raises=True),
+    "RED122": _GROWING,
+    "RED123": Claim(raises=True),
+    "RED124": Claim(raises=True),
+    "RED201": Claim(Count.CLASSES, most=-0.75),
+    "RED202": Claim(Count.ELEMENTS, least=0.75),
+    "RED203": Claim(Count.VALID, least=0.75),
+    "RED204": Claim(Count.VALID, least=0.75),
+    "RED205": Claim(Count.WEIGHTS, least=0.75),
+    "RED401": Claim(Count.MICRO_BATCHES, least=0.75),
+    "RED402": Claim(Count.MICRO_BATCHES, most=-0.75),
+    "RED405": Claim(Count.RANKS, least=0.75),
+}
