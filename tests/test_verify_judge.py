@@ -1,0 +1,206 @@
+"""What a measurement says about a finding, rule by rule."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+
+from lint_reduction.facts import Behavior, Fate, LossFlow, OptimizerFact, Span, Step, StepKind
+from lint_reduction.finding import Confidence, Finding
+from lint_reduction.impact import Severity
+from lint_reduction.rules import all_rules
+from lint_reduction.verdict import Outcome
+from lint_reduction.verify.claims import CLAIMS
+from lint_reduction.verify.judge import judge
+from lint_reduction.verify.measurement import Measurement, Series, Status, Trial
+from lint_reduction.verify.replies import measurement_of
+from lint_reduction.verify.session import judged_by
+
+HERE = Span(1, 1, 1, 2)
+SIZES = (4, 8, 16, 32)
+
+
+def finding(code: str, behavior: Behavior | None = None) -> Finding:
+    optimizer = None if behavior is None else OptimizerFact("optimizer", behavior, None, HERE)
+    flow = LossFlow((), (), Fate.TRAINED, Step(StepKind.BACKWARD, HERE), "", optimizer=optimizer)
+    return Finding(HERE, "message", Severity.ERROR, Confidence.MEDIUM, code=code, flow=flow)
+
+
+def series(
+    power: float | None, what: str = "gradient", count: str = "samples", powers: tuple[tuple[int, float], ...] = ()
+) -> Series:
+    norms = tuple(0.0 if power is None else 3.0 * size**power for size in SIZES)
+    return Series(count, what, SIZES, norms, power, powers)
+
+
+def measured(*trials: tuple[Series, ...], optimizer: str = "", clipped: bool = False) -> Measurement:
+    made = tuple(Trial(f"layout {i}", entries, clipped, (f"guess {i}",)) for i, entries in enumerate(trials))
+    return Measurement(Status.MEASURED, site_executed=True, trials=made, optimizer=optimizer)
+
+
+def outcome(code: str, measurement: Measurement, behavior: Behavior | None = None) -> Outcome:
+    return judge(finding(code, behavior), measurement).outcome
+
+
+SGD, ADAM = (Behavior.EQUIVARIANT, "SGD(lr=0.1)"), (Behavior.INVARIANT, "Adam(lr=0.001)")
+
+
+@pytest.mark.parametrize("code", ["RED101", "RED102", "RED103", "RED108", "RED122"])
+def test_a_sum_is_judged_by_gradient_and_update(code: str) -> None:
+    assert outcome(code, measured((series(1.0),))) is Outcome.CONFIRMED
+    assert outcome(code, measured((series(0.5),))) is Outcome.CONFIRMED
+    assert outcome(code, measured((series(0.0),))) is Outcome.REFUTED
+    assert outcome(code, measured((series(-1.0),))) is Outcome.REFUTED
+    assert outcome(code, measured((series(None),))) is Outcome.INCONCLUSIVE
+    both = measured((series(1.0), series(1.0, "update")), optimizer=SGD[1])
+    assert outcome(code, both, SGD[0]) is Outcome.CONFIRMED
+    flat = (series(1.0), series(0.0, "update"))
+    assert outcome(code, measured(flat, optimizer=SGD[1]), SGD[0]) is Outcome.REFUTED
+    assert outcome(code, measured(flat, optimizer=SGD[1], clipped=True), SGD[0]) is Outcome.MUTED
+    assert outcome(code, measured(flat, optimizer=ADAM[1]), ADAM[0]) is Outcome.MUTED
+    assert outcome(code, measured(flat, optimizer=ADAM[1])) is Outcome.MUTED
+    assert outcome(code, measured(flat, optimizer=SGD[1])) is Outcome.REFUTED
+
+
+def test_a_part_that_grows_is_growth() -> None:
+    mostly_mean = series(0.1, powers=((0, 0.9), (1, 0.1)))
+    assert outcome("RED101", measured((mostly_mean,))) is Outcome.CONFIRMED
+    rounding = series(0.0, powers=((0, 0.999), (1, 0.001)))
+    assert outcome("RED101", measured((rounding,))) is Outcome.REFUTED
+
+
+def test_a_loss_divided_twice_shrinks() -> None:
+    assert outcome("RED104", measured((series(-1.0),))) is Outcome.CONFIRMED
+    assert outcome("RED104", measured((series(0.0),))) is Outcome.REFUTED
+
+
+def test_mixed_terms_differ() -> None:
+    apart = (series(0.9), series(0.0, "gradient of a"), series(1.0, "gradient of b"))
+    assert outcome("RED105", measured(apart)) is Outcome.CONFIRMED
+    one = (series(0.4, powers=((0, 0.7), (1, 0.3))), series(0.4, "gradient of a"))
+    assert outcome("RED105", measured(one)) is Outcome.CONFIRMED
+    alike = (series(1.0, powers=((1, 1.0),)), series(1.0, "gradient of a"), series(1.0, "gradient of b"))
+    assert outcome("RED105", measured(alike)) is Outcome.REFUTED
+
+
+@pytest.mark.parametrize(
+    ("code", "what", "count", "right", "wrong"),
+    [
+        ("RED106", "update", "samples", 2.0, 1.0),
+        ("RED107", "update", "samples", -1.0, 0.0),
+        ("RED201", "gradient", "classes", -1.0, 0.0),
+        ("RED202", "gradient", "elements", 1.0, 0.0),
+        ("RED203", "gradient", "valid", 1.0, 0.0),
+        ("RED204", "gradient", "valid", 1.0, 0.0),
+        ("RED205", "gradient", "weights", 1.0, 0.0),
+        ("RED401", "gradient", "micro_batches", 1.0, 0.0),
+        ("RED402", "gradient", "micro_batches", -1.0, 0.0),
+        ("RED405", "gradient", "ranks", 1.0, 0.0),
+    ],
+)
+def test_other_claims_are_judged_over_their_own_count(
+    code: str, what: str, count: str, right: float, wrong: float
+) -> None:
+    assert outcome(code, measured((series(right, what, count),))) is Outcome.CONFIRMED
+    assert outcome(code, measured((series(wrong, what, count),))) is Outcome.REFUTED
+    assert outcome(code, measured((series(right, what, "batches"),))) is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("code", ["RED121", "RED123", "RED124"])
+def test_what_is_not_reduced_has_to_raise(code: str) -> None:
+    raised = Measurement(Status.RAISED, "RuntimeError", site_executed=True, unreduced_site=True)
+    assert outcome(code, raised) is Outcome.CONFIRMED
+    guessed = Measurement(Status.RAISED, "RuntimeError", site_executed=True)
+    assert outcome(code, guessed) is Outcome.INCONCLUSIVE
+    assert outcome(code, measured((series(1.0),))) is Outcome.REFUTED
+    assert outcome("RED101", raised) is Outcome.INCONCLUSIVE
+
+
+def test_without_the_place_of_the_finding_there_is_no_verdict() -> None:
+    measurement = measured((series(0.0),))
+    elsewhere = Measurement(Status.MEASURED, site_executed=False, trials=measurement.trials)
+    assert outcome("RED101", elsewhere) is Outcome.NOT_RUN
+    assert outcome("RED101", Measurement(Status.BLOCKED, "`f` is not known")) is Outcome.NOT_RUN
+    assert outcome("RED101", Measurement(Status.MEASURED, site_executed=True)) is Outcome.NOT_RUN
+
+
+def test_worlds_that_disagree_decide_nothing() -> None:
+    verdict = judge(finding("RED101"), measured((series(1.0),), (series(0.0),)))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "layout 0: confirmed" in verdict.reason
+    assert "layout 1: refuted" in verdict.reason
+    assert verdict.assumptions == ("guess 0", "guess 1")
+
+
+def test_every_rule_with_a_claim_is_a_rule() -> None:
+    assert set(CLAIMS) <= {rule.code for rule in all_rules()}
+
+
+def test_a_verdict_moves_severity_and_confidence() -> None:
+    def after(measurement: Measurement, behavior: Behavior | None = None) -> tuple[Severity, Confidence]:
+        judged = judged_by(finding("RED101"), judge(finding("RED101", behavior), measurement))
+        return judged.severity, judged.confidence
+
+    flat = (series(1.0), series(0.0, "update"))
+    assert after(measured((series(1.0),))) == (Severity.ERROR, Confidence.HIGH)
+    assert after(measured(flat, optimizer=ADAM[1]), ADAM[0]) == (Severity.WARNING, Confidence.HIGH)
+    assert after(measured((series(0.0),))) == (Severity.NOTE, Confidence.LOW)
+    assert after(Measurement(Status.BLOCKED)) == (Severity.ERROR, Confidence.MEDIUM)
+
+
+def plain(measurement: Measurement) -> dict[str, object]:
+    return {**asdict(measurement), "status": measurement.status.value}
+
+
+def test_an_answer_is_read_as_it_was_sent() -> None:
+    measurement = measured((series(1.0, powers=((1, 1.0),)), series(0.0, "update")), optimizer="SGD(lr=0.1)")
+    assert measurement_of(plain(measurement)) == measurement
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "perfect"},
+        {"status": None},
+        {"reason": 3},
+        {"site_executed": "yes"},
+        {"trials": {}},
+        {"trials": [1]},
+        {"trials": [{}]},
+        {"trials": [{"layout": "x", "clipped": False, "assumptions": [1]}]},
+        {"trials": [{"layout": "x", "clipped": False, "series": [{"count": "apples"}]}]},
+        {"seconds": float("nan")},
+        {"seconds": True},
+        {"optimizer": None},
+    ],
+    ids=repr,
+)
+def test_an_answer_that_is_none_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        measurement_of({**plain(measured((series(1.0),))), **change})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"count": "apples"},
+        {"what": None},
+        {"sizes": [4, 8]},
+        {"sizes": [0, 8, 16, 32]},
+        {"sizes": [True, 8, 16, 32]},
+        {"norms": [1.0, 2.0, float("inf"), 4.0]},
+        {"norms": [1.0, 2.0, -3.0, 4.0]},
+        {"exponent": "1"},
+        {"powers": [[1]]},
+        {"powers": [[0.5, 1.0]]},
+        {"sizes": [], "norms": []},
+        {"sizes": list(range(1, 1_002)), "norms": [1.0] * 1_001},
+    ],
+    ids=lambda change: ", ".join(change),
+)
+def test_a_curve_that_is_none_is_refused(change: dict[str, object]) -> None:
+    answer = plain(measured(()))
+    answer["trials"] = [{"layout": "x", "clipped": False, "series": [{**asdict(series(1.0)), **change}]}]
+    with pytest.raises(ValueError, match=r"."):
+        measurement_of(answer)
