@@ -1,0 +1,88 @@
+"""Where an import leads in a project: from dotted names to files, by what is on disk and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+#: What stands at the root of a project.
+_ROOTS = (".git", ".hg", "pyproject.toml", "setup.py", "setup.cfg")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a dotted name leads: a file, and what of it is meant, empty for the module itself."""
+
+    path: str
+    name: str
+
+
+def find(importer: str, dotted: str) -> Found | None:
+    """Return where a name leads that a file imports, None if not into the project.
+
+    Args:
+        importer: absolute path of the importing file.
+        dotted: as written, with leading dots for a relative import.
+    """
+    return _find(str(Path(importer).parent), dotted)
+
+
+def inside(path: str, name: str) -> Found | None:
+    """Return the submodule of a package that an attribute of it may be."""
+    package = Path(path)
+    if package.name != "__init__.py" or not _is_module(str(package.parent), name):
+        return None
+    return _module(package.parent, [name])
+
+
+@lru_cache(maxsize=65536)
+def _find(directory: str, dotted: str) -> Found | None:
+    name = dotted.lstrip(".")
+    level = len(dotted) - len(name)
+    parts = [part for part in name.split(".") if part]
+    here = Path(directory)
+    if level:
+        for _ in range(level - 1):
+            here = here.parent
+        return _module(here, parts)
+    if not parts:
+        return None
+    for base in _bases(directory):
+        if _is_module(base, parts[0]):
+            return _module(Path(base), parts)
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _bases(directory: str) -> tuple[str, ...]:
+    """Return where absolute imports of a file may begin: its own directory, and the roots of its packages."""
+    here = Path(directory)
+    bases = [here]
+    for parent in (here, *here.parents):
+        if not (parent / "__init__.py").is_file():
+            bases += [parent, parent / "src"]
+        if any((parent / name).exists() for name in _ROOTS) or parent.parent == parent:
+            break
+    return tuple(dict.fromkeys(map(str, bases)))
+
+
+@lru_cache(maxsize=65536)
+def _is_module(base: str, name: str) -> bool:
+    path = Path(base) / name
+    return path.with_name(name + ".py").is_file() or path.is_dir()
+
+
+def _module(base: Path, parts: list[str]) -> Found | None:
+    """Return the module that the longest beginning of a dotted name leads to."""
+    path = base
+    for index, part in enumerate(parts):
+        rest = ".".join(parts[index:])
+        if not _is_module(str(path), part):
+            package = path / "__init__.py"
+            return Found(str(package), rest) if package.is_file() else None
+        if not (path / part).is_dir():
+            return Found(str(path / f"{part}.py"), ".".join(parts[index + 1 :]))
+        path = path / part
+    package = path / "__init__.py"
+    return Found(str(package), "") if package.is_file() else None

@@ -1,0 +1,59 @@
+"""What a rule claims can be measured by: the counts to vary, or why running the finding would tell nothing."""
+
+from __future__ import annotations
+
+from lint_reduction.finding import Finding
+from lint_reduction.growth import Count
+
+_BUILT = "it is about how the loss is built, not about what its gradient grows with"
+_REPORTED = "it is about a number for people, no gradient comes of it"
+
+#: For each rule the counts that its claim is about, the one that decides first; or why there is nothing to measure.
+DIALS: dict[str, tuple[Count, ...] | str] = {
+    "RED101": (Count.SAMPLES,),
+    "RED102": (Count.SAMPLES,),
+    "RED103": (Count.SAMPLES,),
+    "RED104": (Count.SAMPLES,),
+    "RED105": (Count.SAMPLES,),
+    "RED106": (Count.SAMPLES,),
+    "RED107": (Count.SAMPLES,),
+    "RED108": (Count.SAMPLES,),
+    "RED121": (Count.SAMPLES,),
+    "RED122": (Count.SAMPLES,),
+    "RED123": (Count.SAMPLES,),
+    "RED124": (Count.SAMPLES,),
+    "RED201": (Count.CLASSES, Count.SAMPLES),
+    "RED202": (Count.ELEMENTS, Count.SAMPLES),
+    "RED203": (Count.VALID, Count.SAMPLES),
+    "RED204": (Count.VALID, Count.SAMPLES),
+    "RED205": (Count.WEIGHTS, Count.SAMPLES),
+    "RED206": "it is about the direction of the gradient, not about what its size grows with",
+    "RED207": "the reduction does nothing, so there is nothing to measure",
+    "RED208": "it is about a batch of which nothing is kept, not about what the gradient grows with",
+    "RED209": _BUILT,
+    "RED301": _BUILT,
+    "RED302": _BUILT,
+    "RED303": _BUILT,
+    "RED304": _BUILT,
+    "RED305": _BUILT,
+    "RED401": (Count.MICRO_BATCHES,),
+    "RED402": (Count.MICRO_BATCHES,),
+    "RED403": "it is about micro-batches of different lengths, not about what the gradient grows with",
+    "RED404": (Count.MICRO_BATCHES,),
+    "RED405": (Count.RANKS,),
+    "RED406": "it is about the last window of an epoch, not about what the gradient grows with",
+    "RED501": _REPORTED,
+    "RED502": _REPORTED,
+    "RED503": _REPORTED,
+}
+#: The counts that a worker can vary beside the one that decides, where a finding speaks of them.
+_VARIED = (Count.SAMPLES, Count.ELEMENTS, Count.VALID, Count.CLASSES)
+
+
+def dials_of(finding: Finding) -> tuple[Count, ...] | str:
+    """Return the counts to vary for a finding, the one that decides first, or why there are none."""
+    dials = DIALS.get(finding.code, "nothing is known of this rule")
+    if isinstance(dials, str) or finding.growth is None:
+        return dials
+    spoken_of = (count for count in _VARIED if finding.growth.exponent(count))
+    return tuple(dict.fromkeys((*dials, *spoken_of)))

@@ -1,0 +1,69 @@
+"""Statements that change parameters or gradients: what the optimizer of a training step does."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from lint_reduction.verify.modules import FunctionNode, Module
+
+_NAMES = frozenset(
+    "zero_grad unscale_ clip_grad_norm_ clip_grad_value_ clip_grad_norm clip_grad_value clip_gradients".split()
+)
+#: What has a ``step`` and is no optimizer, by a part of its name.
+_OTHER_STEPS = ("sched", "prof", "bar", "writer", "env", "warmup", "logger", "timer", "meter", "ema")
+
+
+def is_effect(statement: ast.stmt) -> bool:
+    """Say whether a statement steps, clips, divides or clears gradients."""
+    match statement:
+        case ast.Expr(value=ast.Call() as call):
+            return _is_effect_call(call)
+        case ast.Assign(value=ast.Call() as call):
+            return _is_effect_call(call) or (_writes_gradient(statement.targets) and _reads_gradient(statement))
+        case ast.Assign():
+            return _writes_gradient(statement.targets) and _reads_gradient(statement)
+        case ast.AugAssign():
+            return _reads_gradient(statement)
+    return False
+
+
+def is_step(statement: ast.stmt) -> bool:
+    """Say whether a statement is the step of an optimizer."""
+    match statement:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr="step") as function)):
+            return not any(part in ast.unparse(function.value).lower() for part in _OTHER_STEPS)
+        case ast.Assign(value=ast.Call(func=ast.Attribute(attr="step") as function)):
+            return "opt" in ast.unparse(function.value).lower()
+    return False
+
+
+def _is_effect_call(call: ast.Call) -> bool:
+    function = call.func
+    name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+    if name in _NAMES:
+        return True
+    if name == "step" and isinstance(function, ast.Attribute):
+        return not any(part in ast.unparse(function.value).lower() for part in _OTHER_STEPS)
+    return name.endswith("_") and not name.startswith("__") and _reads_gradient(call)
+
+
+def _writes_gradient(targets: list[ast.expr]) -> bool:
+    return any(isinstance(target, ast.Attribute) and target.attr in ("grad", "data") for target in targets)
+
+
+def _reads_gradient(node: ast.AST) -> bool:
+    return any(isinstance(inner, ast.Attribute) and inner.attr == "grad" for inner in ast.walk(node))
+
+
+def stepping_functions(modules: list[Module]) -> frozenset[str]:
+    """Return the names of the functions that step themselves."""
+    return frozenset(name for module in modules for name in _stepping(module))
+
+
+def _stepping(module: Module) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.stmt) and is_step(node):
+            function = module.function(node)
+            if isinstance(function, FunctionNode):
+                yield function.name

@@ -1,0 +1,193 @@
+"""The nodes that the path of a finding runs through."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from lint_reduction.facts import Argument, Fate, LossFlow, LossSite, Span, Step, StepKind
+from lint_reduction.finding import Finding
+from lint_reduction.verify.experiment import Scalar
+from lint_reduction.verify.modules import FunctionNode, Module, Modules, NoExperimentError, Placed, Scope
+
+_PARAMETERS_OF_REDUCTION = ("reduction", "size_average", "reduce")
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A node of a module."""
+
+    module: Module
+    node: Placed
+
+
+@dataclass(frozen=True, slots=True)
+class RouteNodes:
+    """The path of a finding as nodes.
+
+    Attributes:
+        start: the module that the run begins in.
+        function: qualified name of the function that it begins in, empty for the module.
+        receiver: the class whose ``self`` that function has.
+        calls: the calls that lead on, outermost first.
+        end: where the path ends; the function itself where that returns the loss to nobody in view.
+        end_kind: what ends it.
+        site: what the finding is about.
+        sites: the loss calls with their resolved names.
+        steps: the other steps, with their kinds.
+        known: expressions whose value is known.
+        optimizer: where the optimizer is built.
+    """
+
+    start: Module
+    function: str
+    receiver: Spot | None
+    calls: tuple[Spot, ...]
+    end: Spot
+    end_kind: StepKind
+    site: Spot
+    sites: tuple[tuple[Spot, str], ...] = ()
+    steps: tuple[tuple[Spot, StepKind], ...] = ()
+    known: tuple[tuple[Spot, Scalar], ...] = ()
+    optimizer: Spot | None = None
+    functions: frozenset[Scope] = field(default_factory=frozenset)
+
+    @property
+    def end_function(self) -> str:
+        """Qualified name of the function that the path ends in."""
+        return self.end.module.qualname(self.end.node)
+
+
+def route_of(finding: Finding, path: str, modules: Modules) -> RouteNodes:
+    """Return the path of a finding as nodes.
+
+    Args:
+        finding: the finding; its flow has the path.
+        path: absolute path of the file that the finding is in.
+        modules: where to look.
+
+    Raises:
+        NoExperimentError: something on the path is not to be found.
+    """
+    flow = finding.flow
+    if flow is None:
+        raise NoExperimentError("the finding is about a single call, which has no path")
+    return _Reader(modules, finding.origin or path, flow).read(finding, path)
+
+
+@dataclass(eq=False)
+class _Reader:
+    modules: Modules
+    origin: str
+    flow: LossFlow
+
+    def read(self, finding: Finding, path: str) -> RouteNodes:
+        flow = self.flow
+        if flow.fate is Fate.ESCAPED or flow.end.kind not in (StepKind.BACKWARD, StepKind.RETURN, StepKind.READ):
+            raise NoExperimentError("the loss is handed on to something that is not in view")
+        end = self.required(flow.end.span, "the end of the path")
+        if flow.end.kind is StepKind.RETURN and not isinstance(end.node, FunctionNode | ast.Lambda):
+            raise NoExperimentError("the loss is computed by a trainer that is not in view")
+        start = self.module(flow.route.path or self.origin)
+        calls = tuple(self.required(call, "a call on the path") for call in flow.route.calls)
+        if not flow.route.function and not calls and self.function(end) is not None:
+            raise NoExperimentError("the way to the end of the path is not known")
+        site = self.required(finding.span if finding.span.path else finding.span.within(path), "the loss")
+        return RouteNodes(
+            start,
+            flow.route.function,
+            self.receiver(),
+            calls,
+            end,
+            flow.end.kind,
+            site,
+            tuple(self.sites()),
+            tuple(self.steps()),
+            tuple(self.known()),
+            self.optimizer(),
+            frozenset(self.scope(spot) for spot in (*calls, end)),
+        )
+
+    def module(self, path: str) -> Module:
+        module = self.modules.get(path)
+        if module is None:
+            raise NoExperimentError("a file on the path cannot be read or parsed")
+        return module
+
+    def spot(self, span: Span) -> Spot | None:
+        if (span.line, span.column) == (span.end_line, span.end_column):
+            return None
+        module = self.module(span.path or self.origin)
+        node = module.node(span)
+        return None if node is None else Spot(module, node)
+
+    def required(self, span: Span, what: str) -> Spot:
+        spot = self.spot(span)
+        if spot is None:
+            raise NoExperimentError(f"{what} is no part of the syntax that can be run by itself")
+        return spot
+
+    def function(self, spot: Spot) -> FunctionNode | None:
+        return spot.module.function(spot.node)
+
+    def scope(self, spot: Spot) -> Scope:
+        return self.function(spot) or spot.module.tree
+
+    def receiver(self) -> Spot | None:
+        name = self.flow.route.receiver
+        if not name:
+            return None
+        module = self.module(self.origin)
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ClassDef) and module.qualname(node) == name:
+                return Spot(module, node)
+        raise NoExperimentError("the class that the run begins in is not found")
+
+    def sites(self) -> Iterator[tuple[Spot, str]]:
+        seen = set()
+        for site in self._loss_sites():
+            spot = self.spot(site.span)
+            if spot is not None and spot.node not in seen:
+                seen.add(spot.node)
+                yield spot, site.callee
+
+    def steps(self) -> Iterator[tuple[Spot, StepKind]]:
+        given: list[Step] = [step for term in self.flow.terms for step in term.steps]
+        seen = set()
+        for step in (*given, *self.flow.steps):
+            spot = None if step.kind is StepKind.SITE else self.spot(step.span)
+            if spot is not None and (spot.node, step.kind) not in seen:
+                seen.add((spot.node, step.kind))
+                yield spot, step.kind
+
+    def known(self) -> Iterator[tuple[Spot, Scalar]]:
+        for site in self._loss_sites():
+            for argument in site.arguments:
+                value = argument.known.value if argument.known is not None else None
+                if argument.known is None or argument.literal is not None or not _is_certain(site, argument):
+                    continue
+                spot = self.spot(argument.span)
+                if spot is None or not isinstance(value, Scalar):
+                    continue
+                node = spot.node.value if isinstance(spot.node, ast.keyword) else spot.node
+                yield Spot(spot.module, node), value
+
+    def _loss_sites(self) -> list[LossSite]:
+        return [term.site for term in self.flow.terms if term.site is not None]
+
+    def optimizer(self) -> Spot | None:
+        fact = self.flow.optimizer
+        spot = None if fact is None else self.spot(fact.span)
+        if spot is None or not isinstance(spot.node, ast.Call):
+            return None
+        # where nothing builds it in view, it is the step that is known
+        function = spot.node.func
+        return None if isinstance(function, ast.Attribute) and function.attr == "step" else spot
+
+
+def _is_certain(site: LossSite, argument: Argument) -> bool:
+    """Say whether a value is the one of this path: a call may be reached by several, with several reductions."""
+    if argument.parameter not in _PARAMETERS_OF_REDUCTION or argument.known is None:
+        return True
+    return argument.parameter == "reduction" and argument.known.value == site.reduction

@@ -1,0 +1,133 @@
+"""From a finding to an experiment: the files on its path, cut down to what running it needs."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+
+from lint_reduction.facts import StepKind
+from lint_reduction.finding import Finding
+from lint_reduction.growth import Count
+from lint_reduction.verify.blanking import blank
+from lint_reduction.verify.branches import Sides, is_main_guard
+from lint_reduction.verify.dials import dials_of
+from lint_reduction.verify.experiment import Branch, Callee, Experiment, Known, Link, Place, Unit
+from lint_reduction.verify.modules import Module, Modules, NoExperimentError, Placed
+from lint_reduction.verify.needs import Slice
+from lint_reduction.verify.route import RouteNodes, Spot, route_of
+
+#: An experiment is a small thing; more than this is a program.
+_MAX_UNITS = 16
+_MAX_BYTES = 60_000
+#: Steps that come after the end of the path, and not in each round where several micro-batches make up a step.
+_AT_THE_STEP = (StepKind.WINDOW, StepKind.CLIP, StepKind.RESCALE, StepKind.OPTIMIZER, StepKind.LEARNING_RATE)
+
+
+def experiment_of(finding: Finding, path: str, read: Callable[[str], str | None]) -> Experiment:
+    """Return what to run for a finding.
+
+    Nothing is executed and nothing but the files around the finding is read.
+
+    Args:
+        finding: the finding.
+        path: absolute path of the file that it is in.
+        read: returns the text of a file, by its absolute path; None for one that is not to be read. That of a notebook
+            is the text of its cells.
+
+    Raises:
+        NoExperimentError: there is none; the message says why.
+    """
+    dials = dials_of(finding)
+    if isinstance(dials, str):
+        raise NoExperimentError(dials)
+    modules = Modules(read)
+    if modules.get(path) is None:
+        raise NoExperimentError("the file cannot be read or parsed")
+    route = route_of(finding, path, modules)
+    for narrow in (False, True):
+        experiment = _cut(finding, route, dials, modules, narrow=narrow)
+        if _is_small(experiment):
+            return experiment
+    raise NoExperimentError("what the loss hangs on is too large to be run by itself")
+
+
+def _is_small(experiment: Experiment) -> bool:
+    left = sum(len(line.strip()) for unit in experiment.units for line in unit.text.splitlines())
+    return len(experiment.units) <= _MAX_UNITS and left <= _MAX_BYTES
+
+
+def _cut(finding: Finding, route: RouteNodes, dials: tuple[Count, ...], modules: Modules, *, narrow: bool) -> Experiment:
+    in_rounds = dials[0] is Count.MICRO_BATCHES
+    sides = Sides()
+    reached = _lead(route, sides, in_rounds=in_rounds)
+    cut = Slice(modules, route, sides, not in_rounds, narrow)
+    cut.fill()
+    units = {module: index for index, module in enumerate(dict.fromkeys((route.start, *cut.kept)))}
+
+    def place(spot: Spot) -> Place:
+        return spot.module.place(units[spot.module], spot.node)
+
+    optimizer = route.optimizer
+    return Experiment(
+        finding.code,
+        tuple(_unit(module, cut, units) for module in units),
+        route.function,
+        _receiver(route, units),
+        tuple(place(call) for call in route.calls),
+        place(route.end),
+        route.end_kind.value,
+        route.end_function,
+        place(route.site),
+        tuple(Callee(place(spot), name) for spot, name in route.sites if spot.node in reached),
+        tuple((kind.value, place(spot)) for spot, kind in route.steps if spot.node in reached),
+        tuple(_branches(cut, units)),
+        tuple(Known(place(spot), value) for spot, value in route.known if _is_kept(cut, spot)),
+        None if optimizer is None else place(optimizer),
+        "" if optimizer is None else optimizer.module.qualname(optimizer.node),
+        tuple(dial.value for dial in dials),
+    )
+
+
+def _lead(route: RouteNodes, sides: Sides, *, in_rounds: bool) -> set[ast.AST]:
+    """Decide the tests on the path, those around its end and its loss first; return the places that a run reaches."""
+    steps = [spot for spot, kind in route.steps if not (in_rounds and kind in _AT_THE_STEP)]
+    first = (route.end, *reversed(route.calls), route.site)
+    for spot in first:
+        if not sides.lead_to(spot.module, spot.node):
+            raise NoExperimentError("the loss and the end of its path are on different sides of a test")
+    others = [*(spot for spot, _ in route.sites), *steps]
+    for spot in others:
+        sides.lead_to(spot.module, spot.node)
+    if route.optimizer is not None:
+        sides.lead_to(route.optimizer.module, route.optimizer.node)
+    spots = [*(spot for spot, _ in route.sites), *(spot for spot, _ in route.steps)]
+    return {spot.node for spot in spots if sides.reaches(spot.module, spot.node)}
+
+
+def _unit(module: Module, cut: Slice, units: dict[Module, int]) -> Unit:
+    links = sorted(cut.links.get(module, {}).items())
+    return Unit(
+        module.path,
+        blank(module, cut.kept.get(module, set())),
+        tuple(Link(name, units[other], member) for name, (other, member) in links),
+    )
+
+
+def _receiver(route: RouteNodes, units: dict[Module, int]) -> tuple[int, str] | None:
+    receiver = route.receiver
+    return None if receiver is None else (units[receiver.module], receiver.module.qualname(receiver.node))
+
+
+def _branches(cut: Slice, units: dict[Module, int]) -> list[Branch]:
+    branches = []
+    for module, index in units.items():
+        kept = cut.kept.get(module, set())
+        guards = {node: True for node in kept if is_main_guard(node)}
+        for node, side in {**guards, **cut.sides.taken}.items():
+            if isinstance(node, Placed) and module.statement(node) in kept:
+                branches.append(Branch(module.place(index, node), side))
+    return sorted(branches, key=lambda branch: branch.place)
+
+
+def _is_kept(cut: Slice, spot: Spot) -> bool:
+    return spot.module.statement(spot.node) in cut.kept.get(spot.module, set())
