@@ -102,6 +102,8 @@ def read_frame(read: Callable[[int], bytes | None]) -> bytes | None:
     header = _read_exactly(read, _HEADER.size)
     if not header:
         return None
+    if len(header) < _HEADER.size:
+        raise ProtocolError("the stream ends within a header")
     length = int(_HEADER.unpack(header)[0])
     if length > LIMIT:
         raise ProtocolError(f"a frame of {length} bytes")
@@ -116,8 +118,6 @@ def _read_exactly(read: Callable[[int], bytes | None], count: int) -> bytes:
     while len(parts) < count:
         part = read(min(count - len(parts), 65_536))
         if not part:
-            if 0 < len(parts) < _HEADER.size:
-                raise ProtocolError("the stream ends within a header")
             break
         parts += part
     return bytes(parts)

@@ -105,8 +105,8 @@ class SimulatedTensor(torch.Tensor):
         return _run(operation, tuple(arguments), dict(keywords or {}))
 
 
-class _FromData(TorchFunctionMode):
-    """Copy numbers of Python to the device by way of the CPU; torch does not ask a dispatch mode for that."""
+class _Numbers(TorchFunctionMode):
+    """Copy numbers of Python to and from the device by way of the CPU; torch does not ask a dispatch mode for that."""
 
     def __torch_function__(
         self,
@@ -117,6 +117,8 @@ class _FromData(TorchFunctionMode):
     ) -> object:
         """Run any function."""
         options = dict(keywords or {})
+        if function is torch.Tensor.tolist and isinstance(arguments[0], SimulatedTensor):
+            return arguments[0].cpu().tolist()
         device = options.get("device")
         if function not in (torch.tensor, torch.as_tensor) or device is None or torch.device(device).type != NAME:
             return function(*arguments, **options)
@@ -130,15 +132,15 @@ class SimulatedAccelerator(TorchDispatchMode):
 
     def __enter__(self) -> SimulatedAccelerator:
         """Begin."""
-        self._from_data = _FromData()
-        self._from_data.__enter__()
+        self._numbers = _Numbers()
+        self._numbers.__enter__()
         super().__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
         """End."""
         super().__exit__(*error)
-        self._from_data.__exit__(*error)
+        self._numbers.__exit__(*error)
 
     def __torch_dispatch__(
         self,
