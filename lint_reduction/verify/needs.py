@@ -224,9 +224,9 @@ class Slice:
             self._keep(module, function)
             on_way = function in self._stretches and not isinstance(module.scope(function), FunctionNode)
             for node in _own(module, function):
-                if isinstance(node, ast.Return) and not on_way:
-                    self._keep(module, node)
-                elif isinstance(node, ast.stmt) and not on_way and _yields(node):
+                if (isinstance(node, ast.Return) and not on_way) or (
+                    isinstance(node, ast.stmt) and not on_way and _yields(node)
+                ):
                     self._keep(module, node)
             self._enter(module, function)
 
@@ -237,9 +237,9 @@ class Slice:
         for statement in _own(module, scope):
             if not isinstance(statement, ast.Expr | ast.Assign | ast.AugAssign):
                 continue
-            if stretch is not None and is_effect(statement) and begin(statement) <= stretch.last:
-                self._keep(module, statement)
-            elif stretch is None and is_effect(statement) and not isinstance(scope, ast.ClassDef):
+            if (stretch is not None and is_effect(statement) and begin(statement) <= stretch.last) or (
+                stretch is None and is_effect(statement) and not isinstance(scope, ast.ClassDef)
+            ):
                 self._keep(module, statement)
             elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
                 if self._fills(module, names, statement.value):
@@ -480,7 +480,9 @@ def _own(module: Module, scope: Scope) -> Iterator[ast.AST]:
         node = todo.pop()
         yield node
         if not isinstance(node, FunctionNode | ast.ClassDef):
-            todo += [c for c in ast.iter_child_nodes(node) if isinstance(c, ast.stmt | ast.excepthandler | ast.match_case)]
+            todo += [
+                c for c in ast.iter_child_nodes(node) if isinstance(c, ast.stmt | ast.excepthandler | ast.match_case)
+            ]
 
 
 def _inside(module: Module, node: ast.AST) -> Iterator[ast.AST]:

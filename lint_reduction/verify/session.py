@@ -13,11 +13,13 @@ from lint_reduction.impact import Severity
 from lint_reduction.run.report import FileResult
 from lint_reduction.source.file import decode, read_bytes
 from lint_reduction.verdict import Outcome, Verdict
+from lint_reduction.verify.cache import Cache
 from lint_reduction.verify.claims import CLAIMS
 from lint_reduction.verify.judge import judge
-from lint_reduction.verify.pool import Pool
+from lint_reduction.verify.pool import Pool, Sandbox
 from lint_reduction.verify.protocol import Reply, Status
 from lint_reduction.verify.replies import measurement_of
+from lint_reduction.verify.modules import NoExperimentError
 from lint_reduction.verify.slicing import experiment_of
 
 #: Shows how far it is: passes on what comes in, of which there will be so many.
@@ -45,7 +47,7 @@ class Session:
     """
 
     device: str = "auto"
-    sandbox: str = "best-effort"
+    sandbox: Sandbox = "best-effort"
     timeout: float = 10.0
     jobs: int = 1
     drop_refuted: bool = False
@@ -76,9 +78,10 @@ class Session:
         verdicts: dict[tuple[str, Finding], Verdict] = {}
         jobs: dict[str, list[tuple[str, Finding]]] = {}
         for path, finding in findings:
-            cut = experiment_of(finding, path, self._read)
-            if isinstance(cut, str):
-                verdicts[path, finding] = Verdict(Outcome.NOT_RUN, cut)
+            try:
+                cut = experiment_of(finding, path, self._read)
+            except NoExperimentError as error:
+                verdicts[path, finding] = Verdict(Outcome.NOT_RUN, str(error))
             else:
                 jobs.setdefault(cut.to_json(), []).append((path, finding))
         for text, reply in self._replies(list(jobs)):
@@ -89,9 +92,8 @@ class Session:
         if not experiments:
             return
         decoded: list[Mapping[str, object]] = [json.loads(text) for text in experiments]
-        with Pool(
-            device=self.device, jobs=self.jobs, timeout=self.timeout, sandbox=self.sandbox, cache=self.cache
-        ) as pool:
+        cache = None if self.cache is None else Cache(self.cache)
+        with Pool(self.device, self.jobs, self.timeout, self.sandbox, cache=cache) as pool:
             for index, reply in self.progress(pool.run(decoded), len(decoded)):
                 yield experiments[index], reply
 

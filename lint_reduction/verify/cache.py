@@ -1,0 +1,126 @@
+"""What experiments came to in earlier runs, in a folder: an experiment that was run once need not be run again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from lint_reduction import __version__
+from lint_reduction.verify import protocol
+from lint_reduction.verify.protocol import ProtocolError, Reply, Status
+
+#: How many entries are kept; one has a few kilobytes.
+LIMIT = 2_000
+
+_SHAPE: protocol.Shape = {"result": {"*": object}, "device": str, "layers": {"*": str}, "seconds": float}
+
+
+def torch_version() -> str:
+    """Return the version of torch that is installed, without importing it; empty if there is none."""
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return ""
+
+
+def key(experiment: Mapping[str, object], device: str, torch: str, package: str = __version__) -> str:
+    """Return the name of an entry: all that decides what an experiment comes to, and the same for the same.
+
+    Raises:
+        ProtocolError: the experiment is no JSON.
+    """
+    try:
+        text = json.dumps([experiment, device, torch, package], sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ProtocolError(f"not JSON: {error}") from None
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Cache:
+    """A folder of results. That it cannot be read or written is never an error: the experiment is run then.
+
+    An entry is believed as little as a worker: somebody may have put it there.
+    """
+
+    def __init__(self, folder: Path, limit: int = LIMIT) -> None:
+        self._folder = folder
+        self._limit = limit
+        self._count: int | None = None
+
+    def get(self, name: str) -> Reply | None:
+        """Return the reply of an earlier run, or None if there is none that can be read."""
+        path = self._path(name)
+        try:
+            if path.stat().st_size > protocol.LIMIT:
+                return None
+            value = protocol.decode(path.read_bytes())
+            protocol.require(value, _SHAPE, "entry")
+            result, layers, seconds = value["result"], value["layers"], value["seconds"]
+        except (OSError, ProtocolError, KeyError):
+            return None
+        if not isinstance(result, dict) or not isinstance(layers, dict) or not isinstance(seconds, (int, float)):
+            return None
+        with contextlib.suppress(OSError):  # the ones that are asked for are the last to go
+            os.utime(path)
+        return Reply(Status.DONE, result, "", str(value.get("device") or ""), layers, float(seconds), cached=True)
+
+    def put(self, name: str, reply: Reply) -> None:
+        """Keep a reply; only a result is worth it, as a timeout may not come again."""
+        if reply.status is not Status.DONE:
+            return
+        value = {
+            "result": reply.result,
+            "device": reply.device,
+            "layers": dict(reply.layers),
+            "seconds": reply.seconds,
+        }
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._ignore_in_git()
+            self._write(self._path(name), json.dumps(value, allow_nan=False).encode())
+            self._prune()
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.json"
+
+    def _ignore_in_git(self) -> None:
+        ignore = self._folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Replace a file at once, so that a reader never sees half of it."""
+        descriptor, temporary = tempfile.mkstemp(dir=self._folder, prefix="new-", suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            Path(temporary).replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+            raise
+        if self._count is not None:
+            self._count += 1
+
+    def _prune(self) -> None:
+        """Remove the oldest entries once there are too many: a tenth at a time, as counting them costs a listing."""
+        if self._count is None:
+            self._count = sum(1 for _ in self._folder.glob("*.json"))
+        if self._count <= self._limit:
+            return
+        entries = []
+        for path in self._folder.glob("*.json"):
+            with contextlib.suppress(OSError):
+                entries.append((path.stat().st_mtime_ns, path))
+        entries.sort(key=lambda entry: entry[0])
+        kept = self._limit - self._limit // 10
+        for _, path in entries[: len(entries) - kept]:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        self._count = min(len(entries), kept)

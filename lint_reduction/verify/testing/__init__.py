@@ -1,0 +1,1 @@
+"""What tests of the verifier need in place of hardware."""
