@@ -142,9 +142,7 @@ def main() -> int:
     parser.add_argument("--corpus", type=Path, default=DEFAULT_DESTINATION, help="where the packages are unpacked")
     corpus = parser.parse_args().corpus
     problems = fetch_all(corpus)
-    labels: dict[str, list[Label]] = defaultdict(list)
-    for row in rows("labels.tsv"):
-        labels[_path(row)].append(Label(int(row["line"]), row["verdict"], row["scope"], row["why"]))
+    labels = labels_by_path()
     covered = [_path(row) for row in rows("covered.tsv")]
     existing = [path for path in covered if (corpus / path).is_file()]
     found: dict[str, list[Finding]] = defaultdict(list)
@@ -159,6 +157,14 @@ def main() -> int:
     for problem in problems:
         print(problem)
     return bool(problems)
+
+
+def labels_by_path() -> dict[str, list[Label]]:
+    """Return the labeled sites of each file, by its path below the unpacked corpus."""
+    labels: dict[str, list[Label]] = defaultdict(list)
+    for row in rows("labels.tsv"):
+        labels[_path(row)].append(Label(int(row["line"]), row["verdict"], row["scope"], row["why"]))
+    return labels
 
 
 def _path(row: dict[str, str]) -> str:

@@ -16,10 +16,10 @@ from lint_reduction.verdict import Outcome, Verdict
 from lint_reduction.verify.cache import Cache
 from lint_reduction.verify.claims import CLAIMS
 from lint_reduction.verify.judge import judge
+from lint_reduction.verify.modules import NoExperimentError
 from lint_reduction.verify.pool import Pool, Sandbox
 from lint_reduction.verify.protocol import Reply, Status
 from lint_reduction.verify.replies import measurement_of
-from lint_reduction.verify.modules import NoExperimentError
 from lint_reduction.verify.slicing import experiment_of
 
 #: Shows how far it is: passes on what comes in, of which there will be so many.

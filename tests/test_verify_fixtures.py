@@ -1,0 +1,135 @@
+"""Every program of the fixtures is run: what is bad is confirmed, and what is good grows as its ``Verify:`` line says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from lint_reduction.analysis import Project, analyze
+from lint_reduction.facts import Fate, LossFlow
+from lint_reduction.finding import Confidence, Finding
+from lint_reduction.impact import Severity
+from lint_reduction.libraries import load_libraries
+from lint_reduction.rules import all_rules
+from lint_reduction.run.pipeline import Contexts, Overrides, find_candidates, judged, lint_candidates
+from lint_reduction.verdict import Outcome, Verdict
+from lint_reduction.verify.claims import CLAIMS
+from lint_reduction.verify.session import Session
+from tests.fixture_files import FIXED, FIXTURES, claim, expected, rule_folders
+
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.skipif(find_spec("torch") is None, reason="the programs are run with torch"),
+]
+#: How far a measured exponent may be from a whole one: the data are tiled, so only rounding is left.
+CLOSE = 1e-3
+_GROWTH = re.compile(r"(?:update )?(?P<count>[a-z_]+)\^(?P<power>-?\d+)")
+
+
+@dataclass
+class Runs:
+    """All verdicts: on the findings of the bad programs by place, on the flows of the good ones by file."""
+
+    bad: dict[tuple[Path, int, str], Verdict] = field(default_factory=dict)
+    good: dict[Path, list[Verdict]] = field(default_factory=dict)
+
+
+def folders() -> Iterator[tuple[Path, str]]:
+    """Yield the folders of the rules that claim something, with the code of the rule."""
+    codes = {rule.name: rule.code for rule in all_rules()}
+    for folder in rule_folders():
+        code = codes[folder.name.replace("_", "-")]
+        if code in CLAIMS:
+            yield folder, code
+
+
+def bad_programs() -> list[tuple[Path, str]]:
+    """Return every program of several files or one that a rule with a claim finds something in."""
+    return [
+        (path, code)
+        for folder, code in folders()
+        for path in sorted([*folder.glob("bad*.py"), *folder.glob("project_*/**/*.py")])
+        if not path.name.endswith(FIXED)
+    ]
+
+
+def good_programs() -> list[tuple[Path, str]]:
+    return [(path, code) for folder, code in folders() for path in sorted(folder.glob("good*.py"))]
+
+
+def findings_in(paths: list[Path]) -> list[tuple[str, Finding]]:
+    contexts = Contexts(Overrides(("ALL",), min_confidence=Confidence.LOW, isolated=True))
+    results = judged(lint_candidates(find_candidates(paths, contexts), contexts), contexts)
+    return [(result.absolute, finding) for result in results for finding in result.findings]
+
+
+def as_finding(flow: LossFlow, code: str, path: Path) -> Finding:
+    """Return what a rule would say of a flow that is fine, so that it can be run."""
+    first = flow.terms[0]
+    span = first.site.span if first.site is not None else first.steps[0].span
+    return Finding(span, "", Severity.NOTE, Confidence.LOW, code=code, flow=flow, origin=str(path))
+
+
+@pytest.fixture(scope="module")
+def runs() -> Runs:
+    paths = sorted({path for path, _ in bad_programs()})
+    codes = {(str(path), code) for path, code in bad_programs()}
+    wanted = [(path, f) for path, f in findings_in(paths) if (path, f.code) in codes]
+    libraries = load_libraries()
+    flows: list[tuple[Path, Finding]] = []
+    for path, code in good_programs():
+        facts = analyze(str(path), path.read_text(), libraries, project=Project(libraries), absolute=str(path))
+        trained = [flow for flow in facts.flows if flow.fate is Fate.TRAINED]
+        flows += [(path, as_finding(flow, code, path)) for flow in trained]
+    session = Session(device="cpu", jobs=2)
+    verdicts = session.verdicts([*wanted, *((str(path), finding) for path, finding in flows)])
+    made = Runs({(Path(path), f.span.line, f.code): verdicts[path, f] for path, f in wanted})
+    for path, finding in flows:
+        made.good.setdefault(path, []).append(verdicts[str(path), finding])
+    return made
+
+
+def name_of(value: object) -> str:
+    return value.relative_to(FIXTURES).as_posix() if isinstance(value, Path) else str(value)
+
+
+@pytest.mark.parametrize(("path", "code"), bad_programs(), ids=name_of)
+def test_what_is_bad_is_confirmed(path: Path, code: str, runs: Runs) -> None:
+    name = path.parent.name
+    lines = [e.line for e in expected(path) if code_of(e.name) == code]
+    for line in lines:
+        verdict = runs.bad[path, line, code]
+        if claim(path).startswith("not run") and verdict.outcome is Outcome.NOT_RUN:
+            continue
+        assert verdict.outcome in (Outcome.CONFIRMED, Outcome.MUTED), f"{name}: {path}:{line}: {verdict}"
+
+
+def code_of(name: str) -> str:
+    return next(rule.code for rule in all_rules() if rule.name == name)
+
+
+@pytest.mark.parametrize(("path", "code"), good_programs(), ids=name_of)
+def test_what_is_good_grows_as_it_says(path: Path, code: str, runs: Runs) -> None:
+    said = claim(path)
+    for verdict in runs.good.get(path, []):
+        if verdict.outcome is Outcome.NOT_RUN:
+            assert said.startswith("not run"), f"{path}: {said}: {verdict.reason}"
+            continue
+        growth = _GROWTH.match(said)
+        if growth is None:
+            continue
+        what = "update" if said.startswith("update") else "gradient"
+        curves = [c for c in verdict.curves if c.count.value == growth["count"] and c.what == what]
+        measured = [curve.exponent for curve in curves if curve.exponent is not None]
+        assert measured, f"{path}: {said}: {verdict}"
+        assert all(abs(exponent - int(growth["power"])) < CLOSE for exponent in measured), f"{path}: {said}: {verdict}"
+
+
+def test_most_good_programs_are_run(runs: Runs) -> None:
+    ran = [path for path, verdicts in runs.good.items() if any(v.outcome is not Outcome.NOT_RUN for v in verdicts)]
+    assert len(ran) >= 0.6 * len(runs.good)
