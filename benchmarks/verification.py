@@ -2,9 +2,9 @@
 
     python benchmarks/verification.py [--corpus DIR] [--jobs N]
 
-Lints the packages of `fixtures/corpus`, runs every finding of a rule that claims something about growth, and prints, for
-the true ones, how many could be run and how many of these are confirmed or muted, and each reason why one could not. Then
-it runs the losses at all sites that are labeled as fine, of which none may be confirmed. Exits with 1 if one is.
+Lints the packages of `fixtures/corpus`, runs every finding of a rule that claims something about growth, and prints,
+for the true ones, how many could be run, how many of these are confirmed or muted, and each reason why one could not.
+Then it runs the losses at all sites that are labeled as fine, of which none may be confirmed. Exits with 1 if one is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from accuracy import EXPECTED, Label, labels_by_path, lines_of
 from corpus import DEFAULT_DESTINATION, fetch_all
 
 from lint_reduction.analysis import Project, analyze
-from lint_reduction.facts import Fate
+from lint_reduction.facts import Fate, LossFlow, Span
 from lint_reduction.finding import Confidence, Finding
 from lint_reduction.impact import Severity
 from lint_reduction.libraries import load_libraries
@@ -51,14 +51,15 @@ def fine_sites(path: Path, lines: set[int]) -> list[tuple[str, Finding]]:
     facts = analyze(str(path), text, libraries, project=Project(libraries), absolute=str(path))
     made = []
     for flow in facts.flows:
-        for term in flow.terms:
-            if flow.fate in (Fate.TRAINED, Fate.RETURNED) and term.site is not None and not term.site.span.path:
-                if term.site.span.line in lines:
-                    span = term.site.span
-                    made.append(
-                        Finding(span, "", Severity.NOTE, Confidence.LOW, code="RED101", flow=flow, origin=str(path))
-                    )
+        if flow.fate in (Fate.TRAINED, Fate.RETURNED):
+            sites = [term.site.span for term in flow.terms if term.site is not None]
+            spans = [span for span in sites if not span.path and span.line in lines]
+            made += [_at(span, flow, path) for span in spans]
     return [(str(path), finding) for finding in dict.fromkeys(made)]
+
+
+def _at(span: Span, flow: LossFlow, path: Path) -> Finding:
+    return Finding(span, "", Severity.NOTE, Confidence.LOW, code="RED101", flow=flow, origin=str(path))
 
 
 def show(title: str, verdicts: list[tuple[str, Finding, Verdict]], *, list_outcomes: tuple[Outcome, ...]) -> None:

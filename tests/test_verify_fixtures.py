@@ -1,4 +1,4 @@
-"""Every program of the fixtures is run: what is bad is confirmed, and what is good grows as its ``Verify:`` line says."""
+"""Every fixture is run: what is bad is confirmed, and what is good grows as its ``Verify:`` line says."""
 
 from __future__ import annotations
 
