@@ -56,9 +56,7 @@ def _is_small(experiment: Experiment) -> bool:
     return len(experiment.units) <= _MAX_UNITS and left <= _MAX_BYTES
 
 
-def _cut(
-    finding: Finding, route: RouteNodes, dials: tuple[Count, ...], modules: Modules, *, narrow: bool
-) -> Experiment:
+def _cut(rule: str, route: RouteNodes, dials: tuple[Count, ...], modules: Modules, *, narrow: bool) -> Experiment:
     in_rounds = dials[0] is Count.MICRO_BATCHES
     sides = Sides()
     reached = _lead(route, sides, in_rounds=in_rounds)
