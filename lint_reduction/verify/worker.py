@@ -133,8 +133,25 @@ def _prepare(start: Start) -> tuple[Run, Device | None, str]:
         note = f"{device.name} does not work, the CPU is used: {_reason(error)}"
         device = devices.on_cpu()
         warm(device)
-    run = _handler(start.test_handler) if start.test_handler else importlib.import_module(LABORATORY).run
+    run = _handler(start.test_handler) if start.test_handler else _laboratory(device)
     return run, device, note
+
+
+def _laboratory(device: Device) -> Run:
+    """Import what runs experiments, and run some so that nothing is left to be imported."""
+    from lint_reduction.verify.rehearsal import rehearsals
+
+    laboratory = importlib.import_module(LABORATORY)
+    _same_seed()
+    for rehearsal in rehearsals():
+        laboratory.run(json.loads(rehearsal.to_json()), device.final, device.dtype)
+
+    def run(experiment: dict[str, object], device: Device | None) -> dict[str, object]:
+        assert device is not None
+        answer: dict[str, object] = laboratory.run(experiment, device.final, device.dtype)
+        return answer
+
+    return run
 
 
 def _handler(path: str) -> Run:
@@ -189,7 +206,8 @@ def _same_seed() -> None:
     """Let no experiment depend on the ones before it."""
     import torch
 
-    torch.manual_seed(0)
+    # torch.manual_seed also asks every accelerator, and reads its own source to do so
+    torch.default_generator.manual_seed(0)
 
 
 def _spoiled(device: Device | None) -> bool:
