@@ -13,6 +13,8 @@ MAX_INTEGER_BITS = 256
 MAX_LENGTH = 4_096
 MAX_TEXT = 8_192
 MAX_PATH = 160
+#: How much nested lists may hold in all, each list counted as often as it stands in another.
+MAX_PARTS = 20_000
 
 
 def _words(text: str) -> frozenset[str]:

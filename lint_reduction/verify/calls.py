@@ -27,6 +27,8 @@ from lint_reduction.verify.allowed import (
     TORCH_FUNCTIONS,
 )
 from lint_reduction.verify.builtin_calls import BuiltinCalls
+from lint_reduction.verify.domain import Domain
+from lint_reduction.verify.experiment import Experiment
 from lint_reduction.verify.losses import loss_class, loss_function, modern
 from lint_reduction.verify.values import (
     BlockedError,
@@ -45,6 +47,7 @@ from lint_reduction.verify.values import (
     Partial,
     Super,
     Value,
+    parts,
 )
 
 _MODES = MOVING | {"train", "eval", "half", "float", "double", "bfloat16", "apply", "zero_grad"}
@@ -55,6 +58,10 @@ _OPAQUE = re.compile(r"loss|criteri|elbo|objective|kld|diverg|entropy|penalt|nll
 
 class Calls(BuiltinCalls):
     """Evaluates calls."""
+
+    def __init__(self, experiment: Experiment, domain: Domain) -> None:
+        super().__init__(experiment, domain)
+        self._texts: dict[int, str] = {}
 
     def _call(self, node: ast.Call) -> Value:
         place = self.place(node)
@@ -107,8 +114,13 @@ class Calls(BuiltinCalls):
             raise BlockedError(f"`{path}` is not known")
         if name in ("main", "init_process_group", "manual_seed"):
             return None
-        texts = [*map(ast.unparse, node.args), *map(ast.unparse, node.keywords)]
-        return Hole.at(f"{path}({', '.join(texts)})")
+        return Hole.at(f"{path}({self._text_of(node)})")
+
+    def _text_of(self, node: ast.Call) -> str:
+        """Return the text of the arguments of a call."""
+        if id(node) not in self._texts:
+            self._texts[id(node)] = ", ".join([*map(ast.unparse, node.args), *map(ast.unparse, node.keywords)])
+        return self._texts[id(node)]
 
     def _call_foreign(self, callee: Library, node: ast.Call) -> Value:
         if callee.last in _PROGRESS and node.args:
@@ -181,7 +193,9 @@ class Calls(BuiltinCalls):
                 return self.call(inner, (*given, *arguments), {**defaults, **options}, node)
             case Builtin(name=name):
                 return self.call_builtin(name, arguments, options)
-            case Library():
+            case Library(name=name):
+                if not self.is_allowed(callee):
+                    return Hole.at(f"{name}(...)")
                 return self._call_library(callee, arguments, options, node)
             case Hole(path=path):
                 return Hole.at(f"{path}()")
@@ -226,6 +240,8 @@ class Calls(BuiltinCalls):
         }
 
     def _settled_deep(self, value: Value, depth: int = 3) -> Value:
+        if depth == 3:
+            parts(value)
         if isinstance(value, Hole):
             is_place = value.path.rpartition(".")[2] in ("device", "dtype", "rank", "gpu")
             return value if is_place else self.settle(value)

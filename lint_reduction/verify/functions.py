@@ -6,12 +6,13 @@ import ast
 from collections.abc import Sequence
 
 from lint_reduction.verify.allowed import HARMLESS_DECORATORS, MAX_DEPTH, NO_GRADIENT
+from lint_reduction.verify.domain import Domain
+from lint_reduction.verify.experiment import Experiment
 from lint_reduction.verify.losses import BY_CLASS, BY_FUNCTION
-from lint_reduction.verify.machine import Frame, Source
+from lint_reduction.verify.machine import Frame
 from lint_reduction.verify.statements import ReturnError, Statements
 from lint_reduction.verify.values import (
     BlockedError,
-    Builtin,
     Class,
     Criterion,
     Distribution,
@@ -32,6 +33,10 @@ _LOSS_NAMES = frozenset(BY_CLASS) | frozenset(BY_FUNCTION)
 
 class Functions(Statements):
     """Calls functions and builds objects of the source."""
+
+    def __init__(self, experiment: Experiment, domain: Domain) -> None:
+        super().__init__(experiment, domain)
+        self._mattering: dict[int, bool] = {}
 
     def invoke(
         self, function: Function, arguments: Sequence[Value], options: dict[str, Value], *, fill: bool = False
@@ -145,7 +150,7 @@ class Functions(Statements):
                 function = Function(statement, home.unit, qualified, home.scope, home)
                 return function.bind(owner) if "classmethod" in self._decorators(function) else function
             case ast.ClassDef():
-                return Class(statement, home.unit, qualified, (), home.scope)
+                return Class.of(statement, home.unit, qualified, (), home.scope)
             case ast.Assign(value=node) | ast.AnnAssign(value=ast.expr() as node):
                 # names of the class body are not in view from here, as they are not in its methods
                 self.frames.append(Frame(home.unit, None, home.scope))
@@ -248,10 +253,20 @@ class Functions(Statements):
 
     def is_network(self, instance: Instance) -> bool:
         """Whether an object is a module off the path of the loss: a model, whose output is data."""
-        return instance.owner.is_module and not any(self._matters(entry) for entry in instance.owner.lineage())
+        return instance.owner.is_module and not any(map(self._matters, instance.owner.lineage()))
 
     def _matters(self, owner: Class) -> bool:
         """Whether a class holds a place of the experiment, or a loss."""
+        node = owner.node
+        if id(node) not in self._mattering:
+            self._mattering[id(node)] = self._holds_place(owner) or any(
+                (isinstance(inner, ast.Attribute) and inner.attr in _LOSS_NAMES)
+                or (isinstance(inner, ast.Name) and inner.id in _LOSS_NAMES)
+                for inner in ast.walk(node)
+            )
+        return self._mattering[id(node)]
+
+    def _holds_place(self, owner: Class) -> bool:
         node = owner.node
         experiment = self.experiment
         places = [experiment.site, *experiment.calls, *(place for _, place in experiment.steps)]
@@ -260,21 +275,8 @@ class Functions(Statements):
             inside = (node.lineno, node.col_offset) <= (place.line, place.column)
             if place.unit == owner.unit and inside and place.end_line <= (node.end_lineno or 0):
                 return True
-        return any(
-            (isinstance(inner, ast.Attribute) and inner.attr in _LOSS_NAMES)
-            or (isinstance(inner, ast.Name) and inner.id in _LOSS_NAMES)
-            for inner in ast.walk(node)
-        )
+        return False
 
     def is_allowed(self, library: Library) -> bool:
         """Whether a name of a library is in the tables."""
         raise NotImplementedError
-
-    def source(self) -> Source:
-        """Return the running source."""
-        return self.sources[self.frame.unit]
-
-
-def is_method(value: Value) -> bool:
-    """Whether a value is a function, of the source or of the language."""
-    return isinstance(value, Function | Builtin)

@@ -18,9 +18,7 @@ from lint_reduction.verify.allowed import (
 )
 from lint_reduction.verify.values import BlockedError, Value, parts
 
-_PRODUCTS = frozenset(
-    "matmul mm bmm mv dot addmm baddbmm addmv addbmm outer cdist meshgrid inner vdot cross pairwise_distance".split()
-)
+_PRODUCTS = frozenset("matmul mm bmm mv dot addmm baddbmm addmv addbmm outer cdist meshgrid inner vdot".split())
 _SIZED = FACTORIES | frozenset("FloatTensor LongTensor Tensor DoubleTensor IntTensor BoolTensor ByteTensor".split())
 _RESIZING = frozenset("new_zeros new_ones new_full new_empty expand broadcast_to normal multinomial".split())
 _REPEATING = frozenset("repeat tile one_hot repeat_interleave bincount".split())
@@ -85,7 +83,7 @@ def check(name: str, arguments: Sequence[Value], options: Mapping[str, Value], s
     elif name in ("arange", "linspace", "randperm"):
         limit(largest if name != "arange" else _arange(numbers))
     elif name in _SIZED | _RESIZING:
-        limit(math.prod(max(number, 1) for number in numbers))
+        limit(math.prod(max(number, 1) for number in numbers if isinstance(number, int)))
     elif name in _REPEATING:
         held = max((float(t.abs().max()) for t in tensors if t.numel() and not t.is_floating_point()), default=0.0)
         size = tensors[0].numel() if tensors else 1
@@ -97,6 +95,8 @@ def check(name: str, arguments: Sequence[Value], options: Mapping[str, Value], s
             raise BlockedError("a list gets too long")
     elif name in ("cat", "concat", "concatenate", "stack", "hstack", "vstack"):
         limit(sum(tensor.numel() for tensor in tensors))
+    elif name == "index_select":
+        limit(math.prod(tensor.numel() for tensor in tensors))
     elif name in ("diag", "unflatten"):
         limit(max((tensor.numel() ** 2 for tensor in tensors if tensor.dim() == 1), default=0))
     else:
@@ -111,13 +111,39 @@ def broadcast(tensors: Sequence[Tensor]) -> None:
     Raises:
         BlockedError: it is.
     """
-    if len(tensors) < 2:
+    stretch([tensor.shape for tensor in tensors])
+
+
+def stretch(shapes: Sequence[torch.Size]) -> None:
+    """Refuse to stretch shapes to one that is too large.
+
+    Raises:
+        BlockedError: it is.
+    """
+    if len(shapes) < 2:
         return
     try:
-        shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
+        shape = torch.broadcast_shapes(*shapes)
     except RuntimeError:
         return
     limit(math.prod(shape))
+
+
+def check_index(value: Tensor, index: object) -> None:
+    """Refuse an index that repeats rows to a tensor that is too large.
+
+    Raises:
+        BlockedError: it does.
+    """
+    repeated = 1
+    consumed = 1
+    entries = index if isinstance(index, tuple) else (index,)
+    for axis, entry in enumerate(entries):
+        size = entry.numel() if isinstance(entry, Tensor) else len(entry) if isinstance(entry, list) else 0
+        if size and not (isinstance(entry, Tensor) and entry.dtype == torch.bool):
+            repeated *= len(parts(entry)) if isinstance(entry, list) else size
+            consumed *= value.shape[axis] if axis < value.dim() else 1
+    limit(value.numel() / max(consumed, 1) * repeated)
 
 
 def _arange(numbers: Sequence[float]) -> float:
@@ -133,11 +159,15 @@ def _check_product(name: str, tensors: Sequence[Tensor], spent: Spent) -> None:
     if len(tensors) < 2:
         return
     left, right = tensors[-2], tensors[-1]
-    columns = right.shape[-1] if right.dim() > 1 else 1
-    rows = right.shape[-2] if name == "cdist" and right.dim() > 1 else columns
-    stretched = math.prod(right.shape[:-2]) if right.dim() > 2 and left.dim() <= 2 else 1
-    limit(left.numel() / max(left.shape[-1] if left.dim() else 1, 1) * rows * stretched)
-    spent.works(left.numel() * max(columns, rows) * stretched)
+    inner = max(left.shape[-1] if left.dim() else 1, 1)
+    rows = left.shape[-2] if left.dim() > 1 else 1
+    columns = 1 if right.dim() < 2 else right.shape[-2 if name == "cdist" else -1]
+    try:
+        batch = math.prod(torch.broadcast_shapes(left.shape[:-2], right.shape[:-2]))
+    except RuntimeError:
+        return
+    limit(batch * rows * columns)
+    spent.works(batch * rows * columns * inner)
 
 
 def _check_einsum(arguments: Sequence[Value], spent: Spent) -> None:

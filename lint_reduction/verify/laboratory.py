@@ -30,6 +30,8 @@ FEW = (1, 2, 4)
 _RECURRENT = re.compile(r"\b(LSTM|GRU|RNN|Transformer\w*|MultiheadAttention)\(")
 MAX_LAYOUTS = 3
 MAX_TRIALS = 96
+#: No new layout is tried after that.
+MAX_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -133,9 +135,11 @@ def measure(experiment: Experiment, device: torch.device, dtype: torch.dtype) ->
     trials: list[Trial] = []
     optimizer = ""
     keys: set[str] = set()
+    start = time.perf_counter()
     sizes = sizes_of(found)
     for count, plan in enumerate(plans(found, time_first=_takes_time_first(experiment))):
-        if len(keys) >= MAX_LAYOUTS or count >= MAX_TRIALS:
+        late = time.perf_counter() - start > MAX_SECONDS
+        if len(keys) >= MAX_LAYOUTS or count >= MAX_TRIALS or late:
             break
         if plan.key in keys or not _runs(bench, plan, sizes):
             continue

@@ -38,12 +38,14 @@ class Source:
         links: unit and name there of what it imports from other units.
         names: what its module-level names have been found to be.
         busy: names that are being evaluated.
+        bindings: by name, the statements that bind it.
     """
 
     tree: ast.Module
     links: dict[str, tuple[int, str]]
     names: dict[str, Value] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
+    bindings: dict[str, list[ast.stmt]] = field(default_factory=dict)
 
 
 @dataclass(eq=False, slots=True)
@@ -91,7 +93,11 @@ def sources(experiment: Experiment) -> list[Source]:
             tree = gate.read(unit.text)
         except gate.RefusedError as error:
             raise BlockedError(str(error)) from None
-        found.append(Source(tree, {link.name: (link.unit, link.member) for link in unit.links}))
+        source = Source(tree, {link.name: (link.unit, link.member) for link in unit.links})
+        for statement in tree.body:
+            for name in bound_names(statement):
+                source.bindings.setdefault(name, []).append(statement)
+        found.append(source)
     return found
 
 
@@ -143,8 +149,10 @@ class Machine(ABC):
             raise BlockedError("an integer gets too large")
         if type(value) is str and len(value) > MAX_TEXT:
             raise BlockedError("a text gets too long")
-        if isinstance(value, list | tuple | dict) and len(value) > MAX_LENGTH:
-            raise BlockedError("a list gets too long")
+        if isinstance(value, list | tuple | dict):
+            if len(value) > MAX_LENGTH:
+                raise BlockedError("a list gets too long")
+            self.steps += len(value) // 16
         return value
 
     def settle(self, value: Value) -> Value:
@@ -196,9 +204,8 @@ class Machine(ABC):
         source.busy.add(name)
         self.frames.append(Frame(unit))
         try:
-            for statement in source.tree.body:
-                if binds(statement, name):
-                    self.run_binding(statement, name)
+            for statement in source.bindings.get(name, ()):
+                self.run_binding(statement, name)
         finally:
             self.frames.pop()
             source.busy.discard(name)
@@ -242,24 +249,24 @@ class Machine(ABC):
         """Return what a name stands for in a class, unbound."""
 
 
-def binds(statement: ast.stmt, name: str) -> bool:
-    """Whether a statement of a module binds a name, changes a part of what it stands for, or holds one that does."""
+def bound_names(statement: ast.stmt) -> set[str]:
+    """Return the names that a statement of a module binds, or changes a part of, itself or in what it holds."""
     match statement:
         case ast.FunctionDef(name=bound) | ast.ClassDef(name=bound):
-            return bound == name
+            return {bound}
         case ast.Import(names=aliases):
-            return any((alias.asname or alias.name.partition(".")[0]) == name for alias in aliases)
+            return {alias.asname or alias.name.partition(".")[0] for alias in aliases}
         case ast.ImportFrom(names=aliases):
-            return any((alias.asname or alias.name) == name for alias in aliases)
+            return {alias.asname or alias.name for alias in aliases}
         case ast.Assign(targets=targets):
-            return any(_is_target(target, name) for target in targets)
+            return set().union(*map(_target_names, targets))
         case ast.AnnAssign(target=target) | ast.AugAssign(target=target):
-            return _is_target(target, name)
+            return _target_names(target)
         case ast.If() | ast.With() | ast.Try() | ast.For() | ast.While():
-            return _is_loop_target(statement, name) or any(binds(inner, name) for inner in blocks(statement))
+            return _loop_targets(statement).union(*map(bound_names, blocks(statement)))
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=bound), attr=attr))):
-            return bound == name and attr in ("append", "extend", "update", "insert")
-    return False
+            return {bound} if attr in ("append", "extend", "update", "insert") else set()
+    return set()
 
 
 def blocks(statement: ast.stmt) -> list[ast.stmt]:
@@ -270,20 +277,20 @@ def blocks(statement: ast.stmt) -> list[ast.stmt]:
     return found
 
 
-def _is_loop_target(statement: ast.stmt, name: str) -> bool:
+def _loop_targets(statement: ast.stmt) -> set[str]:
     if isinstance(statement, ast.For):
-        return _is_target(statement.target, name)
-    return isinstance(statement, ast.With) and any(
-        item.optional_vars is not None and _is_target(item.optional_vars, name) for item in statement.items
-    )
+        return _target_names(statement.target)
+    if isinstance(statement, ast.With):
+        return set().union(*(_target_names(item.optional_vars) for item in statement.items if item.optional_vars))
+    return set()
 
 
-def _is_target(target: ast.expr, name: str) -> bool:
+def _target_names(target: ast.expr) -> set[str]:
     match target:
         case ast.Name(id=bound):
-            return bound == name
+            return {bound}
         case ast.Tuple(elts=entries) | ast.List(elts=entries):
-            return any(_is_target(entry, name) for entry in entries)
+            return set().union(*map(_target_names, entries))
         case ast.Starred(value=inner) | ast.Subscript(value=inner) | ast.Attribute(value=inner):
-            return _is_target(inner, name)
-    return False
+            return _target_names(inner)
+    return set()

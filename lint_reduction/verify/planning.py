@@ -152,7 +152,8 @@ def _fills(
     for path, (role, loss, argument) in holes.roles.items():
         fills[path] = Fill(role, _layout_of(loss, main, layout, argument))
     for path in holes.generic:
-        fills[path] = Fill(_generic_role(path), prediction if others == "same" else others)
+        alike = prediction if prediction[0] != "S" or _is_alike(found, path) else "BD"
+        fills[path] = Fill(Role.REAL, alike if others == "same" else others)
     shape = {"target": target, "prediction": prediction}.get(mask, mask)
     for path in holes.masks:
         is_boolean = path in found.boolean
@@ -160,8 +161,9 @@ def _fills(
     return fills
 
 
-def _generic_role(path: str) -> Role:
-    return Role.REAL
+def _is_alike(found: Findings, path: str) -> bool:
+    """Whether a tensor is computed with another one elementwise."""
+    return any(path in paths for paths in found.equal)
 
 
 def _layout_of(loss: Loss, main: Loss, layout: Sequence[str], argument: int) -> str:

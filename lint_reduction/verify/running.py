@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from lint_reduction.verify import guards
 from lint_reduction.verify.allowed import (
+    ACTIVATIONS,
     DISTRIBUTION_ATTRIBUTES,
     DISTRIBUTION_METHODS,
     DISTRIBUTIONS,
@@ -23,6 +24,7 @@ from lint_reduction.verify.allowed import (
     NOISE,
     TENSOR_METHODS,
     TENSOR_TYPES,
+    TORCH_FUNCTIONS,
 )
 from lint_reduction.verify.arithmetic import BINARY, COMPARISONS, UNARY, mathematics, name_of
 from lint_reduction.verify.experiment import Place
@@ -40,6 +42,7 @@ from lint_reduction.verify.values import (
     Text,
     UserError,
     Value,
+    parts,
 )
 
 _ERRORS = (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError, AssertionError, KeyError)
@@ -48,6 +51,8 @@ _KEPT = frozenset(
 )
 _FLOATING = frozenset("zeros ones rand randn linspace eye empty".split())
 _MAX_OPTION = 32
+_NORMS = frozenset({"norm", "vector_norm"})
+_SPECIAL = frozenset({"expit", "xlogy", "logit"})
 _DROPPED = object()
 
 
@@ -77,6 +82,8 @@ class Run:
 
     def _plain(self, value: Value, depth: int = 0) -> Any:
         """Return what torch is given for a value: a tensor, a number, a short text, or a list of these."""
+        if depth == 0 and isinstance(value, list | tuple):
+            parts(value)
         if value is None or value is Ellipsis or isinstance(value, bool | int | float | Tensor):
             return value
         if isinstance(value, str) and len(value) <= _MAX_OPTION:
@@ -216,12 +223,14 @@ class Run:
                 return value[position]
             raise BlockedError(f"`{name_of(value)}` has no parts")
         plain = self._plain(index)
+        guards.check_index(value, plain)
         return self._do("narrow", lambda: value[plain])
 
     def store(self, value: Value, index: Value, new: Value) -> None:
         """Do ``value[index] = new``."""
         assert isinstance(value, Tensor)
         plain, entry = self._plain(index), self._plain(new)
+        guards.check_index(value, plain)
         self._do("narrow", lambda: value.__setitem__(plain, entry))
 
     def attribute(self, value: Value, name: str) -> Value:
@@ -316,6 +325,8 @@ class Run:
             return plain[0]
         if last == "einsum" and len(plain) == 2 and isinstance(plain[1], list | tuple):
             plain = [plain[0], *plain[1]]
+        if not is_known(name):
+            raise BlockedError(f"`{name}` is not allowed")
         module: Any = {"torch.nn.functional": functional, "torch.linalg": torch.linalg, "torch.special": torch.special}
         return self._do(last, getattr(module.get(head, torch), last), *plain, **named)
 
@@ -395,6 +406,7 @@ class Run:
         """Call a loss module, or the functional form."""
         plain, named = self._arguments(arguments, options)
         function: Any = getattr(functional, loss.function) if criterion is None else criterion.module
+        guards.broadcast([value for value in [*plain, *named.values()] if isinstance(value, Tensor)])
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
@@ -456,7 +468,7 @@ class Run:
         if name in ("sample", "rsample"):
             return self._sample(distribution, name, arguments)
         plain = [self._plain(value) for value in arguments]
-        guards.broadcast([value for value in plain if isinstance(value, Tensor)])
+        guards.stretch([real.batch_shape, *(value.shape for value in plain if isinstance(value, Tensor))])
         return self._do("mean", lambda: getattr(real, name)(*plain))
 
     def _sample(self, distribution: Distribution, name: str, arguments: Sequence[Value]) -> Value:
@@ -477,7 +489,10 @@ class Run:
 
     def divergence(self, left: Distribution, right: Distribution) -> Value:
         """Return the divergence of two distributions."""
-        return self._do("mean", lambda: torch.distributions.kl_divergence(left.real, right.real))
+        first: Any = left.real
+        second: Any = right.real
+        guards.stretch([first.batch_shape, second.batch_shape])
+        return self._do("mean", lambda: torch.distributions.kl_divergence(first, second))
 
     # The gradient
 
@@ -516,6 +531,18 @@ class Run:
             torch.set_grad_enabled(False)
         elif self._off:
             torch.set_grad_enabled(self._off.pop())
+
+
+def is_known(name: str) -> bool:
+    """Whether a name is that of a function in the tables."""
+    head, _, last = name.rpartition(".")
+    tables = {
+        "torch": TORCH_FUNCTIONS,
+        "torch.nn.functional": ACTIVATIONS,
+        "torch.linalg": _NORMS,
+        "torch.special": _SPECIAL,
+    }
+    return last in tables.get(head, frozenset())
 
 
 def _first_line(error: BaseException) -> str:

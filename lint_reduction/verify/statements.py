@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import MAX_ROUNDS, NO_GRADIENT, SCALING_METHODS
+from lint_reduction.verify.domain import Domain
+from lint_reduction.verify.experiment import Experiment
 from lint_reduction.verify.expressions import Expressions
-from lint_reduction.verify.machine import binds
+from lint_reduction.verify.machine import bound_names
 from lint_reduction.verify.values import (
     BlockedError,
     Class,
@@ -49,6 +51,10 @@ class ContinueError(Exception):
 
 class Statements(Expressions):
     """Runs statements. There is one method for each kind that does something."""
+
+    def __init__(self, experiment: Experiment, domain: Domain) -> None:
+        super().__init__(experiment, domain)
+        self._around: dict[int, bool] = {}
 
     def execute(self, statements: Sequence[ast.stmt]) -> None:
         """Run a block."""
@@ -121,7 +127,7 @@ class Statements(Expressions):
 
     def _class(self, node: ast.ClassDef) -> None:
         bases = tuple(self.evaluate(base) for base in node.bases)
-        self.bind(node.name, Class(node, self.frame.unit, self.qualified(node.name), bases, self.frame.scope))
+        self.bind(node.name, Class.of(node, self.frame.unit, self.qualified(node.name), bases, self.frame.scope))
 
     def _assign(self, node: ast.Assign) -> None:
         value = self.evaluate(node.value)
@@ -268,7 +274,7 @@ class Statements(Expressions):
         self._loop(node, rounds)
 
     def _loop(self, node: ast.For, rounds: list[Value]) -> None:
-        is_around = any(_holds_loop(inner, self) for inner in node.body)
+        is_around = self._is_around(node)
         for value in rounds:
             self.assign(node.target, value)
             before = self.backwards
@@ -281,6 +287,12 @@ class Statements(Expressions):
             if is_around and self.backwards > before:
                 return
         self.execute(node.orelse)
+
+    def _is_around(self, node: ast.For) -> bool:
+        """Whether the end of the path lies in another loop inside of a loop."""
+        if id(node) not in self._around:
+            self._around[id(node)] = any(_holds_loop(inner, self) for inner in node.body)
+        return self._around[id(node)]
 
     def _while(self, node: ast.While) -> None:
         endless = isinstance(node.test, ast.Constant)
@@ -360,7 +372,7 @@ class Statements(Expressions):
 
     def _run_bindings_in(self, statements: Sequence[ast.stmt], name: str) -> None:
         for statement in statements:
-            if binds(statement, name):
+            if name in bound_names(statement):
                 self.run_binding(statement, name)
 
     def finish(self) -> None:
