@@ -77,23 +77,22 @@ class _Canvas:
         above: _Block | None = None
         for part in parts:
             if isinstance(part.begins, bytes):
-                self._named_part(part, above)
+                self._named_part(part.begins, part.block, above)
             else:
                 self._copy(self._first(part.begins), self._colon(_last(part.begins)))
                 self._body(part.block)
             above = part.block
 
-    def _named_part(self, part: _Part, above: _Block | None) -> None:
-        is_kept = any(statement in self.kept for statement in part.block)
-        if not part.begins:
-            self._body(part.block)
-        elif part.begins == b"else" and self._is_elif(part.block[0]):
-            self._block(part.block)
-        elif is_kept or part.begins == b"finally":
-            assert above is not None
-            start = self._find(part.begins, end(above[-1]))
+    def _named_part(self, word: bytes, block: _Block, above: _Block | None) -> None:
+        is_kept = any(statement in self.kept for statement in block)
+        if above is None:
+            self._body(block)
+        elif word == b"else" and self._is_elif(block[0]):
+            self._block(block)
+        elif is_kept or word == b"finally":
+            start = self._find(word, end(above[-1]))
             self._copy(start, self._colon(start))
-            self._body(part.block)
+            self._body(block)
 
     def _first(self, node: ast.ExceptHandler | ast.match_case) -> At:
         if isinstance(node, ast.ExceptHandler):
@@ -177,7 +176,7 @@ def _last(node: ast.AST) -> At:
     todo = [child for child in ast.iter_child_nodes(node) if not _is_inner(node, child)]
     while todo:
         child = todo.pop()
-        if isinstance(child, Placed | ast.arg):
+        if isinstance(child, Placed):
             ends.append(end(child))
         else:
             todo += ast.iter_child_nodes(child)

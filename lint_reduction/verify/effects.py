@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from lint_reduction.verify.modules import FunctionNode, Module
 
@@ -67,3 +67,28 @@ def _stepping(module: Module) -> Iterator[str]:
             function = module.function(node)
             if isinstance(function, FunctionNode):
                 yield function.name
+
+
+def called_name(statement: ast.stmt) -> str:
+    """Return the name of what a statement calls that is nothing but a call, empty for any other."""
+    match statement:
+        case ast.Expr(value=ast.Call(func=ast.Name(id=name) | ast.Attribute(value=ast.Name(), attr=name))):
+            return name
+    return ""
+
+
+def fills(statement: ast.stmt, names: Collection[str], attributes: Collection[str]) -> bool:
+    """Say whether a statement is a call that computes something of the loss, or that builds the base of an object.
+
+    Args:
+        statement: the statement.
+        names, attributes: what has to do with the loss.
+    """
+    match statement:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id="super"))))):
+            return True
+        case ast.Expr(value=ast.Call(func=ast.Name(id=name))):
+            return name in names
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr=name))):
+            return name in attributes
+    return False

@@ -17,7 +17,7 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Loop = ast.For | ast.AsyncFor | ast.While
 #: A node that has a place.
-Placed = ast.stmt | ast.expr | ast.keyword | ast.pattern | ast.excepthandler
+Placed = ast.stmt | ast.expr | ast.keyword | ast.arg | ast.pattern | ast.excepthandler
 
 _NEWLINE = re.compile(r"\r\n|\r")
 
@@ -144,6 +144,7 @@ class Modules:
 
     read: Callable[[str], str | None]
     _loaded: dict[str, Module | None] = field(default_factory=dict)
+    _packages: dict[str, Module] = field(default_factory=dict)
 
     @property
     def loaded(self) -> list[Module]:
@@ -162,6 +163,10 @@ class Modules:
         found = imports.find(importer, dotted)
         module = None if found is None else self.get(found.path)
         return None if found is None or module is None else (module, found.name)
+
+    def package(self, dotted: str) -> Module:
+        """Return an empty module for a package that is only a folder."""
+        return self._packages.setdefault(dotted, Module(dotted, [b""], ast.Module([], [])))
 
     def submodule(self, package: Module, name: str) -> Module | None:
         """Return a module of a package by its name."""

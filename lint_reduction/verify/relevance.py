@@ -6,8 +6,8 @@ import ast
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from lint_reduction.verify.bindings import Names
 from lint_reduction.verify.modules import FunctionNode, Module
-from lint_reduction.verify.names import Names
 
 #: Methods that every model and trainer has: to mention one says nothing.
 _COMMON = frozenset("forward train eval to step update main run fit close reset setup init build".split())

@@ -38,6 +38,7 @@ class RouteNodes:
         steps: the other steps, with their kinds.
         known: expressions whose value is known.
         optimizer: where the optimizer is built.
+        functions: the functions that the run passes through.
     """
 
     start: Module
@@ -52,6 +53,20 @@ class RouteNodes:
     known: tuple[tuple[Spot, Scalar], ...] = ()
     optimizer: Spot | None = None
     functions: frozenset[Scope] = field(default_factory=frozenset)
+
+    @property
+    def passed(self) -> frozenset[ast.AST]:
+        """What the run passes through on its way, with the classes of it: to mention one of these says nothing."""
+        passed: set[ast.AST] = set() if self.returns_loss else set(self.functions)
+        for spot in (*self.calls, self.end):
+            home = spot.module.class_of(spot.module.function(spot.node) or spot.node)
+            passed |= {home} if home is not None else set()
+        return frozenset(passed | ({self.receiver.node} if self.receiver is not None else set()))
+
+    @property
+    def returns_loss(self) -> bool:
+        """Whether the path ends in what a function returns to a caller that is not in view."""
+        return isinstance(self.end.node, FunctionNode)
 
     @property
     def end_function(self) -> str:

@@ -45,7 +45,7 @@ def experiment_of(finding: Finding, path: str, read: Callable[[str], str | None]
         raise NoExperimentError("the file cannot be read or parsed")
     route = route_of(finding, path, modules)
     for narrow in (False, True):
-        experiment = _cut(finding, route, dials, modules, narrow=narrow)
+        experiment = _cut(finding.code, route, dials, modules, narrow=narrow)
         if _is_small(experiment):
             return experiment
     raise NoExperimentError("what the loss hangs on is too large to be run by itself")
@@ -56,7 +56,7 @@ def _is_small(experiment: Experiment) -> bool:
     return len(experiment.units) <= _MAX_UNITS and left <= _MAX_BYTES
 
 
-def _cut(finding: Finding, route: RouteNodes, dials: tuple[Count, ...], modules: Modules, *, narrow: bool) -> Experiment:
+def _cut(rule: str, route: RouteNodes, dials: tuple[Count, ...], modules: Modules, *, narrow: bool) -> Experiment:
     in_rounds = dials[0] is Count.MICRO_BATCHES
     sides = Sides()
     reached = _lead(route, sides, in_rounds=in_rounds)
@@ -69,7 +69,7 @@ def _cut(finding: Finding, route: RouteNodes, dials: tuple[Count, ...], modules:
 
     optimizer = route.optimizer
     return Experiment(
-        finding.code,
+        rule,
         tuple(_unit(module, cut, units) for module in units),
         route.function,
         _receiver(route, units),
@@ -122,8 +122,8 @@ def _branches(cut: Slice, units: dict[Module, int]) -> list[Branch]:
     branches = []
     for module, index in units.items():
         kept = cut.kept.get(module, set())
-        guards = {node: True for node in kept if is_main_guard(node)}
-        for node, side in {**guards, **cut.sides.taken}.items():
+        sides: dict[ast.AST, bool] = {node: True for node in kept if is_main_guard(node)}
+        for node, side in (sides | cut.sides.taken).items():
             if isinstance(node, Placed) and module.statement(node) in kept:
                 branches.append(Branch(module.place(index, node), side))
     return sorted(branches, key=lambda branch: branch.place)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from lint_reduction.verify.names import arguments
+from lint_reduction.verify.bindings import arguments
 
 _COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 

@@ -1,0 +1,115 @@
+"""How much of each function on the way is run: up to the call that leads on, and from there to the optimizer's step."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lint_reduction.facts import StepKind
+from lint_reduction.verify.branches import Sides, is_off
+from lint_reduction.verify.effects import is_step
+from lint_reduction.verify.modules import At, FunctionNode, Loop, Module, Placed, Scope, begin, end
+from lint_reduction.verify.route import RouteNodes, Spot
+
+
+@dataclass(eq=False)
+class Stretch:
+    """What of a function on the route is run.
+
+    Attributes:
+        module: where it stands.
+        points: the nodes in it that the path runs through, the last one last.
+        loop: the innermost loop around the last point, whose statements may run before it in the next round.
+        last: where the stretch ends.
+    """
+
+    module: Module
+    points: tuple[Placed, ...]
+    loop: Loop | None
+    last: At
+
+    @property
+    def begin(self) -> At:
+        """Where its first point begins."""
+        return begin(self.points[0])
+
+    def leaves_out(self, statement: ast.stmt) -> bool:
+        """Say whether a statement of the function comes too late to matter."""
+        if begin(statement) <= self.last or isinstance(statement, FunctionNode | ast.ClassDef):
+            return False
+        return self.loop is None or self.loop not in self.module.around(statement)
+
+    def leaves_in_time(self, statement: ast.stmt) -> bool:
+        """Say whether a jump stands between the end of the path and the step of the optimizer."""
+        jumps = isinstance(statement, ast.Continue | ast.Break)
+        return jumps and begin(self.points[-1]) < begin(statement) <= self.last
+
+
+def stretches_of(route: RouteNodes, sides: Sides, *, leads_to_step: bool) -> dict[Scope, Stretch]:
+    """Return what is run of the functions that a run passes through.
+
+    Args:
+        route: the path.
+        sides: the tests that are decided; those around the steps of the optimizer are added.
+        leads_to_step: whether to decide these.
+    """
+    spots: dict[Scope, list[Spot]] = {}
+    for spot in (*route.calls, *(() if route.returns_loss else (route.end,))):
+        scope = spot.module.function(spot.node) or spot.module.tree
+        spots.setdefault(scope, []).append(spot)
+    windows = {spot.node for spot, kind in route.steps if kind is StepKind.WINDOW}
+    found = {}
+    for scope, inner in spots.items():
+        module = inner[0].module
+        points = tuple(sorted((spot.node for spot in inner), key=begin))
+        loop = next((n for n in _inside(module, points[-1]) if isinstance(n, Loop)), None)
+        step = _step(module, scope, points[-1], loop, sides, windows)
+        if step is not None and leads_to_step:
+            sides.lead_to(module, step)
+        found[scope] = Stretch(module, points, loop, end(step or _statement(module, points[-1])))
+    return found
+
+
+def _step(
+    module: Module, scope: Scope, point: Placed, loop: Loop | None, sides: Sides, windows: set[Placed]
+) -> ast.stmt | None:
+    """Return the step of the optimizer that belongs to a point of a function."""
+    after = end(_statement(module, point))
+    steps = [
+        statement
+        for statement in own(scope)
+        if begin(statement) > after and not is_off(module, statement, sides.taken) and _steps(statement, windows)
+    ]
+    steps.sort(key=begin)
+    inner = [s for s in steps if loop is not None and loop in module.around(s)]
+    return inner[-1] if inner else next(iter(steps), None)
+
+
+def _steps(statement: ast.stmt, windows: set[Placed]) -> bool:
+    return is_step(statement) or (isinstance(statement, ast.Expr) and statement.value in windows)
+
+
+def _statement(module: Module, node: ast.AST) -> ast.stmt:
+    statement = module.statement(node)
+    assert statement is not None
+    return statement
+
+
+def own(scope: Scope) -> Iterator[ast.stmt]:
+    """Yield the statements of a scope, not those of functions and classes in it."""
+    todo: list[ast.AST] = list(scope.body)
+    inner = (ast.stmt, ast.excepthandler, ast.match_case)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.stmt):
+            yield node
+        if not isinstance(node, FunctionNode | ast.ClassDef):
+            todo += [child for child in ast.iter_child_nodes(node) if isinstance(child, inner)]
+
+
+def _inside(module: Module, node: ast.AST) -> Iterator[ast.AST]:
+    for outer in module.around(node):
+        if isinstance(outer, Scope):
+            return
+        yield outer
