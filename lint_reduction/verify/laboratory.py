@@ -1,0 +1,284 @@
+"""From an experiment to a measurement: trace it, plan what stands for what is not known, try, and measure.
+
+Works on data from the parent and answers with data; nothing of the sources is ever executed as Python.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+import torch
+
+from lint_reduction.verify.calls import looks_like_loss
+from lint_reduction.verify.decoding import decode
+from lint_reduction.verify.experiment import Experiment
+from lint_reduction.verify.interpreter import Interpreter, interpret
+from lint_reduction.verify.measure import exponent, laurent
+from lint_reduction.verify.measurement import Measurement, Series, Status, Trial
+from lint_reduction.verify.planning import Plan, plans, sizes_of
+from lint_reduction.verify.running import Run
+from lint_reduction.verify.stepping import Update, first_update
+from lint_reduction.verify.synth import Maker, Sizes, norm
+from lint_reduction.verify.trace import Findings, Trace
+from lint_reduction.verify.values import BlockedError, RaisedError, UserError
+
+SIZES = (1, 2, 3, 4, 6, 8)
+FEW = (1, 2, 4)
+_RECURRENT = re.compile(r"\b(LSTM|GRU|RNN|Transformer\w*|MultiheadAttention)\(")
+MAX_LAYOUTS = 3
+MAX_TRIALS = 96
+
+
+@dataclass(slots=True)
+class Outcome:
+    """One run at one size."""
+
+    gradient: torch.Tensor
+    norms: dict[str, float]
+    update: Update | None
+    clipped: bool
+
+
+@dataclass(slots=True)
+class Bench:
+    """What all runs of an experiment share."""
+
+    experiment: Experiment
+    device: torch.device
+    dtype: torch.dtype
+    failures: list[str] = field(default_factory=list)
+    raised: list[RaisedError] = field(default_factory=list)
+    executed: bool = False
+
+    def once(self, plan: Plan, sizes: Sizes, *, device: torch.device, update: bool = True) -> Outcome:
+        """Run it once.
+
+        Raises:
+            BlockedError: it does not run, or gives no gradient.
+            RaisedError: it raises what the rule is about.
+        """
+        maker = Maker(sizes, device, self.dtype)
+        world = Run(plan, maker)
+        machine = Interpreter(self.experiment, world)
+        torch.set_grad_enabled(True)
+        try:
+            machine.begin()
+        except UserError as error:
+            raise BlockedError(f"it raises {error}") from None
+        finally:
+            torch.set_grad_enabled(True)
+            self.executed = self.executed or self.experiment.site in machine.executed
+        self._check(world, machine)
+        step = first_update(machine, maker) if update else None
+        return Outcome(world.gradient, world.norms, step, world.clipped)
+
+    def _check(self, world: Run, machine: Interpreter) -> None:
+        if not machine.backwards:
+            raise BlockedError("the end of the path is not reached")
+        if not all(abs(loss) < float("inf") for loss in world.losses):
+            raise BlockedError("the loss is not finite")
+        gradient = world.gradient
+        if not gradient.numel() or not bool(torch.isfinite(gradient).all()):
+            raise BlockedError("the gradient is not finite")
+        if not bool((gradient != 0).any()):
+            raise BlockedError("the gradient is zero")
+
+
+def run(experiment: Mapping[str, object], device: torch.device, dtype: torch.dtype) -> dict[str, object]:
+    """Run an experiment.
+
+    Args:
+        experiment: as JSON.
+        device: where the last runs take place; layouts are tried on the CPU.
+        dtype: of all numbers.
+
+    Returns:
+        A ``Measurement``, as JSON.
+    """
+    start = time.perf_counter()
+    try:
+        measurement = measure(decode(experiment), device, dtype)
+    except BlockedError as error:
+        measurement = Measurement(Status.BLOCKED, str(error))
+    except Exception as error:  # the answer to anything is a measurement; a bug shows in the reason
+        if not isinstance(error, RecursionError | MemoryError):
+            measurement = Measurement(Status.BLOCKED, f"internal error: {type(error).__name__}: {error}"[:400])
+            return _answer(measurement, device, dtype, start)
+        measurement = Measurement(Status.BLOCKED, f"it is nested too deep or too large: {type(error).__name__}")
+    return _answer(measurement, device, dtype, start)
+
+
+def _answer(measurement: Measurement, device: torch.device, dtype: torch.dtype, start: float) -> dict[str, object]:
+    measurement = replace(
+        measurement,
+        dtype=str(dtype).rpartition(".")[2],
+        device=str(device),
+        seconds=round(time.perf_counter() - start, 4),
+    )
+    return asdict(measurement) | {"status": measurement.status.value}
+
+
+def measure(experiment: Experiment, device: torch.device, dtype: torch.dtype) -> Measurement:
+    """Run an experiment that is decoded.
+
+    Raises:
+        BlockedError: it cannot be run.
+    """
+    found = explore(experiment)
+    _check_found(found)
+    bench = Bench(experiment, device, dtype)
+    trials: list[Trial] = []
+    optimizer = ""
+    keys: set[str] = set()
+    sizes = sizes_of(found)
+    for count, plan in enumerate(plans(found, time_first=_takes_time_first(experiment))):
+        if len(keys) >= MAX_LAYOUTS or count >= MAX_TRIALS:
+            break
+        if plan.key in keys or not _runs(bench, plan, sizes):
+            continue
+        keys.add(plan.key)
+        for world in (plan, plan.following()) if plan.divisors else (plan,):
+            trial, name = _trial(bench, world, sizes)
+            trials.append(trial)
+            optimizer = optimizer or name
+    if trials:
+        return Measurement(Status.MEASURED, "", bench.executed, False, tuple(trials), optimizer)
+    if bench.raised:
+        error = bench.raised[0]
+        return Measurement(Status.RAISED, str(error), bench.executed, error.unreduced)
+    reason = bench.failures[0] if bench.failures else "no layout is possible"
+    return Measurement(Status.BLOCKED, f"no shape fits: {reason}", bench.executed)
+
+
+def explore(experiment: Experiment) -> Findings:
+    """Trace an experiment, again when the trace has shown what is a tensor and what a structure.
+
+    Raises:
+        BlockedError: it cannot be traced.
+    """
+    tensors: frozenset[str] = frozenset()
+    structures: frozenset[str] = frozenset()
+    failure: BlockedError | None = None
+    for _ in range(3):
+        world = Trace(tensors, structures)
+        failure = None
+        try:
+            interpret(experiment, world)
+        except BlockedError as error:
+            failure = error
+        except UserError as error:
+            failure = BlockedError(f"it raises {error}")
+        found = world.found
+        leads = found.structures
+        indexed = {path for path in leads if found.uses[path] & {"tensor", "arithmetic"} or path in found.roles}
+        indexed = {path for path in indexed if not _has_named_parts(path, found)}
+        if tensors == indexed | tensors and structures == frozenset(leads - indexed) | structures:
+            break
+        tensors = frozenset(indexed) | tensors
+        structures = frozenset(leads - tensors) | structures
+    if failure is not None:
+        raise failure
+    return found
+
+
+def _has_named_parts(path: str, found: Findings) -> bool:
+    """Whether parts of a path are taken by a name, or it is called: then it is no tensor."""
+    starts = (f"{path}.", f"{path}(", f"{path}['")
+    return any(other.startswith(starts) for other in found.uses)
+
+
+def _check_found(found: Findings) -> None:
+    if found.trained is None:
+        raise BlockedError("the end of the path is not reached")
+    if found.direct:
+        raise BlockedError(f"`{found.direct}`, which is trained, is not known")
+    for path in found.uses:
+        if looks_like_loss(path) and path in found.trained:
+            raise BlockedError(f"`{path}` looks like a loss and is not known")
+    if not found.losses and not found.reductions:
+        raise BlockedError("no loss is met")
+    if not found.trained:
+        raise BlockedError("no value that is not known reaches the loss")
+
+
+def _takes_time_first(experiment: Experiment) -> bool:
+    """Whether a recurrent network is in view, and nothing says that it takes samples first."""
+    text = "".join(unit.text for unit in experiment.units)
+    return _RECURRENT.search(text) is not None and not re.search(r"batch_first\s*=\s*True", text)
+
+
+def _runs(bench: Bench, plan: Plan, sizes: Sizes) -> bool:
+    """Whether a plan runs on the CPU with one batch and with two."""
+    cpu = torch.device("cpu")
+    try:
+        for times in (1, 2):
+            bench.once(plan, sizes.grown("B", times), device=cpu, update=False)
+    except RaisedError as error:
+        bench.raised.append(error)
+        return False
+    except BlockedError as error:
+        bench.failures.append(str(error))
+        return False
+    return True
+
+
+def _trial(bench: Bench, plan: Plan, sizes: Sizes) -> tuple[Trial, str]:
+    """Measure a plan that runs, over all dials that it has."""
+    outcomes = [bench.once(plan, sizes.grown("B", times), device=bench.device) for times in SIZES]
+    series = [_series("samples", "gradient", SIZES, [o.gradient for o in outcomes])]
+    updates = [outcome.update for outcome in outcomes if outcome.update is not None]
+    if len(updates) == len(SIZES):
+        series.append(_series_of_norms("samples", "update", SIZES, [update.norm for update in updates]))
+    if len(outcomes[0].norms) > 1:
+        for path in outcomes[0].norms:
+            norms = [outcome.norms.get(path, 0.0) for outcome in outcomes]
+            series.append(_series_of_norms("samples", f"gradient of {path}", SIZES, norms))
+    series += _other_dials(bench, plan, sizes)
+    name = updates[0].optimizer if updates else ""
+    clipped = any(outcome.clipped for outcome in outcomes)
+    return Trial(plan.layout(), tuple(series), clipped, plan.assumptions()), name
+
+
+def _other_dials(bench: Bench, plan: Plan, sizes: Sizes) -> list[Series]:
+    found: list[Series] = []
+    for count, what, at in _dials(plan, sizes):
+        if count not in bench.experiment.dials:
+            continue
+        try:
+            outcomes = [bench.once(plan, one, device=bench.device, update=False) for one in at]
+        except (BlockedError, RaisedError):
+            continue
+        found.append(_series_of_norms(count, what, FEW, [norm(outcome.gradient) for outcome in outcomes]))
+    return found
+
+
+def _dials(plan: Plan, sizes: Sizes) -> list[tuple[str, str, list[Sizes]]]:
+    """Return the dials besides the samples: the count, what is varied, and the sizes to run."""
+    dials: list[tuple[str, str, list[Sizes]]] = []
+    letters = plan.letters
+    for letter, what in (("T", "gradient"), ("D", "gradient" if "T" not in letters else "gradient over features")):
+        if letter in letters:
+            dials.append(("elements", what, [sizes.grown(letter, times) for times in FEW]))
+    if "T" in letters:
+        longest, base = max(FEW), sizes.base["T"]
+        padded = [replace(sizes.grown("T", times), padding=base * (longest - times)) for times in FEW]
+        dials.append(("valid", "gradient", padded))
+    if "C" in letters:
+        dials.append(("classes", "gradient", [sizes.grown("C", times) for times in FEW]))
+    dials.append(("micro_batches", "gradient", [replace(sizes, micro_batches=times) for times in FEW]))
+    dials.append(("ranks", "gradient", [replace(sizes, ranks=times) for times in FEW]))
+    return dials
+
+
+def _series(count: str, what: str, sizes: Sequence[int], gradients: Sequence[torch.Tensor]) -> Series:
+    series = _series_of_norms(count, what, sizes, [norm(gradient) for gradient in gradients])
+    fit = laurent(sizes, [gradient.double().cpu().tolist() for gradient in gradients])
+    powers = tuple(fit.shares.items()) if fit.exact else ()
+    return replace(series, powers=powers, residual=fit.residual)
+
+
+def _series_of_norms(count: str, what: str, sizes: Sequence[int], norms: Sequence[float]) -> Series:
+    return Series(count, what, tuple(sizes), tuple(norms), exponent(sizes, norms))

@@ -1,0 +1,289 @@
+"""The state of an interpretation: sources and their names, frames, budgets, what the experiment decides in advance.
+
+Module-level names are evaluated when they are asked for: only statements that bind the name are run.
+"""
+
+from __future__ import annotations
+
+import ast
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lint_reduction.verify import gate
+from lint_reduction.verify.allowed import BUILTINS, MAX_INTEGER_BITS, MAX_LENGTH, MAX_STEPS, MAX_TEXT
+from lint_reduction.verify.domain import Domain
+from lint_reduction.verify.experiment import Experiment, Place, Scalar
+from lint_reduction.verify.values import (
+    BlockedError,
+    Builtin,
+    Class,
+    Function,
+    Hole,
+    Library,
+    Linked,
+    Optimizer,
+    Scope,
+    Value,
+    place_of,
+)
+
+
+@dataclass(eq=False, slots=True)
+class Source:
+    """One unit of the experiment.
+
+    Attributes:
+        tree: parsed, and passed by the gate.
+        links: unit and name there of what it imports from other units.
+        names: what its module-level names have been found to be.
+        busy: names that are being evaluated.
+    """
+
+    tree: ast.Module
+    links: dict[str, tuple[int, str]]
+    names: dict[str, Value] = field(default_factory=dict)
+    busy: set[str] = field(default_factory=set)
+
+
+@dataclass(eq=False, slots=True)
+class Frame:
+    """A running function, or the body of a module or class.
+
+    Attributes:
+        unit: where its code stands.
+        function: the function, None for a body.
+        scope: its names, None for the body of a module.
+    """
+
+    unit: int
+    function: Function | None = None
+    scope: Scope | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What an experiment decides in advance, by place."""
+
+    branches: dict[Place, bool]
+    known: dict[Place, Scalar]
+    sites: dict[Place, str]
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Decisions:
+        """Collect them."""
+        return cls(
+            {branch.place: branch.taken for branch in experiment.branches},
+            {known.place: known.value for known in experiment.known},
+            {site.place: site.name for site in experiment.sites},
+        )
+
+
+def sources(experiment: Experiment) -> list[Source]:
+    """Parse all units.
+
+    Raises:
+        BlockedError: one of them does not pass the gate.
+    """
+    found = []
+    for unit in experiment.units:
+        try:
+            tree = gate.read(unit.text)
+        except gate.RefusedError as error:
+            raise BlockedError(str(error)) from None
+        found.append(Source(tree, {link.name: (link.unit, link.member) for link in unit.links}))
+    return found
+
+
+class Machine(ABC):
+    """Names, frames and budgets; how nodes are evaluated is left to the classes derived from it."""
+
+    def __init__(self, experiment: Experiment, domain: Domain) -> None:
+        self.experiment = experiment
+        self.domain = domain
+        self.sources = sources(experiment)
+        self.decisions = Decisions.of(experiment)
+        self.frames = [Frame(0)]
+        self.executed: set[Place] = set()
+        self.optimizers: dict[Place, Optimizer] = {}
+        self.latest: Optimizer | None = None
+        self.backwards = 0
+        self.steps = 0
+
+    @abstractmethod
+    def evaluate(self, node: ast.expr) -> Value:
+        """Return the value of an expression."""
+
+    @abstractmethod
+    def execute(self, statements: Sequence[ast.stmt]) -> None:
+        """Run a block."""
+
+    @abstractmethod
+    def call(self, callee: Value, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call) -> Value:
+        """Call a value."""
+
+    @property
+    def frame(self) -> Frame:
+        """The innermost frame."""
+        return self.frames[-1]
+
+    def place(self, node: ast.expr | ast.stmt) -> Place:
+        """Return the place of a node of the running source."""
+        return place_of(self.frame.unit, node)
+
+    def tick(self) -> None:
+        """Spend a step."""
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise BlockedError("it takes too many steps")
+
+    def admit(self, value: Value) -> Value:
+        """Return a value, if it is not too large to be kept."""
+        if type(value) is int and value.bit_length() > MAX_INTEGER_BITS:
+            raise BlockedError("an integer gets too large")
+        if type(value) is str and len(value) > MAX_TEXT:
+            raise BlockedError("a text gets too long")
+        if isinstance(value, list | tuple | dict) and len(value) > MAX_LENGTH:
+            raise BlockedError("a list gets too long")
+        return value
+
+    def settle(self, value: Value) -> Value:
+        """Return a value that can be computed with: a hole is filled."""
+        return self.admit(self.domain.settle(value)) if isinstance(value, Hole) else value
+
+    # Names
+
+    def lookup(self, name: str) -> Value:
+        """Return what a name stands for in the running code."""
+        scope = self.frame.scope
+        while scope is not None:
+            if name in scope.shared:
+                scope = scope.shared[name]
+                continue
+            if name in scope.names:
+                return scope.names[name]
+            scope = scope.parent
+        return self.module_name(self.frame.unit, name)
+
+    def bind(self, name: str, value: Value) -> None:
+        """Let a name stand for a value."""
+        scope = self.frame.scope
+        while scope is not None and name in scope.shared:
+            scope = scope.shared[name]
+        names = self.sources[self.frame.unit].names if scope is None else scope.names
+        names[name] = self.admit(value)
+        self.admit(names)
+
+    def module_name(self, unit: int, name: str) -> Value:
+        """Return what a name stands for at the top of a source."""
+        source = self.sources[unit]
+        if name in source.names:
+            return source.names[name]
+        if name in source.links:
+            other, member = source.links[name]
+            if not 0 <= other < len(self.sources) or other == unit:
+                raise BlockedError(f"`{name}` is imported from nowhere")
+            self.tick()
+            return self.module_name(other, member) if member else Linked(other)
+        if name not in source.busy:
+            self._run_bindings(unit, name)
+            if name in source.names:
+                return source.names[name]
+        return self._from_star(source, name) or (Builtin(name) if name in BUILTINS else Hole.at(name))
+
+    def _run_bindings(self, unit: int, name: str) -> None:
+        source = self.sources[unit]
+        source.busy.add(name)
+        self.frames.append(Frame(unit))
+        try:
+            for statement in source.tree.body:
+                if binds(statement, name):
+                    self.run_binding(statement, name)
+        finally:
+            self.frames.pop()
+            source.busy.discard(name)
+
+    @abstractmethod
+    def run_binding(self, statement: ast.stmt, name: str) -> None:
+        """Run what binds a name in a statement of a module."""
+
+    def _from_star(self, source: Source, name: str) -> Value:
+        """Return a name of a library that everything is imported from."""
+        for statement in source.tree.body:
+            if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*" and not statement.level:
+                library = Library(f"{statement.module}.{name}")
+                if self.is_allowed(library):
+                    return library
+        return None
+
+    @abstractmethod
+    def is_allowed(self, library: Library) -> bool:
+        """Whether a name of a library is in the tables."""
+
+    def qualified(self, name: str) -> str:
+        """Return the qualified name of a definition in the running code."""
+        function = self.frame.function
+        return f"{function.name}.{name}" if function is not None else name
+
+    def find(self, unit: int, qualified: str) -> Value:
+        """Return the function or class of a qualified name; a method comes unbound."""
+        value: Value = None
+        for index, part in enumerate(part for part in qualified.split(".") if part != "<locals>"):
+            if index == 0:
+                value = self.module_name(unit, part)
+            elif isinstance(value, Class):
+                value = self.member(value, part)
+            else:
+                raise BlockedError(f"`{qualified}` is not found")
+        return value
+
+    @abstractmethod
+    def member(self, owner: Class, name: str) -> Value:
+        """Return what a name stands for in a class, unbound."""
+
+
+def binds(statement: ast.stmt, name: str) -> bool:
+    """Whether a statement of a module binds a name, changes a part of what it stands for, or holds one that does."""
+    match statement:
+        case ast.FunctionDef(name=bound) | ast.ClassDef(name=bound):
+            return bound == name
+        case ast.Import(names=aliases):
+            return any((alias.asname or alias.name.partition(".")[0]) == name for alias in aliases)
+        case ast.ImportFrom(names=aliases):
+            return any((alias.asname or alias.name) == name for alias in aliases)
+        case ast.Assign(targets=targets):
+            return any(_is_target(target, name) for target in targets)
+        case ast.AnnAssign(target=target) | ast.AugAssign(target=target):
+            return _is_target(target, name)
+        case ast.If() | ast.With() | ast.Try() | ast.For() | ast.While():
+            return _is_loop_target(statement, name) or any(binds(inner, name) for inner in blocks(statement))
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=bound), attr=attr))):
+            return bound == name and attr in ("append", "extend", "update", "insert")
+    return False
+
+
+def blocks(statement: ast.stmt) -> list[ast.stmt]:
+    """Return all statements that a statement holds, of all its branches."""
+    found = [*getattr(statement, "body", ()), *getattr(statement, "orelse", ()), *getattr(statement, "finalbody", ())]
+    for handler in getattr(statement, "handlers", ()):
+        found += handler.body
+    return found
+
+
+def _is_loop_target(statement: ast.stmt, name: str) -> bool:
+    if isinstance(statement, ast.For):
+        return _is_target(statement.target, name)
+    return isinstance(statement, ast.With) and any(
+        item.optional_vars is not None and _is_target(item.optional_vars, name) for item in statement.items
+    )
+
+
+def _is_target(target: ast.expr, name: str) -> bool:
+    match target:
+        case ast.Name(id=bound):
+            return bound == name
+        case ast.Tuple(elts=entries) | ast.List(elts=entries):
+            return any(_is_target(entry, name) for entry in entries)
+        case ast.Starred(value=inner) | ast.Subscript(value=inner) | ast.Attribute(value=inner):
+            return _is_target(inner, name)
+    return False

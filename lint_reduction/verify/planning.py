@@ -1,0 +1,264 @@
+"""From what a trace found to plans: which tensor or number stands for each hole, in which layout.
+
+Constraints that the trace has collected come first: numbers of axes, sizes as written, tensors of one shape. What they
+leave open is tried in the order of a list.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from lint_reduction.verify import names
+from lint_reduction.verify.losses import BY_HAND, TIME_FIRST, Loss, Role
+from lint_reduction.verify.names import Size
+from lint_reduction.verify.synth import BASE, IGNORED, Sizes
+from lint_reduction.verify.trace import Findings
+
+_MAX_LITERAL = 4_096
+_GENERIC = ("same", "BD", "B", "BC", "", "BTD", "BT", "B1", "BDHW")
+_MASKS = ("target", "prediction", "B", "BT1", "BT")
+_WORDS = {
+    "B": "samples",
+    "T": "tokens",
+    "C": "classes",
+    "D": "features",
+    "H": "height",
+    "W": "width",
+    "S": "scores",
+    "s": "labels",
+    "1": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A tensor for a hole."""
+
+    role: Role
+    layout: str
+    is_boolean: bool = False
+
+    def __str__(self) -> str:
+        return " × ".join(_WORDS[letter] for letter in self.layout) or "one number"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number for a hole."""
+
+    size: Size
+
+    def value(self, sizes: Sizes) -> float | int | bool:
+        """Return the number, for sizes of the axes."""
+        return self.size.amount(sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What stands for each hole.
+
+    Attributes:
+        fills: by path; a path without an entry stays an object that is not known.
+        key: what tells apart layouts of the loss, the others being the same.
+        divisors: paths of numbers that something is divided by, of which it is not known whether they follow the batch.
+    """
+
+    fills: Mapping[str, Fill | Number]
+    key: str
+    divisors: tuple[str, ...] = ()
+
+    def is_tensor(self, path: str) -> bool:
+        """Whether a tensor stands for a path."""
+        return isinstance(self.fills.get(path), Fill)
+
+    @property
+    def letters(self) -> set[str]:
+        """The axes that any tensor has."""
+        return {letter for fill in self.fills.values() if isinstance(fill, Fill) for letter in fill.layout}
+
+    def layout(self) -> str:
+        """Return the layouts of all tensors, for people."""
+        tensors = [(path, fill) for path, fill in self.fills.items() if isinstance(fill, Fill)]
+        return "; ".join(f"{path}: {fill}" for path, fill in tensors)
+
+    def following(self) -> Plan:
+        """Return the world in which the unknown divisors follow the batch."""
+        fills = {**self.fills, **{path: Number(Size.SAMPLES) for path in self.divisors}}
+        return Plan(fills, self.key, self.divisors)
+
+    def assumptions(self) -> tuple[str, ...]:
+        """Return what is assumed, as sentences."""
+        found = []
+        for path, fill in self.fills.items():
+            if isinstance(fill, Fill):
+                article = "an" if fill.role.value[0] in "aeiou" else "a"
+                found.append(f"`{path}` is {article} {fill.role.value} of shape {fill}")
+            elif path in self.divisors:
+                follows = fill.size is Size.SAMPLES
+                found.append(f"`{path}` is {'taken to follow the batch' if follows else 'taken as a constant'}")
+            else:
+                found.append(f"`{path}` is {fill.size.value}")
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """The holes of a trace, by what is put in them."""
+
+    fixed: dict[str, Fill | Number]
+    roles: dict[str, tuple[Role, Loss, int]]
+    generic: list[str]
+    masks: list[str]
+    divisors: tuple[str, ...]
+
+
+def sizes_of(found: Findings) -> Sizes:
+    """Return base sizes, with those that are written in the source."""
+    base = dict(BASE)
+    letter = "C" if found.losses and "C" in found.losses[0].layouts[0][0] else "D"
+    for _, size in found.literals:
+        if size <= _MAX_LITERAL and base[letter] == BASE[letter]:
+            base[letter] = size
+    return Sizes(base=base, ignored=found.ignored[0] if found.ignored else IGNORED)
+
+
+def plans(found: Findings, *, time_first: bool = False) -> Iterator[Plan]:
+    """Yield plans, the likeliest first, different layouts of the loss before other differences."""
+    holes = _sort(found)
+    main = next((loss for loss in found.losses), BY_HAND)
+    possible = main.layouts
+    if time_first and possible[0] == ("BC", "B"):
+        possible = (possible[0], TIME_FIRST, *possible[1:])
+    layouts = [layout for layout in possible if _fits_roles(found, holes, main, layout)] or list(possible)
+    generic = _GENERIC if holes.generic else ("same",)
+    masks = _MASKS if holes.masks else ("target",)
+    seen = set()
+    for others, mask, layout in itertools.product(generic, masks, layouts):
+        fills = _fills(found, holes, main, layout, others, mask)
+        key = repr(sorted((path, repr(fill)) for path, fill in fills.items()))
+        if key not in seen and _fits(found, fills):
+            seen.add(key)
+            yield Plan(fills, ",".join(layout), holes.divisors)
+
+
+def _fills(
+    found: Findings, holes: _Sorted, main: Loss, layout: Sequence[str], others: str, mask: str
+) -> dict[str, Fill | Number]:
+    fills = dict(holes.fixed)
+    prediction = layout[0]
+    target = layout[1] if len(layout) > 1 else prediction
+    for path, (role, loss, argument) in holes.roles.items():
+        fills[path] = Fill(role, _layout_of(loss, main, layout, argument))
+    for path in holes.generic:
+        fills[path] = Fill(_generic_role(path), prediction if others == "same" else others)
+    shape = {"target": target, "prediction": prediction}.get(mask, mask)
+    for path in holes.masks:
+        is_boolean = path in found.boolean
+        fills[path] = Fill(Role.MASK if names.is_mask(path) else Role.WEIGHT, shape, is_boolean)
+    return fills
+
+
+def _generic_role(path: str) -> Role:
+    return Role.REAL
+
+
+def _layout_of(loss: Loss, main: Loss, layout: Sequence[str], argument: int) -> str:
+    """Return the layout of an argument: of another loss, the one whose first tensor is like that of the main loss."""
+    if loss is not main:
+        alike = [other for other in loss.layouts if other[0] == layout[0]]
+        layout = (alike or loss.layouts)[0]
+    return layout[min(argument, len(layout) - 1)]
+
+
+def _fits_roles(found: Findings, holes: _Sorted, main: Loss, layout: Sequence[str]) -> bool:
+    return all(
+        _fits_rank(found, path, _layout_of(loss, main, layout, argument))
+        for path, (_, loss, argument) in holes.roles.items()
+        if loss is main
+    )
+
+
+def _fits(found: Findings, fills: Mapping[str, Fill | Number]) -> bool:
+    return all(_fits_rank(found, path, fill.layout) for path, fill in fills.items() if isinstance(fill, Fill))
+
+
+def _fits_rank(found: Findings, path: str, layout: str) -> bool:
+    exact = found.exact.get(path)
+    return len(layout) >= found.least.get(path, 0) and (exact is None or len(layout) == exact)
+
+
+def _sort(found: Findings) -> _Sorted:
+    structures = found.structures
+    holes = _Sorted({}, {}, [], [], _divisors(found, structures))
+    for path, uses in found.uses.items():
+        if path in structures or names.last_part(path) in ("device", "rank", "local_rank", "gpu"):
+            continue
+        number = names.number_by_name(path)
+        if number is not None:
+            holes.fixed[path] = Number(number)
+            continue
+        role = _role(found, path)
+        if role is not None and not names.is_mask(path) and not (names.is_weight(path) and role[2]):
+            holes.roles[path] = role
+        else:
+            _sort_by_use(holes, path, uses, has_role=role is not None)
+    return holes
+
+
+def _sort_by_use(holes: _Sorted, path: str, uses: set[str], *, has_role: bool) -> None:
+    if "class weight" in uses:
+        holes.fixed[path] = Fill(Role.CLASS_WEIGHT, "C")
+    elif names.is_mask(path) or (names.is_weight(path) and (has_role or "tensor" in uses)):
+        holes.masks.append(path)
+    elif "index" in uses and not has_role:
+        holes.fixed[path] = Fill(Role.ROW, "B")
+    elif "size" in uses and "tensor" not in uses:
+        holes.fixed[path] = Number(names.number_by_use(path, uses - {"divisor"}) or Size.FEATURES)
+    elif "tensor" in uses and names.is_length(path):
+        holes.fixed[path] = Fill(Role.LENGTH, "B")
+    elif "tensor" in uses or has_role:
+        holes.generic.append(path)
+    elif uses & {"arithmetic", "divisor", "test"}:
+        number = names.number_by_use(path, uses)
+        if number is None:
+            holes.generic.append(path)
+        else:
+            holes.fixed[path] = Number(number)
+    elif uses == {"option"}:
+        number = names.number_by_use(path, uses)
+        if number is Size.IGNORED:
+            holes.fixed[path] = Number(number)
+
+
+def _role(found: Findings, path: str) -> tuple[Role, Loss, int] | None:
+    """Return the role of a path: a learned one if it has any, and as the loss takes it only with its own values."""
+    given = found.roles.get(path)
+    if not given:
+        return None
+    learned = [(loss, index, pure) for loss, index, pure in given if loss.role(index).is_learned]
+    loss, index, pure = (learned or given)[0]
+    role = loss.role(index)
+    if not pure and role in (Role.PROBABILITY, Role.LOG_PROBABILITY, Role.VARIANCE, Role.LOGIT):
+        role = Role.REAL
+    if not pure and role in (Role.TARGET_PROBABILITY,):
+        role = Role.TARGET
+    if "(" in path and role is Role.TARGET:
+        role = Role.REAL
+    return role, loss, index
+
+
+def _divisors(found: Findings, structures: set[str]) -> tuple[str, ...]:
+    """Return the numbers that something is divided by and that may be anything."""
+    return tuple(
+        path
+        for path, uses in found.uses.items()
+        if "divisor" in uses
+        and path not in structures
+        and path not in found.roles
+        and "tensor" not in uses
+        and names.number_by_name(path) is None
+        and not names.is_option(path)
+        and names.number_by_use(path, uses) is Size.ONE
+    )

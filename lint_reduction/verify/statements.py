@@ -1,0 +1,408 @@
+"""Runs statements: assignments, branches, loops, contexts."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Sequence
+
+from lint_reduction.verify import arithmetic
+from lint_reduction.verify.allowed import MAX_ROUNDS, NO_GRADIENT, SCALING_METHODS
+from lint_reduction.verify.expressions import Expressions
+from lint_reduction.verify.machine import binds
+from lint_reduction.verify.values import (
+    BlockedError,
+    Class,
+    FinishedError,
+    Function,
+    Hole,
+    Instance,
+    Library,
+    Stream,
+    Unnamed,
+    UserError,
+    Value,
+)
+
+_DUNDER = re.compile(r"__\w+__")
+
+
+class ReturnError(Exception):
+    """A function returns.
+
+    Attributes:
+        value: what it returns.
+    """
+
+    def __init__(self, value: Value) -> None:
+        super().__init__()
+        self.value = value
+
+
+class BreakError(Exception):
+    """A loop ends."""
+
+
+class ContinueError(Exception):
+    """A round of a loop ends."""
+
+
+class Statements(Expressions):
+    """Runs statements. There is one method for each kind that does something."""
+
+    def execute(self, statements: Sequence[ast.stmt]) -> None:
+        """Run a block."""
+        for statement in statements:
+            self.run(statement)
+
+    def run(self, statement: ast.stmt) -> None:
+        """Run one statement."""
+        self.tick()
+        name = _METHODS.get(type(statement))
+        if name is None:
+            raise BlockedError(f"`{type(statement).__name__}` is not run")
+        method: Callable[[ast.stmt], None] = getattr(self, name)
+        method(statement)
+
+    def _nothing(self, node: ast.stmt) -> None:
+        pass
+
+    def _expression(self, node: ast.Expr) -> None:
+        if not isinstance(node.value, ast.Constant):
+            self.evaluate(node.value)
+
+    def _raise(self, node: ast.Raise) -> None:
+        raise UserError("an exception of its own")
+
+    def _break(self, node: ast.Break) -> None:
+        raise BreakError
+
+    def _continue(self, node: ast.Continue) -> None:
+        raise ContinueError
+
+    def _return(self, node: ast.Return) -> None:
+        value = None if node.value is None else self.evaluate(node.value)
+        self.returned(node, value)
+        raise ReturnError(value)
+
+    def returned(self, node: ast.Return, value: Value) -> None:
+        """See whether this is where the path of the loss ends."""
+        raise NotImplementedError
+
+    # Names
+
+    def _import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            name = alias.asname or alias.name.partition(".")[0]
+            if name not in self.sources[self.frame.unit].links:
+                self.bind(name, Library(alias.name if alias.asname else name))
+
+    def _import_from(self, node: ast.ImportFrom) -> None:
+        for alias in node.names:
+            name = alias.asname or alias.name
+            if name != "*" and name not in self.sources[self.frame.unit].links:
+                prefix = "." * node.level + (node.module or "")
+                self.bind(name, Library(f"{prefix}.{alias.name}" if prefix else alias.name))
+
+    def _shared(self, node: ast.Global | ast.Nonlocal) -> None:
+        scope = self.frame.scope
+        if scope is None:
+            return
+        for name in node.names:
+            owner = None
+            if isinstance(node, ast.Nonlocal):
+                owner = scope.parent
+                while owner is not None and name not in owner.names:
+                    owner = owner.parent
+            scope.shared[name] = owner
+
+    def _function(self, node: ast.FunctionDef) -> None:
+        self.bind(node.name, Function(node, self.frame.unit, self.qualified(node.name), self.frame.scope))
+
+    def _class(self, node: ast.ClassDef) -> None:
+        bases = tuple(self.evaluate(base) for base in node.bases)
+        self.bind(node.name, Class(node, self.frame.unit, self.qualified(node.name), bases, self.frame.scope))
+
+    def _assign(self, node: ast.Assign) -> None:
+        value = self.evaluate(node.value)
+        for target in node.targets:
+            self.assign(target, value)
+
+    def _annotated(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self.assign(node.target, self.evaluate(node.value))
+
+    def _augmented(self, node: ast.AugAssign) -> None:
+        target = node.target
+        if isinstance(target, ast.Name):
+            before = self.lookup(target.id)
+            self.assign(target, self._augment(node, before))
+        elif isinstance(target, ast.Attribute):
+            owner = self.evaluate(target.value)
+            before = self.attribute(owner, target.attr)
+            self.set_attribute(owner, target.attr, self._augment(node, before))
+        elif isinstance(target, ast.Subscript):
+            whole, index = self.evaluate(target.value), self.index(target.slice)
+            self.set_item(whole, index, self._augment(node, self.item(whole, index)))
+
+    def _augment(self, node: ast.AugAssign, before: Value) -> Value:
+        value = self.evaluate(node.value)
+        if isinstance(before, list) and isinstance(node.op, ast.Add):
+            before += self.iterate(value)
+            return before
+        return self.admit(self.binary(node.op, before, value))
+
+    def assign(self, target: ast.expr, value: Value) -> None:
+        """Bind a value to a target."""
+        match target:
+            case ast.Name(id=name):
+                self.bind(name, Hole.at(name) if isinstance(value, Unnamed) else value)
+            case ast.Tuple(elts=entries) | ast.List(elts=entries):
+                self._unpack(entries, value)
+            case ast.Attribute(value=owner, attr=attr):
+                self.set_attribute(self.evaluate(owner), attr, value)
+            case ast.Subscript(value=whole, slice=index):
+                self.set_item(self.evaluate(whole), self.index(index), value)
+            case _:
+                raise BlockedError("a target is not allowed")
+
+    def _unpack(self, targets: list[ast.expr], value: Value) -> None:
+        count = len(targets)
+        if isinstance(value, Unnamed):
+            values: list[Value] = [value] * count
+        else:
+            values = self.iterate(value, count)
+        starred = next((i for i, target in enumerate(targets) if isinstance(target, ast.Starred)), None)
+        if starred is not None:
+            behind = count - starred - 1
+            if len(values) < count - 1:
+                raise UserError("ValueError")
+            middle = values[starred : len(values) - behind]
+            values = [*values[:starred], middle, *values[len(values) - behind :]]
+        if len(values) != count:
+            raise UserError("ValueError")
+        for target, entry in zip(targets, values, strict=True):
+            self.assign(target.value if isinstance(target, ast.Starred) else target, entry)
+
+    def set_attribute(self, owner: Value, name: str, value: Value) -> None:
+        """Assign an attribute of an object of a user class, or the gradient of a tensor; nothing else has any."""
+        if _DUNDER.fullmatch(name):
+            raise BlockedError(f"the attribute `{name}` is not allowed")
+        if isinstance(owner, Instance):
+            is_built = isinstance(value, Hole) and value.path.endswith(")")
+            owner.attributes[name] = Hole.at(f"{owner.path}.{name}") if is_built else value
+            self.admit(owner.attributes)
+        elif isinstance(owner, Class):
+            owner.attributes[name] = value
+            self.admit(owner.attributes)
+        elif self.domain.is_tensor(owner) and name in ("grad", "data"):
+            self.domain.assign(owner, name, self.settle(value))
+
+    def set_item(self, whole: Value, index: Value, value: Value) -> None:
+        """Assign a part of a list, a dictionary or a tensor."""
+        if isinstance(whole, Hole) and self.domain.is_indexed(whole, index):
+            whole = self.settle(whole)
+        if isinstance(whole, dict):
+            whole[self.key(index)] = value
+            self.admit(whole)
+        elif isinstance(whole, list) and isinstance(index, int) and -len(whole) <= index < len(whole):
+            whole[index] = value
+        elif self.domain.is_tensor(whole):
+            self.domain.store(whole, index, self.settle(value))
+        elif not isinstance(whole, Hole):
+            raise BlockedError(f"a part of `{arithmetic.name_of(whole)}` is not assigned")
+
+    # Branches
+
+    def _if(self, node: ast.If) -> None:
+        self.execute(node.body if self.decide(node, node.test) else node.orelse)
+
+    def _match(self, node: ast.Match) -> None:
+        subject = self.evaluate(node.subject)
+        for case in node.cases:
+            if self._matches(case.pattern, subject) and (case.guard is None or self.truth(self.evaluate(case.guard))):
+                self.execute(case.body)
+                return
+
+    def _matches(self, pattern: ast.pattern, subject: Value) -> bool:
+        match pattern:
+            case ast.MatchValue(value=node):
+                return arithmetic.compare(ast.Eq(), self.settle(subject), self.evaluate(node))
+            case ast.MatchSingleton(value=value):
+                return subject is value
+            case ast.MatchOr(patterns=options):
+                return any(self._matches(option, subject) for option in options)
+            case ast.MatchAs(pattern=inner, name=name):
+                if inner is not None and not self._matches(inner, subject):
+                    return False
+                if name is not None:
+                    self.bind(name, subject)
+                return True
+        raise BlockedError(f"`{type(pattern).__name__}` is not run")
+
+    def _try(self, node: ast.Try) -> None:
+        try:
+            self.execute(node.body)
+            self.execute(node.orelse)
+        except UserError:
+            if not node.handlers:
+                raise
+            handler = node.handlers[0]
+            if handler.name is not None:
+                self.bind(handler.name, Hole.at(handler.name))
+            self.execute(handler.body)
+        self.execute(node.finalbody)
+
+    # Loops
+
+    def _for(self, node: ast.For) -> None:
+        values = self.evaluate(node.iter)
+        is_unknown = isinstance(values, Stream) or (
+            isinstance(values, Hole) and not self.domain.is_indexed(values, slice(None))
+        )
+        if is_unknown:
+            entry = values.entry if isinstance(values, Stream) else lambda _: Unnamed("")
+            rounds: list[Value] = [entry(i) for i in range(self.domain.rounds)]
+        else:
+            rounds = self.iterate(values)
+        self._loop(node, rounds)
+
+    def _loop(self, node: ast.For, rounds: list[Value]) -> None:
+        is_around = any(_holds_loop(inner, self) for inner in node.body)
+        for value in rounds:
+            self.assign(node.target, value)
+            before = self.backwards
+            try:
+                self.execute(node.body)
+            except ContinueError:
+                pass
+            except BreakError:
+                return
+            if is_around and self.backwards > before:
+                return
+        self.execute(node.orelse)
+
+    def _while(self, node: ast.While) -> None:
+        endless = isinstance(node.test, ast.Constant)
+        for _ in range(self.domain.rounds if endless else MAX_ROUNDS):
+            if not self.decide(node, node.test):
+                return
+            before = self.backwards
+            try:
+                self.execute(node.body)
+            except ContinueError:
+                pass
+            except BreakError:
+                return
+            if self.backwards > before and not endless:
+                return
+        if not endless:
+            raise BlockedError("a loop takes too many rounds")
+
+    # Contexts
+
+    def _with(self, node: ast.With) -> None:
+        off = 0
+        for item in node.items:
+            context = item.context_expr
+            name = self.library_name(context.func if isinstance(context, ast.Call) else context)
+            off += self._turns_off(name, context)
+            if item.optional_vars is not None:
+                self.assign(item.optional_vars, self._entered(context, name))
+        for _ in range(off):
+            self.domain.without_gradient(True)
+        try:
+            self.execute(node.body)
+        finally:
+            for _ in range(off):
+                self.domain.without_gradient(False)
+
+    def _turns_off(self, name: str, context: ast.expr) -> bool:
+        if name.endswith("set_grad_enabled") and isinstance(context, ast.Call) and context.args:
+            return not self.truth(self.evaluate(context.args[0]))
+        return name in NO_GRADIENT
+
+    def _entered(self, context: ast.expr, name: str) -> Value:
+        if isinstance(context, ast.Call) and name.rpartition(".")[2] in SCALING_METHODS and context.args:
+            return self.evaluate(context.args[0])
+        return Unnamed(name)
+
+    def library_name(self, node: ast.expr) -> str:
+        """Return the dotted name of something of a library, or the text of what is not."""
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name):
+            return ""
+        value = self.lookup(node.id)
+        return ".".join([value.name if isinstance(value, Library) else node.id, *reversed(parts)])
+
+    def run_binding(self, statement: ast.stmt, name: str) -> None:
+        """Run what binds a name in a statement of a module, and nothing else of it."""
+        match statement:
+            case ast.If(body=body, orelse=orelse):
+                taken = body if self.decide(statement, statement.test) else orelse
+                self._run_bindings_in(taken, name)
+            case ast.Try(body=body, orelse=orelse, finalbody=finalbody):
+                self._run_bindings_in([*body, *orelse, *finalbody], name)
+            case ast.With(body=body):
+                self._run_bindings_in(body, name)
+            case ast.For() | ast.While():
+                raise BlockedError(f"`{name}` comes out of a loop")
+            case ast.Assign(targets=[ast.Name()], value=ast.Call()):
+                self.run(statement)
+                value = self.lookup(name)
+                if isinstance(value, Hole) and value.path.endswith(")"):
+                    self.bind(name, Hole.at(name))
+            case _:
+                self.run(statement)
+
+    def _run_bindings_in(self, statements: Sequence[ast.stmt], name: str) -> None:
+        for statement in statements:
+            if binds(statement, name):
+                self.run_binding(statement, name)
+
+    def finish(self) -> None:
+        """End the run."""
+        raise FinishedError
+
+
+def _holds_loop(statement: ast.stmt, machine: Statements) -> bool:
+    """Whether the end of the path lies in another loop inside of a statement."""
+    end = machine.experiment.end
+    if machine.frame.unit != end.unit:
+        return False
+    return any(
+        isinstance(inner, ast.For | ast.While)
+        and (inner.lineno, inner.col_offset) <= (end.line, end.column)
+        and (end.end_line, end.end_column) <= (inner.end_lineno or 0, inner.end_col_offset or 0)
+        for inner in ast.walk(statement)
+    )
+
+
+_METHODS: dict[type[ast.stmt], str] = {
+    ast.Pass: "_nothing",
+    ast.Assert: "_nothing",
+    ast.Delete: "_nothing",
+    ast.Expr: "_expression",
+    ast.Raise: "_raise",
+    ast.Break: "_break",
+    ast.Continue: "_continue",
+    ast.Return: "_return",
+    ast.Import: "_import",
+    ast.ImportFrom: "_import_from",
+    ast.Global: "_shared",
+    ast.Nonlocal: "_shared",
+    ast.FunctionDef: "_function",
+    ast.ClassDef: "_class",
+    ast.Assign: "_assign",
+    ast.AnnAssign: "_annotated",
+    ast.AugAssign: "_augmented",
+    ast.If: "_if",
+    ast.Match: "_match",
+    ast.Try: "_try",
+    ast.For: "_for",
+    ast.While: "_while",
+    ast.With: "_with",
+}

@@ -1,0 +1,439 @@
+"""The world of abstract tensors: a run without numbers that finds out what is not known, and what it is used for."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lint_reduction.verify.allowed import CONSTANTS, ELEMENTWISE, ELEMENTWISE_METHODS, FACTORIES, REDUCTIONS
+from lint_reduction.verify.arithmetic import mathematics
+from lint_reduction.verify.experiment import Place
+from lint_reduction.verify.losses import Loss
+from lint_reduction.verify.values import Criterion, Distribution, Hole, Layer, Value, parts
+
+_NO_PATHS: frozenset[str] = frozenset()
+_SHAPING = frozenset(
+    """
+    view reshape flatten squeeze unsqueeze transpose permute t contiguous float double long int bool expand repeat type
+    type_as view_as swapaxes movedim detach clone cat stack concat chunk split unbind to byte half""".split()
+)
+#: What a method's integer arguments say about the rank: they are axes.
+_AXES = frozenset("sum mean softmax log_softmax size transpose permute max min std var argmax norm logsumexp".split())
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Abstract:
+    """A tensor, or a number, of which only the origin is known.
+
+    Attributes:
+        roots: paths of the holes it is computed from, as far as a gradient or a value flows.
+        like: paths of the holes whose shape it has.
+        is_pure: whether it still has the values of its hole, in whatever shape.
+        is_shape: whether it is the shape of what it is like.
+        is_number: whether it is a plain number.
+    """
+
+    roots: frozenset[str] = _NO_PATHS
+    like: frozenset[str] = _NO_PATHS
+    is_pure: bool = False
+    is_shape: bool = False
+    is_number: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Findings:
+    """What a trace has found out.
+
+    Attributes:
+        uses: for each path, how it is used: tensor, arithmetic, divisor, size, index, class weight, option, test.
+        roles: for each path, the losses it goes into, by argument, and whether with its own values.
+        losses: the losses met, in order.
+        reductions: hand-made reductions met.
+        equal: pairs of sets of paths that have one shape.
+        least, exact: what is known of the number of axes of a path.
+        literals: sizes of later axes, multiplied out, as written.
+        ignored: numbers that targets are compared with, or that a loss ignores.
+        boolean: paths that are negated or used to select.
+        trained: the paths that reach the end; None where it is not reached.
+        direct: the path that is the loss itself, if it is one.
+    """
+
+    uses: dict[str, set[str]] = field(default_factory=dict)
+    roles: dict[str, list[tuple[Loss, int, bool]]] = field(default_factory=dict)
+    losses: list[Loss] = field(default_factory=list)
+    reductions: set[str] = field(default_factory=set)
+    equal: list[frozenset[str]] = field(default_factory=list)
+    least: dict[str, int] = field(default_factory=dict)
+    exact: dict[str, int] = field(default_factory=dict)
+    literals: list[tuple[frozenset[str], int]] = field(default_factory=list)
+    ignored: list[int] = field(default_factory=list)
+    boolean: set[str] = field(default_factory=set)
+    trained: frozenset[str] | None = None
+    direct: str = ""
+
+    @property
+    def structures(self) -> set[str]:
+        """Paths that other paths lead through."""
+        found: set[str] = set()
+        for path in self.uses:
+            for other in self.uses:
+                if len(other) > len(path) and other.startswith(path) and other[len(path)] in ".[(":
+                    found.add(path)
+        return found
+
+
+class Trace:
+    """The abstract world."""
+
+    def __init__(self, tensors: frozenset[str] = _NO_PATHS, structures: frozenset[str] = _NO_PATHS) -> None:
+        self.found = Findings()
+        self.tensors = tensors
+        self.structures = structures
+        self.rounds = 1
+
+    # What is noted
+
+    def use(self, value: Value, *tags: str) -> None:
+        """Note uses of the holes that a value is, unchanged."""
+        for part in parts(value):
+            if isinstance(part, Abstract) and part.is_pure:
+                for path in part.roots:
+                    self.found.uses.setdefault(path, set()).update(tags)
+
+    def _roots(self, *values: Value) -> frozenset[str]:
+        found = _NO_PATHS
+        for value in values:
+            for part in parts(value):
+                if isinstance(part, Abstract):
+                    found |= part.roots
+        return found
+
+    def _rank(self, value: Value, *, least: int = 0, exact: int | None = None) -> None:
+        if isinstance(value, Abstract):
+            for path in value.like:
+                self.found.least[path] = max(self.found.least.get(path, 0), least)
+                if exact is not None:
+                    self.found.exact[path] = exact
+
+    def _axis(self, value: Value, arguments: Sequence[Value]) -> None:
+        for argument in parts(list(arguments)):
+            if type(argument) is int:
+                self._rank(value, least=argument + 1 if argument >= 0 else -argument)
+
+    # Holes
+
+    def is_tensor(self, value: Value) -> bool:
+        """Whether a value is abstract."""
+        return isinstance(value, Abstract)
+
+    def is_indexed(self, hole: Hole, index: Value) -> bool:
+        """Whether a subscript takes rows: only a tensor is sliced, or has a tuple of indices."""
+        self.found.uses.setdefault(hole.path, set())
+        if hole.path in self.structures or isinstance(index, str):
+            return False
+        if isinstance(index, slice) and index == slice(None):
+            return hole.path in self.tensors
+        return not isinstance(index, int) or isinstance(index, bool) or hole.path in self.tensors
+
+    def is_filled(self, hole: Hole) -> bool:
+        """Whether something is put in a hole: in all but those known to be structures."""
+        return hole.path not in self.structures
+
+    def settle(self, hole: Hole) -> Value:
+        """Return an abstract value for a hole."""
+        self.found.uses.setdefault(hole.path, set())
+        if hole.path in self.structures:
+            return hole
+        paths = frozenset({hole.path})
+        return Abstract(paths, paths, is_pure=True)
+
+    def length(self, hole: Hole) -> Value:
+        """Return the length of something unknown, a hole of its own."""
+        path = f"len({hole.path})"
+        self.found.uses.setdefault(path, set())
+        return Abstract(frozenset({path}), is_pure=True, is_number=True)
+
+    def parameters(self) -> Value:
+        """Return a parameter."""
+        return [Abstract()]
+
+    # Operations
+
+    def unary(self, operator: ast.unaryop, value: Value) -> Value:
+        """Return a value of the same shape."""
+        assert isinstance(value, Abstract)
+        if isinstance(operator, ast.Invert) and value.is_pure:
+            self.found.boolean |= value.roots
+        return Abstract(value.roots, value.like)
+
+    def binary(self, operator: ast.operator, left: Value, right: Value) -> Value:
+        """Return a value of the shape of both operands."""
+        self.use(left, "arithmetic")
+        self.use(right, "divisor" if isinstance(operator, ast.Div | ast.FloorDiv) else "arithmetic")
+        if isinstance(operator, ast.MatMult):
+            self.use((left, right), "tensor")
+            self._rank(left, least=2)
+            self._rank(right, least=2)
+            return Abstract(self._roots(left, right))
+        return self._joined(left, right)
+
+    def compare(self, operator: ast.cmpop, left: Value, right: Value) -> Value:
+        """Return the outcome of a comparison, which is not known."""
+        for value, other in ((left, right), (right, left)):
+            self.use(value, "option" if isinstance(other, str | list | tuple) else "test")
+            if type(other) is int and isinstance(operator, ast.NotEq) and isinstance(value, Abstract) and value.is_pure:
+                self.found.ignored.append(other)
+        return self._joined(left, right)
+
+    def _joined(self, left: Value, right: Value) -> Abstract:
+        likes = [v.like for v in (left, right) if isinstance(v, Abstract) and v.like and not v.is_number]
+        if len(likes) == 2 and likes[0] != likes[1]:
+            self.found.equal.append(likes[0] | likes[1])
+        is_number = all(not isinstance(v, Abstract) or v.is_number for v in (left, right))
+        like = frozenset().union(*likes) if likes else _NO_PATHS
+        return Abstract(self._roots(left, right), like, is_number=is_number)
+
+    def truth(self, value: Value) -> bool:
+        """Decide a test: the first side."""
+        self.use(value, "test")
+        return True
+
+    def number(self, kind: str, value: Value) -> Value:
+        """Return a number."""
+        self.use(value, "arithmetic")
+        return Abstract(self._roots(value), is_pure=isinstance(value, Abstract) and value.is_pure, is_number=True)
+
+    def rows(self, value: Value, count: int | None) -> list[Value]:
+        """Return rows of a tensor, or the sizes of a shape."""
+        if isinstance(value, Abstract) and value.is_shape:
+            if count is not None:
+                self._rank(value, exact=count)
+            return [Abstract(is_number=True) for _ in range(count or 2)]
+        self.use(value, "tensor")
+        self._rank(value, least=1)
+        return [Abstract(self._roots(value)) for _ in range(2 if count is None else count)]
+
+    def item(self, value: Value, index: Value) -> Value:
+        """Return a part."""
+        for part in parts([index]):
+            if isinstance(part, Abstract):
+                self.use(part, "size" if part.is_number else "index")
+                if not part.is_number and part.is_pure:
+                    self.found.boolean |= part.roots
+        if isinstance(value, Abstract) and value.is_shape:
+            self._axis(value, [index])
+            if isinstance(index, slice):
+                return value
+            return Abstract(is_number=True)
+        self.use(value, "tensor")
+        if isinstance(index, tuple):
+            self._rank(value, least=sum(entry is not None and entry is not Ellipsis for entry in index))
+        pure = isinstance(value, Abstract) and value.is_pure
+        return Abstract(self._roots(value), is_pure=pure)
+
+    def store(self, value: Value, index: Value, new: Value) -> None:
+        """Change a part."""
+        self.use((value, new), "tensor")
+
+    def attribute(self, value: Value, name: str) -> Value:
+        """Return an attribute."""
+        assert isinstance(value, Abstract)
+        self.use(value, "tensor")
+        match name:
+            case "shape":
+                return Abstract(like=value.like, is_shape=True)
+            case "ndim":
+                return Abstract(is_number=True)
+            case "device" | "dtype":
+                return Hole(name)
+            case "requires_grad" | "is_cuda" | "is_leaf":
+                return True
+            case "T" | "mT":
+                self._rank(value, least=2)
+                return Abstract(value.roots, is_pure=value.is_pure)
+        return Abstract(value.roots, value.like)
+
+    def assign(self, value: Value, name: str, new: Value) -> None:
+        """Change a gradient."""
+
+    def method(self, value: Value, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Value:
+        """Return the result of a method."""
+        assert isinstance(value, Abstract)
+        if value.is_shape:
+            return Abstract(is_number=True)
+        self.use(value, "tensor")
+        if name in ("view", "reshape", "expand", "repeat", "new_zeros", "new_ones", "new_full"):
+            self._sizes(value, arguments, name)
+        else:
+            self.use(list(arguments), "tensor")
+        if name in _AXES:
+            self._axis(value, [*arguments, *options.values()])
+        if "softmax" in name:
+            self._rank(value, least=2)
+        if name == "permute":
+            flat = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], list | tuple) else arguments
+            self._rank(value, exact=len(flat) if isinstance(flat, Sequence) else None)
+        if name in ("size", "numel", "dim", "nelement", "ndimension", "stride"):
+            return Abstract(like=value.like, is_shape=name == "size" and not arguments, is_number=True)
+        return self._result(name, value, [value, *arguments], options, ELEMENTWISE_METHODS)
+
+    def _sizes(self, value: Abstract, arguments: Sequence[Value], name: str) -> None:
+        flat = [entry for entry in parts(list(arguments)) if not isinstance(entry, list | tuple)]
+        for entry in flat:
+            self.use(entry, "size")
+        later = [entry for entry in flat[1:] if type(entry) is int and entry > 1]
+        if name in ("view", "reshape") and later and len(later) == len(flat) - 1:
+            product = 1
+            for size in later:
+                product *= size
+            self.found.literals.append((value.like, min(product, 1 << 30)))
+
+    def _result(
+        self, name: str, value: Value, arguments: list[Value], options: Mapping[str, Value], alike: frozenset[str]
+    ) -> Value:
+        roots = self._roots(arguments, list(options.values()))
+        if name in REDUCTIONS:
+            self.found.reductions.add(name)
+        if name in ("max", "min", "sort", "topk", "std_mean", "var_mean", "median"):
+            is_pair = len(arguments) > 1 and not isinstance(arguments[1], Abstract)
+            if is_pair or "dim" in options or name in ("sort", "topk"):
+                return (Abstract(roots), Abstract())
+        if name in CONSTANTS:
+            like = value.like if isinstance(value, Abstract) and name.endswith("_like") else _NO_PATHS
+            return Abstract(like=like, is_number=name in ("numel",))
+        pure = isinstance(value, Abstract) and value.is_pure and name in _SHAPING
+        if name in ("chunk", "split", "unbind"):
+            return [Abstract(roots, is_pure=pure) for _ in range(2)]
+        if name in alike:
+            shapes: frozenset[str] = _NO_PATHS
+            for entry in arguments:
+                if isinstance(entry, Abstract) and not entry.is_number:
+                    if shapes and entry.like and shapes != entry.like:
+                        self.found.equal.append(shapes | entry.like)
+                    shapes |= entry.like
+            return Abstract(roots, shapes, is_pure=pure)
+        return Abstract(roots, is_pure=pure)
+
+    def function(self, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Value:
+        """Return the result of a function of torch."""
+        head, _, last = name.rpartition(".")
+        values = [*arguments, *options.values()]
+        if head == "math" or last == "is_tensor":
+            if last == "is_tensor":
+                return isinstance(arguments[0], Abstract)
+            if not self._roots(values) and not any(isinstance(value, Abstract) for value in values):
+                from_plain = mathematics(last, arguments)
+                if from_plain is not None:
+                    return from_plain
+            self.use(values, "arithmetic")
+            return Abstract(self._roots(values), is_number=True)
+        if last in FACTORIES:
+            for value in parts(values):
+                self.use(value, "size")
+        else:
+            self.use(values, "tensor")
+        first = arguments[0] if arguments else None
+        if last in _AXES:
+            self._axis(first, [*arguments[1:], *options.values()])
+        if "softmax" in last:
+            self._rank(first, least=2)
+        return self._result(last, first, list(arguments), options, ELEMENTWISE | _ACTIVATION_LIKE)
+
+    # Losses and objects
+
+    def criterion(
+        self, loss: Loss, arguments: Sequence[Value], options: Mapping[str, Value], place: Place
+    ) -> Criterion:
+        """Note the options of a criterion."""
+        for name, value in options.items():
+            self.use(value, "class weight" if "weight" in name else "option")
+        for value in arguments:
+            self.use(value, "class weight")
+        return Criterion(loss.name, options, None, place)
+
+    def loss(
+        self,
+        loss: Loss,
+        criterion: Criterion | None,
+        arguments: Sequence[Value],
+        options: Mapping[str, Value],
+        place: Place,
+    ) -> Value:
+        """Note which hole reaches which argument."""
+        names = [name for name, _ in loss.arguments]
+        given = list(enumerate(arguments))
+        given += [(names.index(name), value) for name, value in options.items() if name in names]
+        for index, value in given:
+            if index >= len(names):
+                self.use(value, "class weight")
+                continue
+            self.use(value, "tensor")
+            pure = isinstance(value, Abstract) and value.is_pure
+            for path in self._roots(value):
+                self.found.roles.setdefault(path, []).append((loss, index, pure))
+        for name, value in options.items():
+            if name not in names:
+                self.use(value, "class weight" if "weight" in name else "option")
+        ignored = options.get("ignore_index", criterion.options.get("ignore_index") if criterion else None)
+        if type(ignored) is int:
+            self.found.ignored.insert(0, ignored)
+        if loss not in self.found.losses:
+            self.found.losses.append(loss)
+        like: frozenset[str] = _NO_PATHS
+        first = arguments[0] if arguments else None
+        if options.get("reduction") == "none" and isinstance(first, Abstract) and loss.layouts[0][0] == "BD":
+            like = first.like
+        return Abstract(self._roots(list(arguments), list(options.values())), like)
+
+    def layer(self, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Layer:
+        """Return a module without parameters."""
+        return Layer(name, None)
+
+    def apply(self, layer: Layer, arguments: Sequence[Value]) -> Value:
+        """Return its result."""
+        self.use(list(arguments), "tensor")
+        first = arguments[0] if arguments else None
+        like = first.like if isinstance(first, Abstract) and layer.name not in ("Flatten",) else _NO_PATHS
+        return Abstract(self._roots(list(arguments)), like)
+
+    def distribution(self, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Distribution:
+        """Return an abstract distribution."""
+        values = [*arguments, *options.values()]
+        self.use(values, "tensor")
+        likes = [v.like for v in values if isinstance(v, Abstract)]
+        like = frozenset().union(*likes) if likes else _NO_PATHS
+        if len(like) > 1:
+            self.found.equal.append(like)
+        return Distribution(name, tuple(arguments), options, Abstract(self._roots(values), like))
+
+    def distributed(self, distribution: Distribution, name: str, arguments: Sequence[Value], *, called: bool) -> Value:
+        """Return what a distribution gives."""
+        self.use(list(arguments), "tensor")
+        real = distribution.real
+        assert isinstance(real, Abstract)
+        return Abstract(real.roots | self._roots(list(arguments)), real.like)
+
+    def divergence(self, left: Distribution, right: Distribution) -> Value:
+        """Return a divergence."""
+        return self._joined(left.real, right.real)
+
+    def backward(self, value: Value, gradient: Value) -> None:
+        """Note that the end is reached."""
+        roots = self._roots(value)
+        self.found.trained = (self.found.trained or _NO_PATHS) | roots
+        if isinstance(value, Abstract) and value.is_pure and len(roots) == 1:
+            self.found.direct = next(iter(roots))
+
+    def clip(self, name: str, limit: Value) -> Value:
+        """Return a norm."""
+        self.use(limit, "arithmetic")
+        return Abstract()
+
+    def without_gradient(self, entered: bool) -> None:
+        """Change nothing."""
+
+
+_ACTIVATION_LIKE = frozenset(
+    "logsigmoid gelu elu leaky_relu softplus normalize silu hardtanh threshold selu celu mish softmin dropout".split()
+)
