@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lint_reduction.verify.modules import Module, Scope
@@ -31,6 +32,22 @@ class Sides:
             self.taken.setdefault(test, side)
         return True
 
+    def agree(self, module: Module) -> None:
+        """Decide the tests of a function that say the same as one that is decided, and of values that stay the same."""
+        decided = {}
+        for node, side in self.taken.items():
+            if isinstance(node, ast.If | ast.IfExp) and node in module.parents:
+                text, is_plain = _text(node.test)
+                decided[module.scope(node), text] = side is is_plain
+        for scope in {scope for scope, _ in decided}:
+            stored = _stored_often(scope)
+            for node in ast.walk(scope):
+                if not isinstance(node, ast.If | ast.IfExp) or node in self.taken or not _is_plain(node.test, stored):
+                    continue
+                text, is_plain = _text(node.test)
+                if (scope, text) in decided and module.scope(node) is scope:
+                    self.taken[node] = decided[scope, text] is is_plain
+
     def reaches(self, module: Module, node: ast.AST) -> bool:
         """Say whether no test that is decided keeps a run from a place."""
         return all(self.taken.get(test, side) is side for test, side in _around(module, node))
@@ -48,6 +65,9 @@ def _around(module: Module, node: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
 
 def _side(outer: ast.AST, inner: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
     match outer:
+        case ast.If() | ast.While() | ast.IfExp() if _assigns(outer.test):
+            # it has to be evaluated for what else it does
+            return
         case ast.If():
             if inner in outer.body:
                 yield outer, True
@@ -64,6 +84,31 @@ def _side(outer: ast.AST, inner: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
                 yield case.pattern, case is inner
                 if case is inner:
                     return
+
+
+def _assigns(test: ast.expr) -> bool:
+    return any(isinstance(node, ast.NamedExpr) for node in ast.walk(test))
+
+
+def _text(test: ast.expr) -> tuple[str, bool]:
+    """Return a test without negations, and whether that says the same."""
+    is_plain = True
+    while isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        test, is_plain = test.operand, not is_plain
+    return ast.dump(test), is_plain
+
+
+def _is_plain(test: ast.expr, stored: Collection[str]) -> bool:
+    """Say whether a test comes out the same wherever it stands: it calls nothing, and its variables do not change."""
+    kinds = ast.Name | ast.Attribute | ast.Compare | ast.Constant | ast.UnaryOp | ast.BoolOp
+    parts = [node for node in ast.walk(test) if isinstance(node, ast.expr)]
+    return all(isinstance(n, kinds) and not (isinstance(n, ast.Name) and n.id in stored) for n in parts)
+
+
+def _stored_often(scope: Scope) -> set[str]:
+    """Return the variables that are bound more than once in a function."""
+    counts = Counter(n.id for n in ast.walk(scope) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    return {name for name, count in counts.items() if count > 1}
 
 
 def _passed(module: Module, node: ast.AST) -> Iterator[tuple[ast.AST, bool]]:

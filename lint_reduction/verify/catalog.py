@@ -6,6 +6,7 @@ import ast
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from lint_reduction.verify import gate
 from lint_reduction.verify.bindings import Names
 from lint_reduction.verify.modules import FunctionNode, Module, Modules, Scope
 from lint_reduction.verify.relevance import Relevance
@@ -20,9 +21,6 @@ _PLAIN = frozenset(
     "object Enum IntEnum StrEnum Flag IntFlag NamedTuple TypedDict ABC Protocol Generic dict list tuple set str int"
     " float Exception SimpleNamespace Iterator Iterable".split()
 )
-#: Two underscores are refused by a worker, with these exceptions.
-_SPECIAL = frozenset({"__name__", "__init__", "__call__", "__post_init__"})
-_LONGEST_STRING = 4_096
 _DEEPEST_LINEAGE = 8
 
 
@@ -104,28 +102,15 @@ class Catalog:
 
 def is_runnable(statement: ast.stmt) -> bool:
     """Say whether a worker takes a statement at all, apart from the statements in it."""
-    if isinstance(statement, ast.AsyncFunctionDef | ast.AsyncFor | ast.AsyncWith):
+    if not isinstance(statement, gate.NODES):
         return False
-    todo: list[ast.AST] = [statement]
-    while todo:
-        node = todo.pop()
-        if not _is_taken(node):
-            return False
-        todo += [c for c in ast.iter_child_nodes(node) if not isinstance(c, ast.stmt)]
+    try:
+        for child in ast.iter_child_nodes(statement):
+            if not isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+                gate.check(child)
+    except gate.RefusedError:
+        return False
     return True
-
-
-def _is_taken(node: ast.AST) -> bool:
-    match node:
-        case ast.Yield() | ast.YieldFrom() | ast.Await():
-            return False
-        case ast.Constant(value=bytes() | complex()):
-            return False
-        case ast.Constant(value=str(text)):
-            return len(text) <= _LONGEST_STRING
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return not (name.startswith("__") and name.endswith("__")) or name in _SPECIAL
-    return not type(node).__name__.startswith(("TryStar", "TemplateStr", "Interpolation", "TypeAlias"))
 
 
 def is_generator(module: Module, function: ast.AST) -> bool:

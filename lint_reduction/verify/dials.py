@@ -46,6 +46,8 @@ DIALS: dict[str, tuple[Count, ...] | str] = {
     "RED502": _REPORTED,
     "RED503": _REPORTED,
 }
+#: Rules about a batch size that is a constant: it does not follow the batch.
+CONSTANT = frozenset({"RED108"})
 #: The counts that a worker can vary beside the one that decides, where a finding speaks of them.
 _VARIED = (Count.SAMPLES, Count.ELEMENTS, Count.VALID, Count.CLASSES)
 

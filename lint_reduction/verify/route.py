@@ -170,6 +170,9 @@ class _Reader:
     def steps(self) -> Iterator[tuple[Spot, StepKind]]:
         given: list[Step] = [step for term in self.flow.terms for step in term.steps]
         seen = set()
+        if self.flow.optimizer is not None and self.optimizer() is None:
+            # where nothing builds it in view, it is the step that is known
+            given.append(Step(StepKind.OPTIMIZER, self.flow.optimizer.span))
         for step in (*given, *self.flow.steps):
             spot = None if step.kind is StepKind.SITE else self.spot(step.span)
             if spot is not None and (spot.node, step.kind) not in seen:
@@ -196,7 +199,6 @@ class _Reader:
         spot = None if fact is None else self.spot(fact.span)
         if spot is None or not isinstance(spot.node, ast.Call):
             return None
-        # where nothing builds it in view, it is the step that is known
         function = spot.node.func
         return None if isinstance(function, ast.Attribute) and function.attr == "step" else spot
 

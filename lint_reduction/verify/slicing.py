@@ -10,11 +10,12 @@ from lint_reduction.finding import Finding
 from lint_reduction.growth import Count
 from lint_reduction.verify.blanking import blank
 from lint_reduction.verify.branches import Sides, is_main_guard
-from lint_reduction.verify.dials import dials_of
-from lint_reduction.verify.experiment import Branch, Callee, Experiment, Known, Link, Place, Unit
+from lint_reduction.verify.dials import CONSTANT, dials_of
+from lint_reduction.verify.experiment import Branch, Callee, Counted, Experiment, Known, Link, Place, Unit
 from lint_reduction.verify.modules import Module, Modules, NoExperimentError, Placed
 from lint_reduction.verify.needs import Slice
 from lint_reduction.verify.route import RouteNodes, Spot, route_of
+from lint_reduction.verify.settings import counted, option_uses, options
 
 #: An experiment is a small thing; more than this is a program.
 _MAX_UNITS = 16
@@ -45,7 +46,7 @@ def experiment_of(finding: Finding, path: str, read: Callable[[str], str | None]
         raise NoExperimentError("the file cannot be read or parsed")
     route = route_of(finding, path, modules)
     for narrow in (False, True):
-        experiment = _cut(finding.code, route, dials, modules, narrow=narrow)
+        experiment = _cut(finding, route, dials, modules, narrow=narrow)
         if _is_small(experiment):
             return experiment
     raise NoExperimentError("what the loss hangs on is too large to be run by itself")
@@ -56,7 +57,9 @@ def _is_small(experiment: Experiment) -> bool:
     return len(experiment.units) <= _MAX_UNITS and left <= _MAX_BYTES
 
 
-def _cut(rule: str, route: RouteNodes, dials: tuple[Count, ...], modules: Modules, *, narrow: bool) -> Experiment:
+def _cut(
+    finding: Finding, route: RouteNodes, dials: tuple[Count, ...], modules: Modules, *, narrow: bool
+) -> Experiment:
     in_rounds = dials[0] is Count.MICRO_BATCHES
     sides = Sides()
     reached = _lead(route, sides, in_rounds=in_rounds)
@@ -67,9 +70,10 @@ def _cut(rule: str, route: RouteNodes, dials: tuple[Count, ...], modules: Module
     def place(spot: Spot) -> Place:
         return spot.module.place(units[spot.module], spot.node)
 
+    known, counts = _settings(finding, cut, units)
     optimizer = route.optimizer
     return Experiment(
-        rule,
+        finding.code,
         tuple(_unit(module, cut, units) for module in units),
         route.function,
         _receiver(route, units),
@@ -81,10 +85,11 @@ def _cut(rule: str, route: RouteNodes, dials: tuple[Count, ...], modules: Module
         tuple(Callee(place(spot), name) for spot, name in route.sites if spot.node in reached),
         tuple((kind.value, place(spot)) for spot, kind in route.steps if spot.node in reached),
         tuple(_branches(cut, units)),
-        tuple(Known(place(spot), value) for spot, value in route.known if _is_kept(cut, spot)),
+        known,
         None if optimizer is None else place(optimizer),
         "" if optimizer is None else optimizer.module.qualname(optimizer.node),
         tuple(dial.value for dial in dials),
+        counts,
     )
 
 
@@ -100,6 +105,8 @@ def _lead(route: RouteNodes, sides: Sides, *, in_rounds: bool) -> set[ast.AST]:
         sides.lead_to(spot.module, spot.node)
     if route.optimizer is not None:
         sides.lead_to(route.optimizer.module, route.optimizer.node)
+    for module in dict.fromkeys(spot.module for spot in (*first, *others)):
+        sides.agree(module)
     spots = [*(spot for spot, _ in route.sites), *(spot for spot, _ in route.steps)]
     return {spot.node for spot in spots if sides.reaches(spot.module, spot.node)}
 
@@ -129,5 +136,24 @@ def _branches(cut: Slice, units: dict[Module, int]) -> list[Branch]:
     return sorted(branches, key=lambda branch: branch.place)
 
 
-def _is_kept(cut: Slice, spot: Spot) -> bool:
-    return spot.module.statement(spot.node) in cut.kept.get(spot.module, set())
+def _settings(finding: Finding, cut: Slice, units: dict[Module, int]) -> tuple[tuple[Known, ...], tuple[Counted, ...]]:
+    """Return the expressions whose value is known, and those that count something."""
+    counts: dict[Place, Counted] = {}
+    known: dict[Place, Known] = {}
+    values = options([statement for statements in cut.kept.values() for statement in statements])
+    for module, index in units.items():
+        kept = cut.kept.get(module, set())
+        for node, count in counted(module, kept, finding.flow) if finding.flow is not None else ():
+            # a rule about a constant takes it for one
+            if finding.code not in CONSTANT or count is not Count.SAMPLES:
+                place = module.place(index, node)
+                counts[place] = Counted(place, count.value)
+        for node, value in option_uses(kept, values):
+            place = module.place(index, node)
+            known[place] = Known(place, value)
+        for spot, value in cut.route.known:
+            if spot.module is module and module.statement(spot.node) in kept:
+                place = module.place(index, spot.node)
+                known[place] = Known(place, value)
+    sure = (known[place] for place in sorted(known) if place not in counts)
+    return tuple(sure), tuple(counts[place] for place in sorted(counts))

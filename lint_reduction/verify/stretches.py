@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from lint_reduction.facts import StepKind
@@ -58,13 +58,14 @@ def stretches_of(route: RouteNodes, sides: Sides, *, leads_to_step: bool) -> dic
     for spot in (*route.calls, *(() if route.returns_loss else (route.end,))):
         scope = spot.module.function(spot.node) or spot.module.tree
         spots.setdefault(scope, []).append(spot)
-    windows = {spot.node for spot, kind in route.steps if kind is StepKind.WINDOW}
+    kinds = (StepKind.WINDOW, StepKind.OPTIMIZER)
+    given = {spot.module.statement(spot.node) for spot, kind in route.steps if kind in kinds}
     found = {}
     for scope, inner in spots.items():
         module = inner[0].module
         points = tuple(sorted((spot.node for spot in inner), key=begin))
         loop = next((n for n in _inside(module, points[-1]) if isinstance(n, Loop)), None)
-        step = _step(module, scope, points[-1], loop, sides, windows)
+        step = _step(module, scope, points[-1], loop, sides, given)
         if step is not None and leads_to_step:
             sides.lead_to(module, step)
         found[scope] = Stretch(module, points, loop, end(step or _statement(module, points[-1])))
@@ -72,22 +73,20 @@ def stretches_of(route: RouteNodes, sides: Sides, *, leads_to_step: bool) -> dic
 
 
 def _step(
-    module: Module, scope: Scope, point: Placed, loop: Loop | None, sides: Sides, windows: set[Placed]
+    module: Module, scope: Scope, point: Placed, loop: Loop | None, sides: Sides, given: Collection[ast.stmt | None]
 ) -> ast.stmt | None:
     """Return the step of the optimizer that belongs to a point of a function."""
     after = end(_statement(module, point))
     steps = [
         statement
         for statement in own(scope)
-        if begin(statement) > after and not is_off(module, statement, sides.taken) and _steps(statement, windows)
+        if begin(statement) > after
+        and not is_off(module, statement, sides.taken)
+        and (is_step(statement) or statement in given)
     ]
     steps.sort(key=begin)
     inner = [s for s in steps if loop is not None and loop in module.around(s)]
     return inner[-1] if inner else next(iter(steps), None)
-
-
-def _steps(statement: ast.stmt, windows: set[Placed]) -> bool:
-    return is_step(statement) or (isinstance(statement, ast.Expr) and statement.value in windows)
 
 
 def _statement(module: Module, node: ast.AST) -> ast.stmt:

@@ -1,0 +1,103 @@
+"""The numbers and options that a program is configured with: what they count, and what they are by default."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator, Mapping
+
+from lint_reduction.facts import LossFlow
+from lint_reduction.growth import Count
+from lint_reduction.libraries import load_libraries
+from lint_reduction.verify.experiment import Scalar
+from lint_reduction.verify.modules import Module, Placed
+from lint_reduction.verify.uses import evaluated
+
+#: The counts that a configuration fixes and a run of another size does not follow by itself.
+_CONFIGURED = (Count.SAMPLES, Count.MICRO_BATCHES, Count.RANKS)
+_FLAGS: dict[object, Scalar] = {"store_true": False, "store_false": True}
+
+
+def counted(module: Module, kept: Collection[ast.stmt], flow: LossFlow) -> Iterator[tuple[Placed, Count]]:
+    """Yield the expressions in kept statements that count something by what they are called.
+
+    The number of micro-batches of a step is also known by the condition that the step stands under.
+    """
+    names = load_libraries().names
+    window = _window(flow)
+    for node in _expressions(kept, {}):
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
+            count = names.count(node.id if isinstance(node, ast.Name) else node.attr)
+            if window is not None and ast.dump(node) == window:
+                count = Count.MICRO_BATCHES
+            if count in _CONFIGURED and not _is_called(module, node):
+                yield node, count
+
+
+def _window(flow: LossFlow) -> str | None:
+    """Return the number of rounds between two steps of the optimizer as a syntax tree, None if it is not named."""
+    text = "" if flow.window is None else flow.window.text
+    try:
+        node = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError):
+        return None
+    match node:
+        case ast.Call(func=ast.Name(id="range"), args=[inner]):
+            node = inner
+    return ast.dump(node) if isinstance(node, ast.Name | ast.Attribute) else None
+
+
+def _is_called(module: Module, node: ast.expr) -> bool:
+    parent = module.parents[node]
+    return isinstance(parent, ast.Call) and parent.func is node
+
+
+def options(statements: Collection[ast.stmt]) -> dict[str, Scalar]:
+    """Return the options of a command line that some statements declare, with their defaults; no ambiguous ones."""
+    found: dict[str, Scalar] = {}
+    twice = set()
+    for statement in statements:
+        match statement:
+            case ast.Expr(value=ast.Call(func=ast.Attribute(attr="add_argument")) as call):
+                name, default = _option(call)
+                twice |= {name} & found.keys()
+                if name and not isinstance(default, ast.AST):
+                    found[name] = default
+    return {name: value for name, value in found.items() if name not in twice}
+
+
+def _option(call: ast.Call) -> tuple[str, Scalar | ast.AST]:
+    """Return the name of an option and its default, which is a node where that is not written out."""
+    keywords = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg is not None}
+    texts = [_literal(argument) for argument in call.args]
+    written = [text for text in texts if isinstance(text, str)]
+    long = next((text for text in written if text.startswith("--")), written[0] if written else "")
+    given = _literal(keywords["dest"]) if "dest" in keywords else long
+    name = given.lstrip("-").replace("-", "_") if isinstance(given, str) else ""
+    if "default" in keywords:
+        return name, _literal(keywords["default"])
+    action = _literal(keywords["action"]) if "action" in keywords else None
+    return (name, _FLAGS[action]) if action in _FLAGS else (name, call)
+
+
+def _literal(node: ast.AST) -> Scalar | ast.AST:
+    match node:
+        case ast.Constant(value=None | bool() | int() | float() | str() as value):
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+            return -value
+    return node
+
+
+def option_uses(kept: Collection[ast.stmt], values: Mapping[str, Scalar]) -> Iterator[tuple[Placed, Scalar]]:
+    """Yield the expressions in kept statements that read an option, with its default."""
+    for node in _expressions(kept, {}):
+        match node:
+            case ast.Attribute(value=ast.Name(id=owner), attr=name, ctx=ast.Load()) if owner not in ("self", "cls"):
+                if name in values:
+                    yield node, values[name]
+
+
+def _expressions(kept: Collection[ast.stmt], sides: Mapping[ast.AST, bool]) -> Iterator[ast.expr]:
+    for statement in kept:
+        for part in evaluated(statement, sides):
+            yield from (node for node in ast.walk(part) if isinstance(node, ast.expr))
