@@ -1,7 +1,7 @@
 """Find PyTorch losses whose reduction makes the gradient depend on the batch.
 
 The public API: ``lint_paths``, ``lint_source`` and the ``Finding`` that they return, which need no torch; and what
-measures a training step with it: ``check_growth`` and ``assert_growth``.
+measures a training step with it: ``check_growth``, ``assert_growth`` and ``LossWatch``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from lint_reduction.finding import Finding
     from lint_reduction.run.report import Diagnostic
     from lint_reduction.verify.probe import assert_growth, check_growth
+    from lint_reduction.verify.watch import LossWatch
 
 __version__ = "0.1.0"
 __all__ = [
     "Finding",
+    "LossWatch",
     "__version__",
     "assert_growth",
     "check_growth",
@@ -29,6 +31,7 @@ __all__ = [
 #: Names that are imported when they are used; those of ``verify`` import torch.
 _LAZY = {
     "Finding": "lint_reduction.finding",
+    "LossWatch": "lint_reduction.verify.watch",
     "assert_growth": "lint_reduction.verify.probe",
     "check_growth": "lint_reduction.verify.probe",
 }
