@@ -23,6 +23,7 @@ FOREIGN: dict[str, str | tuple[str, ...]] = {
     "rich": "frontends/cli.py",
     "pathspec": ("source/discover.py", "run/pipeline.py"),
     "torch": "verify/",
+    "pytest": "verify/pytest_plugin.py",
     "tomli": ("config.py", "libraries/__init__.py"),
 }
 
