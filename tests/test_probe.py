@@ -24,6 +24,7 @@ if find_spec("torch"):
     import torch
     from torch import Tensor, nn
     from torch.nn import functional as F  # noqa: N812
+    from torch.utils.checkpoint import checkpoint
 
     from lint_reduction import assert_growth, check_growth
     from lint_reduction.verify.report import GrowthReport
@@ -120,6 +121,40 @@ def test_the_terms_of_a_variational_autoencoder_are_told_apart_under_noise() -> 
     assert report.groups["Linear.weight (2)"].classification.powers == (0,)
     assert not report.grows_as(0)
     assert not report.grows_as(1)
+
+
+def test_a_division_by_one_less_is_said_to_be_no_power() -> None:
+    layer = nn.Linear(8, 4).double()
+    report = check_growth(lambda x: layer(x).var(0).sum(), lambda n: torch.randn(n, 8, dtype=torch.float64))
+    assert report.kind is Kind.OTHER
+    assert "a division by B - 1" in report.notes[-1]
+    large = check_growth(
+        lambda x: layer(x).var(0).sum(),
+        lambda n: torch.randn(n, 8, dtype=torch.float64),
+        sizes=(256, 512, 768, 1024, 1280),
+    )
+    assert large.kind is Kind.MEAN
+
+
+@pytest.mark.parametrize("checkpointed", [None, True, False])
+def test_what_runs_below_modules_is_repeated_too(checkpointed: bool | None) -> None:
+    model = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.3, batch_first=True)
+
+    def step(x: Tensor) -> Tensor:
+        if checkpointed is None:
+            return model(x).pow(3).sum()
+        return checkpoint(model, x.requires_grad_(), use_reentrant=checkpointed).pow(3).sum()
+
+    report = check_growth(step, lambda n: torch.randn(n, 6, 8))
+    assert report.exponent == pytest.approx(1, abs=1e-5)
+    assert not report.notes
+
+
+def test_reduced_precision_is_classified_by_the_exponent() -> None:
+    model = nn.Linear(8, 4).bfloat16()
+    report = check_growth(lambda x: model(x).pow(2).sum(), lambda n: torch.randn(n, 8).bfloat16())
+    assert report.kind is Kind.SUM
+    assert not report.whole.polynomial
 
 
 def test_single_precision_is_enough() -> None:
@@ -226,16 +261,19 @@ def test_large_parameters_are_measured_in_parts(monkeypatch: pytest.MonkeyPatch)
 # --- what goes wrong
 
 
-@pytest.mark.parametrize("own_backward", [False, True])
-def test_a_loss_that_is_not_reduced_is_named(own_backward: bool) -> None:
+@pytest.mark.parametrize(
+    ("end", "complaint"),
+    [
+        (lambda loss: loss, r"has the shape \(4,\) and is not reduced to one number"),
+        (lambda loss: loss.backward(), r"has the shape \(4,\) and is not reduced to one number"),
+        (lambda loss: torch.autograd.backward(loss), "is not reduced to one number: grad can be implicitly created"),
+    ],
+    ids=["returned", "backward", "autograd"],
+)
+def test_a_loss_that_is_not_reduced_is_named(end: Callable[[Tensor], Tensor | None], complaint: str) -> None:
     model = network()
-
-    def step(b: tuple[Tensor, Tensor]) -> Tensor | None:
-        loss = F.cross_entropy(model(b[0]), b[1], reduction="none")
-        return loss.backward() if own_backward else loss
-
-    with pytest.raises(ProbeError, match=r"the loss has the shape \(4,\) and is not reduced to one number"):
-        check_growth(step, batch)
+    with pytest.raises(ProbeError, match=complaint):
+        check_growth(lambda b: end(F.cross_entropy(model(b[0]), b[1], reduction="none")), batch)
 
 
 def test_a_gradient_of_ones_is_a_sum() -> None:
@@ -380,9 +418,10 @@ def test_a_tensor_that_looks_like_a_batch_is_left_as_it_is() -> None:
         (lambda n: torch.randn(4, 8), "have the same shapes"),
         (lambda n: 3, "have the same shapes"),
         (lambda n: {"x": torch.randn(n, 8), "boxes": torch.randn(3 * n + 1, 4)}, r"batch\['boxes'\] has the shape"),
+        (lambda n: torch.eye(n), r"batch has the shape \(4, 4\) for 4 samples and \(8, 8\) for 8"),
         (lambda n: (torch.randn(n, 8), [0] * (n + 1)), r"batch\[1\] has 5 entries for 4 samples and 9 for 8"),
     ],
-    ids=["one size", "no tensor", "ragged", "ragged list"],
+    ids=["one size", "no tensor", "ragged", "of pairs", "ragged list"],
 )
 def test_a_batch_that_cannot_be_repeated_is_refused(make: Callable[[int], object], complaint: str) -> None:
     with pytest.raises(ProbeError, match=complaint):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias, cast
 
 import torch
@@ -76,12 +76,18 @@ class Observer(TorchFunctionMode):
         for module, name, buffer in self._buffers:
             module._buffers[name] = buffer
 
-    def finish(self, result: object) -> None:
-        """Call backward on what a step has returned, if it did not do so itself.
+    def run(self, step: Callable[[], object]) -> None:
+        """Run a step, and call backward on what it returns if it does not do so itself.
 
         Raises:
-            ProbeError: there is no loss, it is not one number, or the step has changed its parameters.
+            ProbeError: there is no loss, it is not one number, or the step changes its parameters.
         """
+        try:
+            result = step()
+        except RuntimeError as error:
+            if "only for scalar outputs" in str(error):  # of torch.autograd.backward, which no mode sees
+                raise ProbeError(f"the loss is not reduced to one number: {error}") from error
+            raise
         if not self._called_backward and all(parameter.grad is None for parameter in self.found.values()):
             loss = _loss_in(result)
             self._before_backward(loss, one_number=True)

@@ -10,6 +10,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar, cast
 
 import torch
@@ -48,7 +49,7 @@ def check_growth(
 
     Args:
         step: runs the model on a batch and returns the loss, or a mapping with a ``loss``; it may call ``backward()``
-            itself, but must not step an optimizer.
+            itself, but must not step an optimizer, and what it clips is measured as it is then.
         make_batch: returns a batch of so many samples: tensors, in dictionaries, lists, tuples or dataclasses.
         sizes: batch sizes, multiples of the first; five or more, to tell a mixture from a fractional exponent.
         parameters: a module, or parameters with or without names; those that backward reaches if not given.
@@ -71,7 +72,8 @@ def check_growth(
                 observer.rewind()
                 _seed(seed)
                 numbers.start(repeats)
-                observer.finish(step(cast("_Batch", samples.times(repeats))))
+                batch = cast("_Batch", samples.times(repeats))
+                observer.run(partial(step, batch))
                 runs.append(_gradients(observer.found))
             names = observer.names() | {key: name for key, (name, _) in (given or {}).items() if name}
     reached = any if given else all  # what is not given and not reached each time is made anew in each step

@@ -65,15 +65,15 @@ class Samples:
 
     def _repeat_tensor(self, base: Tensor, other: Tensor, times: int, place: str) -> Tensor:
         pairs = list(zip(base.shape, other.shape, strict=False))
-        axis = pairs.index((self._size, self._larger)) if (self._size, self._larger) in pairs else None
-        if axis is None and base.shape != other.shape:
+        axes = [axis for axis, pair in enumerate(pairs) if pair == (self._size, self._larger)]
+        if len(axes) > 1 or (not axes and base.shape != other.shape):
             raise ProbeError(
                 f"{place} has the shape {tuple(base.shape)} for {self._size} samples and {tuple(other.shape)} for "
                 f"{self._larger}: it cannot be repeated with the samples"
             )
-        self._follows |= axis is not None
+        self._follows |= bool(axes)
         with torch.no_grad():
-            made = base.clone() if axis is None else torch.cat([base] * times, axis)
+            made = torch.cat([base] * times, axes[0]) if axes else base.clone()
         return made.requires_grad_(base.requires_grad)
 
     def _repeat_mapping(

@@ -137,8 +137,8 @@ def notes_on(sizes: Sequence[int], whole: GradientGrowth, groups: Mapping[str, G
         notes.append(f"terms are reduced in unlike ways; with {max(sizes)} samples they are {', '.join(parts)}")
     elif not (broken or whole.polynomial):
         notes.append(
-            f"the gradient is not a polynomial of the batch size (residual {whole.laurent.residual:.1g}): "
-            "a power of a sum, or something that compares samples"
+            f"the gradient is a polynomial of the batch size B only up to {whole.laurent.residual:.1g}: reduced "
+            "precision, a power of a sum, a division by B - 1, or something that compares samples"
         )
     return notes
 

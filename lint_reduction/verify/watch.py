@@ -7,6 +7,7 @@ over the batch. The gradient that arrives at the input of a loss, compared with 
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from lint_reduction.libraries import load_libraries
 from lint_reduction.verify.readings import Place, Reading, Site, WatchReport
 
-_TORCH = str(Path(torch.__file__).parent)
+_TORCH = str(Path(torch.__file__).parent) + os.sep
 #: How many sizes of batches are read at once when they are first seen.
 _SIZES = 8
 
