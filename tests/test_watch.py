@@ -216,6 +216,16 @@ def test_where_the_sum_cannot_be_computed_training_goes_on(monkeypatch: pytest.M
     assert (site.readings, site.remark) == (Site(site.place).readings, "RuntimeError: too large")
 
 
+def test_transforms_of_functions_go_on_without_a_reading() -> None:
+    x, y = data()
+    expected = torch.func.grad(lambda x: F.cross_entropy(x, y))(x)
+    watch = LossWatch()
+    with watch:
+        assert torch.equal(torch.func.grad(lambda x: F.cross_entropy(x, y))(x), expected)
+    (site,) = watch.report().sites
+    assert site.remark.startswith("RuntimeError: ")
+
+
 def test_other_threads_are_not_watched() -> None:
     watch = LossWatch()
     x, y = data()

@@ -107,7 +107,7 @@ class LossWatch(TorchFunctionMode):
         try:
             expected, counts = _of_the_sum(loss, arguments, name)
         except (RuntimeError, ValueError, TypeError) as error:  # training goes on without a reading
-            site.failure = f"{type(error).__name__}: {error}"
+            site.failure = f"{type(error).__name__}: {error}".splitlines()[0].partition(". ")[0]
             return
 
         def compare(gradient: Tensor) -> None:
