@@ -1,27 +1,45 @@
 """Find PyTorch losses whose reduction makes the gradient depend on the batch.
 
-The public API: ``lint_paths``, ``lint_source`` and the ``Finding`` that they return.
+The public API: ``lint_paths``, ``lint_source`` and the ``Finding`` that they return, which need no torch; and what
+measures a training step with it: ``check_growth``, ``assert_growth`` and ``LossWatch``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lint_reduction.finding import Finding
     from lint_reduction.run.report import Diagnostic
+    from lint_reduction.verify.probe import assert_growth, check_growth
+    from lint_reduction.verify.watch import LossWatch
 
 __version__ = "0.1.0"
-__all__ = ["Finding", "__version__", "lint_paths", "lint_source"]
+__all__ = [
+    "Finding",
+    "LossWatch",
+    "__version__",
+    "assert_growth",
+    "check_growth",
+    "lint_paths",
+    "lint_source",
+]
+
+#: Names that are imported when they are used; those of ``verify`` import torch.
+_LAZY = {
+    "Finding": "lint_reduction.finding",
+    "LossWatch": "lint_reduction.verify.watch",
+    "assert_growth": "lint_reduction.verify.probe",
+    "check_growth": "lint_reduction.verify.probe",
+}
 
 
 def __getattr__(name: str) -> object:
-    if name == "Finding":
-        from lint_reduction.finding import Finding
-
-        return Finding
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -25,3 +25,7 @@ class SourceError(LintReductionError):
         self.reason = reason
         self.line = line
         self.column = column
+
+
+class ProbeError(LintReductionError):
+    """A training step or a batch is such that nothing can be measured of it."""

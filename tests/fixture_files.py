@@ -54,3 +54,16 @@ def programs() -> list[Path]:
     """Return every fixture program with expectations: those of the rules and the reference ones."""
     files = [path for folder in rule_folders() for path in folder.glob("*.py") if not path.name.endswith(FIXED)]
     return sorted([*files, *(FIXTURES / "reference").glob("*.py")])
+
+
+def readme_example(name: str) -> tuple[str, str, list[str]]:
+    """Return a program of README.md, the command that runs it, and the lines that are printed."""
+    text = (ROOT / "README.md").read_text()
+    block = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
+    assert block is not None
+    program = re.search(r"```python\n(.*?)```", block[1], re.DOTALL)
+    console = re.search(r"```console\n(.*?)```", block[1], re.DOTALL)
+    assert program is not None
+    assert console is not None
+    command, *printed = console[1].splitlines()
+    return program[1], command, printed

@@ -58,7 +58,12 @@ _NAMED = {
     Kind.SQUARED: Fraction(2),
     Kind.ROOT: Fraction(1, 2),
 }
-_WHOLE = {int(power): kind for kind, power in _NAMED.items() if power.denominator == 1}
+_WHOLE: dict[int, Kind] = {int(power): kind for kind, power in _NAMED.items() if power.denominator == 1}
+
+
+def kind_of(power: int) -> Kind:
+    """Return what a term with one of POWERS is called."""
+    return _WHOLE[power]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,7 @@ class Classification:
     powers: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        kinds = [_WHOLE[power] for power in self.powers] if self.kind is Kind.MIXED else [self.kind]
+        kinds = [kind_of(power) for power in self.powers] if self.kind is Kind.MIXED else [self.kind]
         return " + ".join(kind.value for kind in kinds)
 
 
@@ -166,7 +171,7 @@ def classify(exponent: float | None, laurent: Laurent | None = None, tolerance: 
         return Classification(Kind.UNDEFINED, None)
     powers = laurent.powers(tolerance) if laurent is not None and laurent.exact else ()
     if powers:
-        return Classification(_WHOLE[powers[0]] if len(powers) == 1 else Kind.MIXED, exponent, powers)
+        return Classification(kind_of(powers[0]) if len(powers) == 1 else Kind.MIXED, exponent, powers)
     for kind, power in _NAMED.items():
         if abs(exponent - power) <= tolerance:
             return Classification(kind, exponent)
