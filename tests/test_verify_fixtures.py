@@ -83,7 +83,9 @@ def runs() -> Runs:
     libraries = load_libraries()
     flows: list[tuple[Path, Finding]] = []
     for path, code in good_programs():
-        facts = analyze(str(path), path.read_text(), libraries, project=Project(libraries), absolute=str(path))
+        facts = analyze(
+            str(path), path.read_text(), libraries, project=Project(libraries), absolute=str(path), complete=True
+        )
         trained = [flow for flow in facts.flows if flow.fate is Fate.TRAINED]
         flows += [(path, as_finding(flow, code, path)) for flow in trained]
     session = Session(device="cpu", jobs=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from lint_reduction.facts import Behavior
 from lint_reduction.finding import Finding
@@ -41,19 +42,25 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
     if not measurement.trials:
         return _verdict(Outcome.NOT_RUN, "nothing was measured", measurement)
     behavior = None if finding.flow is None or finding.flow.optimizer is None else finding.flow.optimizer.behavior
-    judged = [_trial(claim, trial, measurement.optimizer, behavior) for trial in measurement.trials]
-    if len({outcome for outcome, _ in judged}) == 1:
-        return _verdict(*judged[0], measurement)
-    found = "; ".join(
-        f"{trial.layout}: {outcome.value}, {reason}"
-        for trial, (outcome, reason) in zip(measurement.trials, judged, strict=True)
-    )
+    trials = [(t, _trial(claim, t, measurement.optimizer, behavior)) for t in measurement.trials]
+    # a layout without the axis that the rule is about says nothing about it
+    judged = [(trial, judgment) for trial, judgment in trials if judgment is not None]
+    if not judged:
+        reason = f"no {claim.what} was measured over {claim.count.value}"
+        return _verdict(Outcome.INCONCLUSIVE, reason, measurement)
+    if len({outcome for _, (outcome, _) in judged}) == 1:
+        shown_first = replace(measurement, trials=tuple(trial for trial, _ in judged))
+        return _verdict(*judged[0][1], shown_first, claim)
+    found = "; ".join(f"{trial.layout}: {outcome.value}, {reason}" for trial, (outcome, reason) in judged)
     return _verdict(Outcome.INCONCLUSIVE, f"depends on what is not known: {found}", measurement)
 
 
-def _verdict(outcome: Outcome, reason: str, measurement: Measurement) -> Verdict:
+def _verdict(outcome: Outcome, reason: str, measurement: Measurement, claim: Claim | None = None) -> Verdict:
     assumptions = dict.fromkeys(sentence for trial in measurement.trials for sentence in trial.assumptions)
-    first = measurement.trials[0].series if measurement.trials else ()
+    first = list(measurement.trials[0].series) if measurement.trials else []
+    if claim is not None:
+        # the curve that decided comes first
+        first.sort(key=lambda series: (series.count, series.what) != (claim.count.value, claim.what))
     return Verdict(
         outcome,
         reason,
@@ -77,14 +84,15 @@ def _raised(claim: Claim, measurement: Measurement) -> _Judgment:
     return Outcome.INCONCLUSIVE, f"the loss is not reduced: {measurement.reason}"
 
 
-def _trial(claim: Claim, trial: Trial, optimizer: str, behavior: Behavior | None) -> _Judgment:
+def _trial(claim: Claim, trial: Trial, optimizer: str, behavior: Behavior | None) -> _Judgment | None:
+    """Judge one way to fill in what is not known, None if it has nothing of what the rule is about."""
     if claim.raises:
         return Outcome.REFUTED, "a scalar gets there, and nothing is raised"
     if claim.mixed:
         return _mixed(trial)
     series = _find(trial, claim.count, claim.what)
     if series is None or series.exponent is None:
-        return Outcome.INCONCLUSIVE, f"no {claim.what} was measured over {claim.count.value}"
+        return None
     if not _holds(claim, series):
         return Outcome.REFUTED, shown(series)
     growing = claim.count is Count.SAMPLES and claim.what == "gradient" and claim.least is not None
@@ -120,7 +128,7 @@ def _update(trial: Trial, gradient: Series, optimizer: str, behavior: Behavior |
     return Outcome.REFUTED, f"{both}: the learning rate or a division of the gradient takes it back"
 
 
-def _mixed(trial: Trial) -> _Judgment:
+def _mixed(trial: Trial) -> _Judgment | None:
     parts = [s for s in trial.series if s.count == Count.SAMPLES.value and s.what.startswith("gradient of ")]
     exponents = [s.exponent for s in parts if s.exponent is not None]
     if exponents and max(exponents) - min(exponents) > _APART:
@@ -128,7 +136,7 @@ def _mixed(trial: Trial) -> _Judgment:
         return Outcome.CONFIRMED, found
     whole = _find(trial, Count.SAMPLES, "gradient")
     if whole is None or whole.exponent is None:
-        return Outcome.INCONCLUSIVE, "no gradient was measured over samples"
+        return None
     powers = [power for power, share in whole.powers if share > _SHARE]
     if len(powers) > 1:
         return Outcome.CONFIRMED, f"gradient ~ {_sum(powers)}"
