@@ -24,8 +24,6 @@ FOREIGN: dict[str, str | tuple[str, ...]] = {
     "pytest": "verify/pytest_plugin.py",
     "rich": "frontends/cli.py",
     "pathspec": ("source/discover.py", "run/pipeline.py"),
-    "torch": "verify/",
-    "pytest": "verify/pytest_plugin.py",
     "tomli": ("config.py", "libraries/__init__.py"),
 }
 
