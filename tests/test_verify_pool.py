@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,11 +19,7 @@ from lint_reduction.verify.cache import Cache
 from lint_reduction.verify.pool import Pool
 from lint_reduction.verify.protocol import ProtocolError, Reply, Status
 from tests.command import ROOT
-
-HANDLER = Path(__file__).with_name("worker_handler.py")
-BARE: dict[str, object] = {"test_handler": str(HANDLER), "test_bare": True}
-#: Without the alarm, for experiments that execute what they are given.
-UNALARMED = {**BARE, "layers": [layer for layer in lockdown.LAYERS if layer != "audit"]}
+from tests.workers import BARE, UNALARMED
 
 
 def test_experiments_are_answered_by_one_worker() -> None:
@@ -104,7 +99,7 @@ def test_an_exception_is_a_reason_and_no_end() -> None:
         )
         assert pool.started == 1
     assert [replies[n].status for n in range(3)] == [Status.FAILED, Status.FAILED, Status.DONE]
-    assert replies[0].reason == "ValueError: a\\x1b[0m\\nb"
+    assert replies[0].reason == "ValueError: a\\x1b[0m\\x0ab"
 
 
 def test_what_cannot_be_sent_fails_and_the_rest_is_run() -> None:
@@ -350,14 +345,9 @@ def test_the_cache_is_bounded_and_keeps_what_is_used(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.tmp"))
 
 
-def _unwritable(folder: Path) -> Path:
-    folder.write_text("a file, where a folder is asked for")
-    return folder
-
-
-@pytest.mark.parametrize("make", [_unwritable, lambda folder: folder / "\0"], ids=["a file", "no name"])
-def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, make: Callable[[Path], Path]) -> None:
-    cache = Cache(make(tmp_path / "cache"))
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file, where a folder is asked for")
+    cache = Cache(tmp_path / "cache")
     cache.put("name", DONE)
     assert cache.get("name") is None
 

@@ -27,11 +27,11 @@ def run(experiment: dict[str, object], device: object) -> dict[str, object]:
         # no exec here: this runs with the alarm on
         open(str(experiment["touch"]))  # noqa: PTH123, SIM115
     if "loss" in experiment:
-        return {"exponent": _exponent(str(experiment["loss"]), str(experiment["reduction"]))}
+        return {"exponent": _exponent(str(experiment["loss"]), str(experiment["reduction"]), device)}
     return {"pid": os.getpid(), "got": experiment}
 
 
-def _exponent(loss: str, reduction: str) -> float:
+def _exponent(loss: str, reduction: str, device: object) -> float:
     """Return the power of the batch size that the first step of SGD grows with, on data that is repeated."""
     import math
 
@@ -39,7 +39,7 @@ def _exponent(loss: str, reduction: str) -> float:
 
     steps = []
     for size in (1, 4):
-        weight = torch.nn.Parameter(torch.full((1, 3), 0.25, dtype=torch.float64))
+        weight = torch.nn.Parameter(torch.full((1, 3), 0.25, dtype=device.dtype, device=device.final))
         optimizer = torch.optim.SGD([weight], lr=1.0, momentum=0.9)
         values = weight.expand(2, 3).repeat(size, 1)
         getattr(torch.nn, loss)(reduction=reduction)(values, torch.zeros_like(values)).backward()
