@@ -425,3 +425,17 @@ def test_torch_works_behind_the_whole_lock_and_the_alarm_is_silent() -> None:
         assert reply.device == "cpu"
         expected = 1.0 if experiments[index % len(experiments)]["reduction"] == "sum" else 0.0
         assert reply.result["exponent"] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.torch
+def test_memory_does_not_grow_with_torch() -> None:
+    pytest.importorskip("torch")
+    experiments = [{"loss": "MSELoss", "reduction": "sum"}] * 250
+    resident = []
+    with Pool("cpu", timeout=60, recycle=10_000, test_only=WITH_TORCH) as pool:
+        [(_, first)] = pool.run([{"n": 0}])
+        for _ in range(5):
+            assert all(reply.status is Status.DONE for _, reply in pool.run(experiments))
+            resident.append(int(Path(f"/proc/{first.result['pid']}/statm").read_text().split()[1]) * 4096)
+        assert pool.started == 1
+    assert resident[-1] - resident[0] < 4 << 20
