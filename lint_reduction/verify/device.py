@@ -130,7 +130,7 @@ def numeric_policy(seed: int = 0) -> None:
 
 
 def reseed(device: Device, seed: int = 0) -> None:
-    """Begin the random numbers anew. ``torch.manual_seed`` does more: for CUDA it keeps each call until CUDA is used."""
+    """Begin the random numbers anew; ``torch.manual_seed`` would keep each call for a CUDA that is never used."""
     torch.default_generator.manual_seed(seed)
     module = getattr(torch, device.final.type, None)
     seed_all = getattr(module, "manual_seed_all", None) or getattr(module, "manual_seed", None)
