@@ -302,7 +302,10 @@ TORCH = {
     "load a library": "import torch; torch.ops.load_library(SECRET); out = 'loaded'",
     "compile C++": "import torch.utils.cpp_extension as e; out = e.load_inline('x', 'int f() {return 1;}')",
     "loader processes": "import torch; out = next(iter(torch.utils.data.DataLoader([1, 2], num_workers=2)))",
-    "a store over TCP": "import torch; out = torch.distributed.TCPStore('127.0.0.1', PORT, is_master=False)",
+    "a store over TCP": (
+        "import torch, datetime; second = datetime.timedelta(seconds=1)\n"
+        "out = torch.distributed.TCPStore('127.0.0.1', PORT, is_master=False, timeout=second)"
+    ),
     "a store in a file": "import torch; out = torch.distributed.FileStore(WRITTEN, 1).set('a', 'b')",
     "jit from a file": "import torch; out = torch.jit.load(SECRET)",
     "jit to a file": "import torch; torch.jit.save(torch.jit.script(torch.nn.ReLU()), WRITTEN); out = 'saved'",

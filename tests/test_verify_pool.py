@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,15 +15,13 @@ import pytest
 from lint_reduction.errors import ConfigError
 from lint_reduction.verify import cache as caches
 from lint_reduction.verify import environment, lockdown
+from lint_reduction.verify import pool as pools
+from lint_reduction.verify import process as processes
 from lint_reduction.verify.cache import Cache
 from lint_reduction.verify.pool import Pool
 from lint_reduction.verify.protocol import ProtocolError, Reply, Status
 from tests.command import ROOT
-
-HANDLER = Path(__file__).with_name("worker_handler.py")
-BARE: dict[str, object] = {"test_handler": str(HANDLER), "test_bare": True}
-#: Without the alarm, for experiments that execute what they are given.
-UNALARMED = {**BARE, "layers": [layer for layer in lockdown.LAYERS if layer != "audit"]}
+from tests.workers import BARE, UNALARMED
 
 
 def test_experiments_are_answered_by_one_worker() -> None:
@@ -104,7 +101,7 @@ def test_an_exception_is_a_reason_and_no_end() -> None:
         )
         assert pool.started == 1
     assert [replies[n].status for n in range(3)] == [Status.FAILED, Status.FAILED, Status.DONE]
-    assert replies[0].reason == "ValueError: a\\x1b[0m\\nb"
+    assert replies[0].reason == "ValueError: a\\x1b[0m\\x0ab"
 
 
 def test_what_cannot_be_sent_fails_and_the_rest_is_run() -> None:
@@ -270,6 +267,71 @@ def test_the_parent_never_imports_torch() -> None:
     subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
 
 
+# accelerators, as a worker would tell of them
+
+
+FAKE = """
+import json, os, struct, sys
+start = json.loads(sys.argv[1])
+def send(**message):
+    body = json.dumps(message).encode()
+    os.write(1, struct.pack("!I", len(body)) + body)
+def receive():
+    header = os.read(0, 4)
+    if not header: sys.exit()
+    return json.loads(os.read(0, struct.unpack("!I", header)[0]))
+"""
+SERVE = """
+send(ready=True, device=start["device"], accelerated=True, layers={"user": "on"})
+while True:
+    job = receive()
+    send(id=job["id"], status="done", result={"slot": start["slot"]}, spoiled="spoil" in job["experiment"])
+"""
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(processes, "_START", tmp_path / "fake.py")
+    return tmp_path / "fake.py"
+
+
+def test_an_accelerator_has_one_worker_however_many_are_asked_for(fake: Path) -> None:
+    fake.write_text(f"{FAKE}\nif start['slot'] > 0: send(ready=False, surplus=True); sys.exit()\n{SERVE}")
+    with Pool("auto", jobs=4) as pool:
+        replies = [*pool.run([{"n": n} for n in range(9)]), *pool.run([{"n": n} for n in range(9)])]
+        assert pool.started == 4
+    assert [reply.result for _, reply in replies] == [{"slot": 0}] * 18
+
+
+def test_a_spoiled_accelerator_gets_another_worker(fake: Path) -> None:
+    fake.write_text(FAKE + SERVE)
+    with Pool("cuda") as pool:
+        replies = dict(pool.run([{"n": 1}, {"spoil": 1}, {"n": 2}]))
+        assert pool.started == 2
+    assert {reply.status for reply in replies.values()} == {Status.DONE}
+
+
+def test_an_accelerator_that_kills_its_worker_is_left_for_the_cpu(fake: Path) -> None:
+    fake.write_text(f"{FAKE}\nif start['device'] != 'cpu': os.abort()\n{SERVE}")
+    with Pool("cuda") as pool:
+        [(_, reply)] = pool.run([{"n": 1}])
+        assert pool.note == "a worker for the device 'cuda' did not start, the CPU is used"
+    assert (reply.status, reply.device) == (Status.DONE, "cpu")
+
+
+def test_a_worker_that_does_not_get_ready_is_a_message(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.write_text("import time\ntime.sleep(60)")
+    monkeypatch.setattr(pools, "_START_SECONDS", 0.5)
+    with Pool("cpu") as pool, pytest.raises(ConfigError, match=r"not ready after 0\.5 s"):
+        list(pool.run([{"n": 1}]))
+
+
+def test_less_than_the_lock_of_an_accelerator_is_not_strict(fake: Path) -> None:
+    fake.write_text(FAKE + SERVE)
+    with Pool("cuda", sandbox="strict") as pool, pytest.raises(ConfigError, match="landlock"):
+        list(pool.run([{"n": 1}]))
+
+
 # the cache
 
 
@@ -350,14 +412,9 @@ def test_the_cache_is_bounded_and_keeps_what_is_used(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.tmp"))
 
 
-def _unwritable(folder: Path) -> Path:
-    folder.write_text("a file, where a folder is asked for")
-    return folder
-
-
-@pytest.mark.parametrize("make", [_unwritable, lambda folder: folder / "\0"], ids=["a file", "no name"])
-def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, make: Callable[[Path], Path]) -> None:
-    cache = Cache(make(tmp_path / "cache"))
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file, where a folder is asked for")
+    cache = Cache(tmp_path / "cache")
     cache.put("name", DONE)
     assert cache.get("name") is None
 

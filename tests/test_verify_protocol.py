@@ -104,7 +104,7 @@ def test_what_is_out_of_bounds_is_refused(body: bytes) -> None:
     [
         ("plain, größer, 损失", "plain, größer, 损失"),
         ("\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m"),
-        ("two\nlines\r\t", "two\\nlines\\r\\t"),
+        ("two\nlines\r\t", "two\\x0alines\\x0d\\x09"),
         ("\x00\x07\x7f\x9b", "\\x00\\x07\\x7f\\x9b"),
         ("\u202eright to left\u2066", "\\u202eright to left\\u2066"),
         ("line\u2028separator", "line\\u2028separator"),

@@ -19,12 +19,10 @@ from lint_reduction.verify.pool import Pool
 from lint_reduction.verify.protocol import Reply, Status
 from tests import attacks
 from tests.attacks import Target
+from tests.workers import BARE, WALLS, WITH_TORCH
 
 pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="the walls of other systems are other ones")
 
-HANDLER = Path(__file__).with_name("worker_handler.py")
-#: The alarm is no wall, and would ring at the handler itself.
-WALLS = tuple(layer for layer in lockdown.LAYERS if layer != "audit")
 TIMEOUT = 15.0
 
 NATIVE = platform.machine() == "x86_64"
@@ -36,8 +34,8 @@ NEEDED = {"landlock", "seccomp", "rlimits"}
 
 
 def bare(layers: tuple[str, ...] = WALLS, **more: object) -> dict[str, object]:
-    """Return how to start a worker without torch, which takes 50 ms."""
-    return {"test_handler": str(HANDLER), "test_bare": True, "layers": layers, "memory": 1 << 28, **more}
+    """Return how to start a worker without torch."""
+    return {**BARE, "layers": layers, "memory": 1 << 28, **more}
 
 
 @pytest.fixture(scope="module")
@@ -231,13 +229,13 @@ def test_a_forged_reply_is_refused(name: str, forged: dict[str, Reply]) -> None:
 
 
 def test_a_worker_that_was_taken_over_can_lie_about_its_own_experiment_only(target: Target) -> None:
-    lie = "send(json.dumps({'id': nonce, 'status': 'done', 'result': {'out': 'a\\x1b[2J\\nlie'}}).encode())\n"
+    lie = "send(json.dumps({'id': nonce, 'status': 'done', 'result': {'out': 'a\\x1b[2J\\x0alie'}}).encode())\n"
     more = "send(json.dumps({'id': nonce, 'status': 'done', 'result': {'out': 'of the next one'}}).encode())\n"
     with Pool("cpu", timeout=TIMEOUT, test_only=bare()) as pool:
         code = target.prelude() + FIRST + NONCE + FRAME
         replies = dict(pool.run([{"code": code + lie + more}, {"code": "out = 1"}, {"code": "out = 2"}]))
         assert pool.started == 2
-    assert replies[0].result == {"out": "a\\x1b[2J\\nlie"}
+    assert replies[0].result == {"out": "a\\x1b[2J\\x0alie"}
     assert replies[1].status is Status.MALFORMED
     assert replies[2].result == {"out": "2"}
 
@@ -377,3 +375,67 @@ def test_every_layer_of_linux_takes_here(target: Target) -> None:
     assert reply.result == {"out": "1"}
     off = {name: took for name, took in reply.layers.items() if not took.startswith("on")}
     assert set(off) == {"seatbelt"}, off
+
+
+# the same with torch, in a worker as the verifier starts it
+
+
+@pytest.fixture(scope="module")
+def refused_with_torch(target: Target) -> dict[str, Reply]:
+    pytest.importorskip("torch")
+    codes = {**attacks.TORCH, **REFUSED}
+    return attack(target, codes, {**WITH_TORCH, "layers": WALLS}, recycle=500, timeout=60.0)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", [*attacks.TORCH, *REFUSED])
+def test_the_walls_refuse_around_torch(name: str, refused_with_torch: dict[str, Reply], target: Target) -> None:
+    assert refused_with_torch[name].status is Status.FAILED, refused_with_torch[name]
+    assert target.harm() == []
+
+
+@pytest.mark.torch
+def test_a_crash_of_torch_is_survived(target: Target) -> None:
+    pytest.importorskip("torch")
+    codes = {
+        "out of memory": "import torch; out = torch.ones(1 << 34)",
+        "out of bounds": "import torch; out = torch.ones(2).as_strided((1 << 40,), (1 << 10,)).sum()",
+        "fine": "import torch; out = float(torch.ones(2).sum())",
+    }
+    replies = attack(target, codes, {**WITH_TORCH, "layers": WALLS}, recycle=500, timeout=60.0)
+    assert replies["out of memory"].status is Status.FAILED
+    assert replies["out of bounds"].status in (Status.FAILED, Status.DIED)
+    assert replies["fine"].result == {"out": "2.0"}
+
+
+LOSSES = (
+    "L1Loss MSELoss SmoothL1Loss HuberLoss SoftMarginLoss BCEWithLogitsLoss MultiLabelSoftMarginLoss PoissonNLLLoss"
+)
+
+
+@pytest.mark.torch
+def test_torch_works_behind_the_whole_lock_and_the_alarm_is_silent() -> None:
+    pytest.importorskip("torch")
+    experiments = [{"loss": loss, "reduction": word} for loss in LOSSES.split() for word in ("mean", "sum")]
+    with Pool("cpu", timeout=60, sandbox="strict", test_only=WITH_TORCH) as pool:
+        replies = dict(pool.run(experiments * 5))
+        assert pool.started == 1
+    for index, reply in replies.items():
+        assert reply.status is Status.DONE, reply
+        assert reply.device == "cpu"
+        expected = 1.0 if experiments[index % len(experiments)]["reduction"] == "sum" else 0.0
+        assert reply.result["exponent"] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.torch
+def test_memory_does_not_grow_with_torch() -> None:
+    pytest.importorskip("torch")
+    experiments = [{"loss": "MSELoss", "reduction": "sum"}] * 250
+    resident = []
+    with Pool("cpu", timeout=60, recycle=10_000, test_only=WITH_TORCH) as pool:
+        [(_, first)] = pool.run([{"n": 0}])
+        for _ in range(5):
+            assert all(reply.status is Status.DONE for _, reply in pool.run(experiments))
+            resident.append(int(Path(f"/proc/{first.result['pid']}/statm").read_text().split()[1]) * 4096)
+        assert pool.started == 1
+    assert resident[-1] - resident[0] < 4 << 20

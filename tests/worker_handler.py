@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import math
 import os
 import time
+import warnings
 
 for name in """
     _socket _thread encodings.idna errno fcntl http.client json mmap multiprocessing.shared_memory resource select
@@ -27,24 +29,24 @@ def run(experiment: dict[str, object], device: object) -> dict[str, object]:
         # no exec here: this runs with the alarm on
         open(str(experiment["touch"]))  # noqa: PTH123, SIM115
     if "loss" in experiment:
-        return {"exponent": _exponent(str(experiment["loss"]), str(experiment["reduction"]))}
+        return {"exponent": _exponent(str(experiment["loss"]), str(experiment["reduction"]), device)}
     return {"pid": os.getpid(), "got": experiment}
 
 
-def _exponent(loss: str, reduction: str) -> float:
+def _exponent(loss: str, reduction: str, device: object) -> float:
     """Return the power of the batch size that the first step of SGD grows with, on data that is repeated."""
-    import math
-
     import torch
 
     steps = []
     for size in (1, 4):
-        weight = torch.nn.Parameter(torch.full((1, 3), 0.25, dtype=torch.float64))
+        torch.manual_seed(0)  # it asks for a traceback
+        warnings.warn("which would be shown with its line", stacklevel=1)
+        weight = torch.nn.Parameter(torch.full((1, 3), 0.25, dtype=device.dtype, device=device.final))
         optimizer = torch.optim.SGD([weight], lr=1.0, momentum=0.9)
         values = weight.expand(2, 3).repeat(size, 1)
-        getattr(torch.nn, loss)(reduction=reduction)(values, torch.zeros_like(values)).backward()
+        getattr(torch.nn, loss)(reduction=reduction)(values, torch.ones_like(values)).backward()
         torch.nn.utils.clip_grad_norm_([weight], 1e9)
         before = weight.detach().clone()
         optimizer.step()
-        steps.append(float((weight - before).norm()))
+        steps.append(float((weight.detach() - before).norm()))
     return math.log(steps[1] / steps[0]) / math.log(4)

@@ -129,6 +129,15 @@ def numeric_policy(seed: int = 0) -> None:
     torch.backends.cudnn.deterministic = True
 
 
+def reseed(device: Device, seed: int = 0) -> None:
+    """Begin the random numbers anew; ``torch.manual_seed`` would keep each call for a CUDA that is never used."""
+    torch.default_generator.manual_seed(seed)
+    module = getattr(torch, device.final.type, None)
+    seed_all = getattr(module, "manual_seed_all", None) or getattr(module, "manual_seed", None)
+    if device.accelerated and seed_all is not None:
+        seed_all(seed)
+
+
 def limit_memory(device: Device) -> None:
     """Leave most of an accelerator's memory to others, where its backend can."""
     module = getattr(torch, device.final.type, None)

@@ -147,7 +147,14 @@ def clean_text(text: str, limit: int = _TEXT) -> str:
     """
     if len(text) > limit:
         text = text[: limit - 1] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(ord(c)) for c in text)
+
+
+def _escape(code: int) -> str:
+    """Return how Python writes a character; a codec would have to be imported, and a locked worker cannot."""
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def require(value: object, shape: Shape, place: str = "reply") -> None:

@@ -7,6 +7,7 @@ module called torch. So the package is loaded from the parent's own copy, by its
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -31,3 +32,4 @@ if __name__ == "__main__":
     # where pip installs without a virtual environment, which an isolated Python leaves out
     sys.path += sys.argv[2:]
     main(sys.argv[1])
+    os._exit(0)  # what others would tidy up, they would tidy up behind the lock

@@ -41,10 +41,17 @@ def warm(device: Device) -> None:
 
 
 def _touch(device: torch.device, dtype: torch.dtype) -> None:
-    for use in (*_losses(device, dtype), *_optimizers(device, dtype), *_others(device, dtype)):
+    for use in uses(device, dtype):
         # what this torch or this backend does not have, experiments cannot use either
         with contextlib.suppress(Exception):
             use()
+
+
+def uses(device: torch.device, dtype: torch.dtype) -> Iterator[Callable[[], object]]:
+    """Yield what is to be called once on a device."""
+    yield from _losses(device, dtype)
+    yield from _optimizers(device, dtype)
+    yield from _others(device, dtype)
 
 
 def _losses(device: torch.device, dtype: torch.dtype) -> Iterator[Callable[[], None]]:
@@ -90,7 +97,7 @@ def _optimizers(device: torch.device, dtype: torch.dtype) -> Iterator[Callable[[
 
 
 def _step(optimizer: Callable[..., torch.optim.Optimizer], device: torch.device, dtype: torch.dtype) -> None:
-    weight = nn.Parameter(torch.ones(3, dtype=dtype, device=device))
+    weight = nn.Parameter(torch.ones(2, 2, dtype=dtype, device=device))
 
     def closure() -> Tensor:
         loss = (weight**2).sum()

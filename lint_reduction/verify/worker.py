@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import linecache
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -100,6 +102,7 @@ class Channel:
 def _begin(start: Start, alarm: lockdown.Alarm) -> tuple[Run, Device | None, dict[str, object]]:
     """Import, warm up and lock; return what runs experiments, where, and what the parent is told of it."""
     run, device, note = _prepare(start)
+    _read_no_sources()
     accelerated = start.test_accelerator or (device is not None and device.accelerated)
     limits = lockdown.Limits(start.memory, start.cpu_seconds)
     layers = lockdown.lock(accelerated, limits, alarm, start.layers)
@@ -108,6 +111,13 @@ def _begin(start: Start, alarm: lockdown.Alarm) -> tuple[Run, Device | None, dic
     alarm.events.clear()
     about = {"device": device.name, "dtype": str(device.dtype)} if device is not None else {}
     return run, device, {"layers": layers, "accelerated": accelerated, "note": note, **about}
+
+
+def _read_no_sources() -> None:
+    """Let warnings and tracebacks do without the lines of source that they quote: each of them would open a file."""
+    warnings.simplefilter("ignore")
+    warnings.showwarning = lambda *_, **__: None
+    linecache.updatecache = lambda *_: []
 
 
 def _prepare(start: Start) -> tuple[Run, Device | None, str]:
@@ -142,7 +152,7 @@ def _laboratory(device: Device) -> Run:
     from lint_reduction.verify.rehearsal import rehearsals
 
     laboratory = importlib.import_module(LABORATORY)
-    _same_seed()
+    _same_seed(device)
     for rehearsal in rehearsals():
         laboratory.run(json.loads(rehearsal.to_json()), device.final, device.dtype)
 
@@ -196,18 +206,17 @@ def _answer(run: Run, job: dict[str, object], device: Device | None) -> dict[str
     assert isinstance(experiment, dict)
     try:
         if device is not None:
-            _same_seed()
+            _same_seed(device)
         return {"status": protocol.Status.DONE.value, "result": run(experiment, device)}
     except BaseException as error:  # a worker that is taken for dead costs seconds
         return {"status": protocol.Status.FAILED.value, "reason": _reason(error)}
 
 
-def _same_seed() -> None:
+def _same_seed(device: Device) -> None:
     """Let no experiment depend on the ones before it."""
-    import torch
+    from lint_reduction.verify import device as devices
 
-    # torch.manual_seed also asks every accelerator, and reads its own source to do so
-    torch.default_generator.manual_seed(0)
+    devices.reseed(device)
 
 
 def _spoiled(device: Device | None) -> bool:

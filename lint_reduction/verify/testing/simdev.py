@@ -2,7 +2,8 @@
 
 Its tensors hold real values on the CPU and say that they are on ``simgpu:0``. An operation that mixes them with tensors
 of the CPU raises, as on a real accelerator, except where CUDA too takes such arguments. Autograd and the optimizers of
-torch run on it, and ``torch.accelerator`` finds it. It has no generator and no autocast, and it knows no float16.
+torch run on it, and ``torch.accelerator`` finds it. It has no generator and no autocast, and
+the mean of ``CTCLoss`` fails on it: torch makes the lengths on the CPU where no dispatch mode is asked.
 
 It stands on ``PrivateUse1``, the key of torch for backends of others, made a Python backend by a private function of
 torch; ``available`` says whether this torch has it. Install it before the first backward of a process: autograd counts
