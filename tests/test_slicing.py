@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -12,12 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lint_reduction.config import Settings
 from lint_reduction.errors import SourceError
 from lint_reduction.finding import Confidence, Finding
 from lint_reduction.growth import Count
 from lint_reduction.rules import all_rules
-from lint_reduction.run.pipeline import Overrides, lint
+from lint_reduction.run.pipeline import Overrides, lint, lint_alone, make_context
 from lint_reduction.source.file import decode, read_bytes
+from lint_reduction.source.notebook import read_notebook
 from lint_reduction.verify.blanking import blank
 from lint_reduction.verify.dials import CONSTANT, DIALS
 from lint_reduction.verify.experiment import Experiment, Place
@@ -405,6 +409,26 @@ def train(model, loader, lr):
                 p -= lr * p.grad
 """
     assert lines(only(write(tmp_path, train=text)))[-1] == "p -= lr * p.grad"
+
+
+def test_a_notebook_is_the_text_of_its_cells() -> None:
+    path = FIXTURES / "notebooks" / "train.ipynb"
+    data = path.read_bytes()
+    notebook = read_notebook(data)
+    assert notebook is not None
+    (result,) = lint_alone(data, "train.ipynb", str(path), make_context(Settings(), Overrides(isolated=True)))
+    measured = [finding for finding in result.findings if finding.flow is not None]
+    assert measured
+    for finding in measured:
+        experiment = experiment_of(finding, str(path), lambda _: notebook.text)
+        assert at(experiment, experiment.site) in notebook.text
+        assert experiment.units[0].path == str(path)
+
+
+def test_nothing_large_is_imported() -> None:
+    code = "import sys; import lint_reduction.verify.slicing; print({'torch', 'libcst'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 # --- why there is none

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from lint_reduction.facts import StepKind
 from lint_reduction.finding import Finding
 from lint_reduction.growth import Count
+from lint_reduction.verify import gate
 from lint_reduction.verify.blanking import blank
 from lint_reduction.verify.branches import Sides, is_main_guard
 from lint_reduction.verify.dials import CONSTANT, dials_of
@@ -44,12 +45,25 @@ def experiment_of(finding: Finding, path: str, read: Callable[[str], str | None]
     modules = Modules(read)
     if modules.get(path) is None:
         raise NoExperimentError("the file cannot be read or parsed")
-    route = route_of(finding, path, modules)
-    for narrow in (False, True):
-        experiment = _cut(finding, route, dials, modules, narrow=narrow)
-        if _is_small(experiment):
-            return experiment
+    try:
+        route = route_of(finding, path, modules)
+        for narrow in (False, True):
+            experiment = _cut(finding, route, dials, modules, narrow=narrow)
+            if _is_small(experiment):
+                _check(experiment)
+                return experiment
+    except RecursionError:
+        raise NoExperimentError("the file is nested too deeply") from None
     raise NoExperimentError("what the loss hangs on is too large to be run by itself")
+
+
+def _check(experiment: Experiment) -> None:
+    """Ask what the worker will ask."""
+    for unit in experiment.units:
+        try:
+            gate.read(unit.text)
+        except gate.RefusedError as error:
+            raise NoExperimentError(str(error)) from None
 
 
 def _is_small(experiment: Experiment) -> bool:
@@ -65,6 +79,7 @@ def _cut(
     reached = _lead(route, sides, in_rounds=in_rounds)
     cut = Slice(modules, route, sides, not in_rounds, narrow)
     cut.fill()
+    cut.drop_empty()
     units = {module: index for index, module in enumerate(dict.fromkeys((route.start, *cut.kept)))}
 
     def place(spot: Spot) -> Place:
