@@ -461,6 +461,15 @@ def test_what_is_not_run_has_no_experiment(tmp_path: Path) -> None:
     assert "is not run" in reason(folder, "RED101")
 
 
+def test_what_handles_an_exception_is_not_run(tmp_path: Path) -> None:
+    text = TRAIN.format(loss='loss = F.mse_loss(model(x), y, reduction="sum")', step="optimizer.step()")
+    builds = "    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+    handled = "    try:\n        optimizer = make(model)\n    except ValueError:\n    " + builds
+    experiment = only(write(tmp_path, a=text.replace(builds, handled)))
+    assert experiment.optimizer is None
+    assert "pass" in lines(experiment)
+
+
 # --- blanking
 
 _SOURCE = '''

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from lint_reduction.facts import StepKind
 from lint_reduction.finding import Finding
@@ -71,6 +72,20 @@ def _is_small(experiment: Experiment) -> bool:
     return len(experiment.units) <= _MAX_UNITS and left <= _MAX_BYTES
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What is cut out, with the index of the unit of each module."""
+
+    cut: Slice
+    units: dict[Module, int]
+
+    def place(self, spot: Spot) -> Place:
+        return spot.module.place(self.units[spot.module], spot.node)
+
+    def keeps(self, spot: Spot) -> bool:
+        return spot.module.statement(spot.node) in self.cut.kept.get(spot.module, ())
+
+
 def _cut(
     finding: Finding, route: RouteNodes, dials: tuple[Count, ...], modules: Modules, *, narrow: bool
 ) -> Experiment:
@@ -80,13 +95,17 @@ def _cut(
     cut = Slice(modules, route, sides, not in_rounds, narrow)
     cut.fill()
     cut.drop_empty()
-    units = {module: index for index, module in enumerate(dict.fromkeys((route.start, *cut.kept)))}
+    layout = _Layout(cut, {module: i for i, module in enumerate(dict.fromkeys((route.start, *cut.kept)))})
+    if not all(layout.keeps(spot) for spot in (*route.calls, route.end, route.site)):
+        raise NoExperimentError("the path of the loss runs through what handles an exception")
+    return _experiment(finding, dials, layout, {spot for spot in reached if layout.keeps(spot)})
 
-    def place(spot: Spot) -> Place:
-        return spot.module.place(units[spot.module], spot.node)
 
+def _experiment(finding: Finding, dials: tuple[Count, ...], layout: _Layout, reached: set[Spot]) -> Experiment:
+    route, cut, units = layout.cut.route, layout.cut, layout.units
+    place = layout.place
     known, counts = _settings(finding, cut, units)
-    optimizer = route.optimizer
+    optimizer = route.optimizer if route.optimizer is not None and layout.keeps(route.optimizer) else None
     return Experiment(
         finding.code,
         tuple(_unit(module, cut, units) for module in units),
@@ -97,8 +116,8 @@ def _cut(
         route.end_kind.value,
         route.end_function,
         place(route.site),
-        tuple(Callee(place(spot), name) for spot, name in route.sites if spot.node in reached),
-        tuple((kind.value, place(spot)) for spot, kind in route.steps if spot.node in reached),
+        tuple(Callee(place(spot), name) for spot, name in route.sites if spot in reached),
+        tuple((kind.value, place(spot)) for spot, kind in route.steps if spot in reached),
         tuple(_branches(cut, units)),
         known,
         None if optimizer is None else place(optimizer),
@@ -108,7 +127,7 @@ def _cut(
     )
 
 
-def _lead(route: RouteNodes, sides: Sides, *, in_rounds: bool) -> set[ast.AST]:
+def _lead(route: RouteNodes, sides: Sides, *, in_rounds: bool) -> set[Spot]:
     """Decide the tests on the path, those around its end and its loss first; return the places that a run reaches."""
     steps = [spot for spot, kind in route.steps if not (in_rounds and kind in _AT_THE_STEP)]
     first = (route.end, *reversed(route.calls), route.site)
@@ -123,7 +142,7 @@ def _lead(route: RouteNodes, sides: Sides, *, in_rounds: bool) -> set[ast.AST]:
     for module in dict.fromkeys(spot.module for spot in (*first, *others)):
         sides.agree(module)
     spots = [*(spot for spot, _ in route.sites), *(spot for spot, _ in route.steps)]
-    return {spot.node for spot in spots if sides.reaches(spot.module, spot.node)}
+    return {spot for spot in spots if sides.reaches(spot.module, spot.node)}
 
 
 def _unit(module: Module, cut: Slice, units: dict[Module, int]) -> Unit:
