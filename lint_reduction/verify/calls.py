@@ -27,8 +27,6 @@ from lint_reduction.verify.allowed import (
     TORCH_FUNCTIONS,
 )
 from lint_reduction.verify.builtin_calls import BuiltinCalls
-from lint_reduction.verify.domain import Domain
-from lint_reduction.verify.experiment import Experiment
 from lint_reduction.verify.losses import loss_class, loss_function, modern
 from lint_reduction.verify.values import (
     BlockedError,
@@ -58,10 +56,6 @@ _OPAQUE = re.compile(r"loss|criteri|elbo|objective|kld|diverg|entropy|penalt|nll
 
 class Calls(BuiltinCalls):
     """Evaluates calls."""
-
-    def __init__(self, experiment: Experiment, domain: Domain) -> None:
-        super().__init__(experiment, domain)
-        self._texts: dict[int, str] = {}
 
     def _call(self, node: ast.Call) -> Value:
         place = self.place(node)
@@ -118,9 +112,9 @@ class Calls(BuiltinCalls):
 
     def _text_of(self, node: ast.Call) -> str:
         """Return the text of the arguments of a call."""
-        if id(node) not in self._texts:
-            self._texts[id(node)] = ", ".join([*map(ast.unparse, node.args), *map(ast.unparse, node.keywords)])
-        return self._texts[id(node)]
+        return self.program.note(
+            "text", node, lambda: ", ".join([*map(ast.unparse, node.args), *map(ast.unparse, node.keywords)])
+        )
 
     def _call_foreign(self, callee: Library, node: ast.Call) -> Value:
         if callee.last in _PROGRESS and node.args:

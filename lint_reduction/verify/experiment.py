@@ -47,7 +47,7 @@ class Unit:
     """One source file, with all statements that nothing needs blanked out: lines and columns stay as they are.
 
     Attributes:
-        path: as shown; never opened by a worker.
+        path: for messages; never opened by a worker. A package that is only a folder is a unit without text.
         text: what is left of it; parses.
         links: the names it imports from other units.
     """
@@ -62,7 +62,7 @@ class Branch:
     """A test whose outcome is fixed because the path of the loss runs through one side of it.
 
     Attributes:
-        place: of the ``if`` statement, conditional expression, ``while`` or ``match`` case.
+        place: of the ``if`` statement, conditional expression or ``while``, of the pattern of a ``match`` case.
         taken: whether its first side (body, case) is the one.
     """
 
@@ -81,6 +81,19 @@ class Known:
 
     place: Place
     value: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """An expression that counts something by what it is called, though a run of another size would not change it.
+
+    Attributes:
+        place: of the expression: ``batch_size``, ``args.accumulation_steps``.
+        count: what it counts, a ``Count`` value.
+    """
+
+    place: Place
+    count: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +119,7 @@ class Experiment:
         function: qualified name of that function, empty for the body of the module.
         receiver: unit index and qualified name of the class of its ``self``, None if it is no method.
         calls: the calls that lead from there to the end, outermost first.
-        end: where the path of the loss ends.
+        end: where the path of the loss ends; the definition of the function where that is what it returns.
         end_kind: what ends it, a ``StepKind`` value: ``backward``, ``return``, ``read``.
         end_function: qualified name of the function that holds the end.
         site: the loss call or reduction that the finding is about: no verdict unless it was run.
@@ -117,6 +130,7 @@ class Experiment:
         optimizer: where the optimizer is built, None if none is in view.
         optimizer_function: qualified name of the function that builds it, run if the run itself does not get there.
         dials: the counts to vary, ``Count`` values, the one that decides first.
+        counted: the numbers that a program is configured with and that follow a dial: a batch size, an accumulation.
     """
 
     rule: str
@@ -135,6 +149,7 @@ class Experiment:
     optimizer: Place | None = None
     optimizer_function: str = ""
     dials: tuple[str, ...] = ("samples",)
+    counted: tuple[Counted, ...] = ()
 
     def to_json(self) -> str:
         """Return it as JSON, the same text for the same experiment."""

@@ -58,6 +58,8 @@ class Expressions(Machine):
         if place in self.decisions.known:
             self.executed.add(place)
             return self.decisions.known[place]
+        if place in self.decisions.counted:
+            return self.domain.count(self.decisions.counted[place])
         method: Callable[[ast.expr], Value] | None = getattr(self, _METHODS.get(type(node), ""), None)
         if method is None:
             raise BlockedError(f"`{type(node).__name__}` is not run")

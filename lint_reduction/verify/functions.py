@@ -6,8 +6,6 @@ import ast
 from collections.abc import Sequence
 
 from lint_reduction.verify.allowed import HARMLESS_DECORATORS, MAX_DEPTH, NO_GRADIENT
-from lint_reduction.verify.domain import Domain
-from lint_reduction.verify.experiment import Experiment
 from lint_reduction.verify.losses import BY_CLASS, BY_FUNCTION
 from lint_reduction.verify.machine import Frame
 from lint_reduction.verify.statements import ReturnError, Statements
@@ -31,12 +29,13 @@ from lint_reduction.verify.values import (
 _LOSS_NAMES = frozenset(BY_CLASS) | frozenset(BY_FUNCTION)
 
 
+def _names_loss(node: ast.AST) -> bool:
+    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return name in _LOSS_NAMES
+
+
 class Functions(Statements):
     """Calls functions and builds objects of the source."""
-
-    def __init__(self, experiment: Experiment, domain: Domain) -> None:
-        super().__init__(experiment, domain)
-        self._mattering: dict[int, bool] = {}
 
     def invoke(
         self, function: Function, arguments: Sequence[Value], options: dict[str, Value], *, fill: bool = False
@@ -258,13 +257,9 @@ class Functions(Statements):
     def _matters(self, owner: Class) -> bool:
         """Whether a class holds a place of the experiment, or a loss."""
         node = owner.node
-        if id(node) not in self._mattering:
-            self._mattering[id(node)] = self._holds_place(owner) or any(
-                (isinstance(inner, ast.Attribute) and inner.attr in _LOSS_NAMES)
-                or (isinstance(inner, ast.Name) and inner.id in _LOSS_NAMES)
-                for inner in ast.walk(node)
-            )
-        return self._mattering[id(node)]
+        return self.program.note(
+            "matters", node, lambda: self._holds_place(owner) or any(map(_names_loss, ast.walk(node)))
+        )
 
     def _holds_place(self, owner: Class) -> bool:
         node = owner.node

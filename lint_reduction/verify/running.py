@@ -29,6 +29,7 @@ from lint_reduction.verify.allowed import (
 from lint_reduction.verify.arithmetic import BINARY, COMPARISONS, UNARY, mathematics, name_of
 from lint_reduction.verify.experiment import Place
 from lint_reduction.verify.losses import Loss
+from lint_reduction.verify.names import COUNTED
 from lint_reduction.verify.planning import Number, Plan
 from lint_reduction.verify.synth import Maker, norm
 from lint_reduction.verify.values import (
@@ -46,9 +47,7 @@ from lint_reduction.verify.values import (
 )
 
 _ERRORS = (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError, AssertionError, KeyError)
-_KEPT = frozenset(
-    "cuda cpu contiguous requires_grad_ retain_grad half bfloat16 pin_memory share_memory_ xpu mps".split()
-)
+_KEPT = frozenset("cuda cpu requires_grad_ retain_grad half bfloat16 pin_memory share_memory_ xpu mps".split())
 _FLOATING = frozenset("zeros ones rand randn linspace eye empty".split())
 _MAX_OPTION = 32
 _NORMS = frozenset({"norm", "vector_norm"})
@@ -154,6 +153,13 @@ class Run:
             return fill.value(self.maker.sizes)
         value = self.maker.make(hole.path, fill.role, fill.layout)
         return value.bool() if fill.is_boolean else value
+
+    def count(self, name: str) -> Value:
+        """Return the size of a count."""
+        size = COUNTED.get(name)
+        if size is None:
+            raise BlockedError(f"the number of {name} is not varied")
+        return size.amount(self.maker.sizes)
 
     def length(self, hole: Hole) -> Value:
         """Return the length of something unknown."""

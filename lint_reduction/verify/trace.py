@@ -148,6 +148,10 @@ class Trace:
         paths = frozenset({hole.path})
         return Abstract(paths, paths, is_pure=True)
 
+    def count(self, name: str) -> Value:
+        """Return a number that is not known, and that nothing has to be found for."""
+        return Abstract(is_number=True)
+
     def length(self, hole: Hole) -> Value:
         """Return the length of something unknown, a hole of its own."""
         path = f"len({hole.path})"
@@ -163,6 +167,7 @@ class Trace:
     def unary(self, operator: ast.unaryop, value: Value) -> Value:
         """Return a value of the same shape."""
         assert isinstance(value, Abstract)
+        self.use(value, "tensor" if isinstance(operator, ast.Invert) else "arithmetic")
         if isinstance(operator, ast.Invert) and value.is_pure:
             self.found.boolean |= value.roots
         return Abstract(value.roots, value.like)
@@ -228,7 +233,8 @@ class Trace:
             return Abstract(is_number=True)
         self.use(value, "tensor")
         if isinstance(index, tuple):
-            self._rank(value, least=sum(entry is not None and entry is not Ellipsis for entry in index))
+            # what stands for "all other axes" stands for one at least: nobody writes it for none
+            self._rank(value, least=sum(entry is not None for entry in index))
         pure = isinstance(value, Abstract) and value.is_pure
         return Abstract(self._roots(value), is_pure=pure)
 
@@ -265,8 +271,8 @@ class Trace:
         self.use(value, "tensor")
         if name in ("view", "reshape", "expand", "repeat", "new_zeros", "new_ones", "new_full"):
             self._sizes(value, arguments, name)
-        else:
-            self.use(list(arguments), "tensor")
+            return self._result(name, value, [value], {}, ELEMENTWISE_METHODS)
+        self.use(list(arguments), "tensor")
         if name in _AXES:
             self._axis(value, [*arguments, *options.values()])
         if "softmax" in name:
