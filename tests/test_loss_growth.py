@@ -42,7 +42,7 @@ def program(loss: Loss, reduction: str, behind: str, *, functional: bool) -> str
     return (
         "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n\n"
         + ("" if functional else f"criterion = nn.{loss.name}(reduction='{reduction}')\n\n")
-        + f"def train(loader, optimizer):\n    for x, {', '.join(n for n in names if n not in learned) or 'y'} in loader:\n"
+        + f"def train(loader, optimizer):\n    for x, {data or 'y'} in loader:\n"
         f"        loss = {call}{behind}\n        loss.backward()\n        optimizer.step()\n"
     )
 

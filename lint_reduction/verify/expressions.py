@@ -72,7 +72,11 @@ class Expressions(Machine):
         return node.value
 
     def _text(self, node: ast.expr) -> Value:
+        self.formatted(node)
         return Text()
+
+    def formatted(self, node: ast.expr) -> None:
+        """See whether a format is where the path of the loss ends; nothing is formatted."""
 
     def _name(self, node: ast.Name) -> Value:
         return "__main__" if node.id == "__name__" else self.lookup(node.id)

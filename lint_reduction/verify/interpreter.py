@@ -90,6 +90,17 @@ class Interpreter(Calls):
             self.train(self.settle(loss_of(value)))
             self.finish()
 
+    def formatted(self, node: ast.expr) -> None:
+        """Read the loss where a format does: there it has to be one number."""
+        if self.experiment.end_kind != "read" or self.backwards or not self.is_end(node):
+            return
+        for part in ast.walk(node):
+            if isinstance(part, ast.FormattedValue):
+                value = self.settle(self.evaluate(part.value))
+                if self.domain.is_tensor(value):
+                    self.train(value)
+                    self.finish()
+
     def optimizer(self) -> Optimizer | None:
         """Return the optimizer: the one at the place of the experiment, or the one that has stepped."""
         place = self.experiment.optimizer

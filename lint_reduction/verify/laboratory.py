@@ -74,6 +74,7 @@ class Bench:
         finally:
             torch.set_grad_enabled(True)
             self.executed = self.executed or self.program.experiment.site in machine.executed
+        world.settled()
         self._check(world, machine)
         step = first_update(machine, maker) if update else None
         return Outcome(world.gradient, world.norms, step, world.clipped)

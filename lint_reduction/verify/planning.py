@@ -121,6 +121,10 @@ def sizes_of(found: Findings) -> Sizes:
     for _, size in found.literals:
         if size <= _MAX_LITERAL and base[letter] == BASE[letter]:
             base[letter] = size
+    for size in found.classes[:1]:
+        base["C"] = size
+        if found.labels:
+            base["D"] = size
     return Sizes(base=base, ignored=found.ignored[0] if found.ignored else IGNORED)
 
 
@@ -189,6 +193,9 @@ def _fits(found: Findings, fills: Mapping[str, Fill | Number]) -> bool:
 
 def _fits_rank(found: Findings, path: str, layout: str) -> bool:
     exact = found.exact.get(path)
+    axis = found.normalized.get(path)
+    if axis is not None and "C" in layout and layout.index("C") != axis % len(layout):
+        return False
     return len(layout) >= found.least.get(path, 0) and (exact is None or len(layout) == exact)
 
 
@@ -206,7 +213,7 @@ def _sort(found: Findings) -> _Sorted:
         if role is not None and not _is_factor(found, path, role):
             holes.roles[path] = role
         else:
-            _sort_by_use(holes, path, uses, has_role=role is not None)
+            _sort_by_use(found, holes, path, uses, has_role=role is not None)
     return holes
 
 
@@ -217,8 +224,10 @@ def _is_factor(found: Findings, path: str, role: tuple[Role, Loss, int]) -> bool
     return names.is_mask(path) or names.is_weight(path)
 
 
-def _sort_by_use(holes: _Sorted, path: str, uses: set[str], *, has_role: bool) -> None:
-    if "class weight" in uses:
+def _sort_by_use(found: Findings, holes: _Sorted, path: str, uses: set[str], *, has_role: bool) -> None:
+    if path in found.labels and not has_role:
+        holes.fixed[path] = Fill(Role.CLASS, "B")
+    elif "class weight" in uses:
         holes.fixed[path] = Fill(Role.CLASS_WEIGHT, "C")
     elif names.is_mask(path) or (names.is_weight(path) and (has_role or "tensor" in uses)):
         holes.masks.append(path)

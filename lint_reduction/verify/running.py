@@ -62,7 +62,7 @@ class Run:
         unreduced: the losses that were left unreduced, with the node of the graph that made them.
         clipped: whether clipping has changed a gradient.
         losses: the values that backward was called on.
-        gradient, norms: of all leaves and of each, as backward left them: before clipping, and before it is divided.
+        gradient, norms: of all leaves and of each, at the step of the optimizer, but before it is clipped.
     """
 
     def __init__(self, plan: Plan, maker: Maker) -> None:
@@ -76,6 +76,7 @@ class Run:
         self.norms: dict[str, float] = {}
         self._spent = guards.Spent()
         self._off: list[bool] = []
+        self._has_clipped = False
 
     # Values
 
@@ -516,14 +517,20 @@ class Run:
             raise BlockedError("no value with a gradient reaches the loss")
         given = gradient if isinstance(gradient, Tensor) else None
         self._do("backward", lambda: value.backward(gradient=given, retain_graph=True))
-        self.gradient = self.maker.gradient().clone()
-        self.norms = {path: norm(leaf.grad) for path, leaf in self.maker.leaves.items() if leaf.grad is not None}
+
+    def settled(self) -> None:
+        """Keep the gradient as it is now, unless it has been clipped already."""
+        if not self._has_clipped:
+            self.gradient = self.maker.gradient().clone()
+            self.norms = {path: norm(leaf.grad) for path, leaf in self.maker.leaves.items() if leaf.grad is not None}
 
     def clip(self, name: str, limit: Value) -> Value:
         """Clip the gradient of the leaves."""
         leaves = [leaf for leaf in self.maker.leaves.values() if leaf.grad is not None]
         if not leaves or not isinstance(limit, int | float) or isinstance(limit, bool):
             return torch.zeros((), dtype=self.maker.dtype, device=self.maker.device)
+        self.settled()
+        self._has_clipped = True
         before = self.maker.gradient().clone()
         function = nn.utils.clip_grad_value_ if "value" in name else nn.utils.clip_grad_norm_
         result = self._do(name, lambda: function(leaves, float(limit)))
