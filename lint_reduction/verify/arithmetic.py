@@ -13,7 +13,7 @@ from lint_reduction.verify.allowed import MAX_INTEGER_BITS, MAX_LENGTH, MAX_TEXT
 from lint_reduction.verify.values import BlockedError, Text, UserError, Value
 
 #: How deep the lists are that are compared.
-MAX_NESTING = 3
+MAX_NESTING = 1
 
 BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -155,7 +155,7 @@ def _equal(left: Value, right: Value, depth: int = 0) -> bool:
 def _contains(whole: Value, part: Value) -> bool:
     if isinstance(whole, str) and isinstance(part, str):
         return part in whole
-    if isinstance(whole, list | tuple | dict | range):
+    if isinstance(whole, list | tuple | dict | range) and not isinstance(part, list | tuple):
         return any(_equal(entry, part) for entry in whole)
     raise BlockedError(f"`in` is not asked of `{name_of(whole)}`")
 

@@ -18,12 +18,11 @@ from lint_reduction.verify.allowed import (
 )
 from lint_reduction.verify.values import BlockedError, Value, parts
 
-_PRODUCTS = frozenset(
-    "matmul mm bmm mv dot addmm baddbmm addmv addbmm outer cdist meshgrid inner vdot cross pairwise_distance".split()
-)
+_PRODUCTS = frozenset("matmul mm bmm mv dot addmm baddbmm addmv addbmm outer cdist meshgrid inner vdot".split())
 _SIZED = FACTORIES | frozenset("FloatTensor LongTensor Tensor DoubleTensor IntTensor BoolTensor ByteTensor".split())
 _RESIZING = frozenset("new_zeros new_ones new_full new_empty expand broadcast_to normal multinomial".split())
 _REPEATING = frozenset("repeat tile one_hot repeat_interleave bincount".split())
+_JOINING = frozenset("cat concat concatenate stack hstack vstack".split())
 _MAX_EQUATION = 40
 
 
@@ -77,32 +76,43 @@ def check(name: str, arguments: Sequence[Value], options: Mapping[str, Value], s
     values = parts([*arguments, *options.values()])
     tensors = [value for value in values if isinstance(value, Tensor)]
     numbers = [abs(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    largest = max(numbers, default=0)
     if name == "einsum":
         _check_einsum(arguments, spent)
     elif name in _PRODUCTS:
         _check_product(name, tensors, spent)
-    elif name in ("arange", "linspace", "randperm"):
-        limit(largest if name != "arange" else _arange(numbers))
     elif name in _SIZED | _RESIZING:
-        limit(math.prod(max(number, 1) for number in numbers))
+        _check_sizes(name, numbers)
     elif name in _REPEATING:
-        held = max((float(t.abs().max()) for t in tensors if t.numel() and not t.is_floating_point()), default=0.0)
-        size = tensors[0].numel() if tensors else 1
-        limit(size * math.prod(max(number, 1) for number in numbers))
-        if name != "repeat":
-            limit(size * max(held, 1.0))
-    elif name in ("split", "chunk", "unbind", "tolist"):
-        if any(tensor.numel() > MAX_LENGTH for tensor in tensors) and name in ("unbind", "tolist", "split"):
+        _check_repeats(name, tensors, numbers)
+    elif name in ("unbind", "tolist", "split"):
+        if any(tensor.numel() > MAX_LENGTH for tensor in tensors):
             raise BlockedError("a list gets too long")
-    elif name in ("cat", "concat", "concatenate", "stack", "hstack", "vstack"):
+    elif name in _JOINING:
         limit(sum(tensor.numel() for tensor in tensors))
-    elif name in ("diag", "unflatten"):
+    elif name == "index_select":
+        limit(math.prod(tensor.numel() for tensor in tensors))
+    elif name == "diag":
         limit(max((tensor.numel() ** 2 for tensor in tensors if tensor.dim() == 1), default=0))
     else:
         broadcast(tensors)
-    if not math.isfinite(largest) and name in _SIZED:
-        raise BlockedError("a tensor gets too large")
+
+
+def _check_sizes(name: str, numbers: Sequence[float]) -> None:
+    if name in ("linspace", "randperm"):
+        limit(max(numbers, default=0))
+    elif name == "arange":
+        step = numbers[2] if len(numbers) == 3 and numbers[2] else 1
+        limit(sum(numbers[:2]) / step)
+    else:
+        limit(math.prod(max(number, 1) for number in numbers if isinstance(number, int)))
+
+
+def _check_repeats(name: str, tensors: Sequence[Tensor], numbers: Sequence[float]) -> None:
+    size = tensors[0].numel() if tensors else 1
+    limit(size * math.prod(max(number, 1) for number in numbers))
+    if name not in ("repeat", "tile"):
+        whole = [t for t in tensors if t.numel() and not t.is_floating_point() and t.dtype != torch.bool]
+        limit(size * max((float(tensor.abs().max()) for tensor in whole), default=1.0))
 
 
 def broadcast(tensors: Sequence[Tensor]) -> None:
@@ -111,19 +121,39 @@ def broadcast(tensors: Sequence[Tensor]) -> None:
     Raises:
         BlockedError: it is.
     """
-    if len(tensors) < 2:
+    stretch([tensor.shape for tensor in tensors])
+
+
+def stretch(shapes: Sequence[torch.Size]) -> None:
+    """Refuse to stretch shapes to one that is too large.
+
+    Raises:
+        BlockedError: it is.
+    """
+    if len(shapes) < 2:
         return
     try:
-        shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
+        shape = torch.broadcast_shapes(*shapes)
     except RuntimeError:
         return
     limit(math.prod(shape))
 
 
-def _arange(numbers: Sequence[float]) -> float:
-    if len(numbers) == 3 and numbers[2]:
-        return (numbers[0] + numbers[1]) / abs(numbers[2])
-    return sum(numbers)
+def check_index(value: Tensor, index: object) -> None:
+    """Refuse an index that repeats rows to a tensor that is too large.
+
+    Raises:
+        BlockedError: it does.
+    """
+    repeated = 1
+    consumed = 1
+    entries = index if isinstance(index, tuple) else (index,)
+    for axis, entry in enumerate(entries):
+        size = entry.numel() if isinstance(entry, Tensor) else len(entry) if isinstance(entry, list) else 0
+        if size and not (isinstance(entry, Tensor) and entry.dtype == torch.bool):
+            repeated *= len(parts(entry)) if isinstance(entry, list) else size
+            consumed *= value.shape[axis] if axis < value.dim() else 1
+    limit(value.numel() / max(consumed, 1) * repeated)
 
 
 def _check_product(name: str, tensors: Sequence[Tensor], spent: Spent) -> None:
@@ -133,11 +163,15 @@ def _check_product(name: str, tensors: Sequence[Tensor], spent: Spent) -> None:
     if len(tensors) < 2:
         return
     left, right = tensors[-2], tensors[-1]
-    columns = right.shape[-1] if right.dim() > 1 else 1
-    rows = right.shape[-2] if name == "cdist" and right.dim() > 1 else columns
-    stretched = math.prod(right.shape[:-2]) if right.dim() > 2 and left.dim() <= 2 else 1
-    limit(left.numel() / max(left.shape[-1] if left.dim() else 1, 1) * rows * stretched)
-    spent.works(left.numel() * max(columns, rows) * stretched)
+    inner = max(left.shape[-1] if left.dim() else 1, 1)
+    rows = left.shape[-2] if left.dim() > 1 else 1
+    columns = 1 if right.dim() < 2 else right.shape[-2 if name == "cdist" else -1]
+    try:
+        batch = math.prod(torch.broadcast_shapes(left.shape[:-2], right.shape[:-2]))
+    except RuntimeError:
+        return
+    limit(batch * rows * columns)
+    spent.works(batch * rows * columns * inner)
 
 
 def _check_einsum(arguments: Sequence[Value], spent: Spent) -> None:

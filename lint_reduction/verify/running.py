@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from lint_reduction.verify import guards
 from lint_reduction.verify.allowed import (
+    ACTIVATIONS,
     DISTRIBUTION_ATTRIBUTES,
     DISTRIBUTION_METHODS,
     DISTRIBUTIONS,
@@ -23,10 +24,12 @@ from lint_reduction.verify.allowed import (
     NOISE,
     TENSOR_METHODS,
     TENSOR_TYPES,
+    TORCH_FUNCTIONS,
 )
 from lint_reduction.verify.arithmetic import BINARY, COMPARISONS, UNARY, mathematics, name_of
 from lint_reduction.verify.experiment import Place
 from lint_reduction.verify.losses import Loss
+from lint_reduction.verify.names import COUNTED
 from lint_reduction.verify.planning import Number, Plan
 from lint_reduction.verify.synth import Maker, norm
 from lint_reduction.verify.values import (
@@ -40,14 +43,15 @@ from lint_reduction.verify.values import (
     Text,
     UserError,
     Value,
+    parts,
 )
 
 _ERRORS = (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError, AssertionError, KeyError)
-_KEPT = frozenset(
-    "cuda cpu contiguous requires_grad_ retain_grad half bfloat16 pin_memory share_memory_ xpu mps".split()
-)
+_KEPT = frozenset("cuda cpu requires_grad_ retain_grad half bfloat16 pin_memory share_memory_ xpu mps".split())
 _FLOATING = frozenset("zeros ones rand randn linspace eye empty".split())
 _MAX_OPTION = 32
+_NORMS = frozenset({"norm", "vector_norm"})
+_SPECIAL = frozenset({"expit", "xlogy", "logit"})
 _DROPPED = object()
 
 
@@ -58,7 +62,7 @@ class Run:
         unreduced: the losses that were left unreduced, with the node of the graph that made them.
         clipped: whether clipping has changed a gradient.
         losses: the values that backward was called on.
-        gradient, norms: of all leaves and of each, as backward left them: before clipping, and before it is divided.
+        gradient, norms: of all leaves and of each, at the step of the optimizer, but before it is clipped.
     """
 
     def __init__(self, plan: Plan, maker: Maker) -> None:
@@ -72,11 +76,14 @@ class Run:
         self.norms: dict[str, float] = {}
         self._spent = guards.Spent()
         self._off: list[bool] = []
+        self._has_clipped = False
 
     # Values
 
     def _plain(self, value: Value, depth: int = 0) -> Any:
         """Return what torch is given for a value: a tensor, a number, a short text, or a list of these."""
+        if depth == 0 and isinstance(value, list | tuple):
+            parts(value)
         if value is None or value is Ellipsis or isinstance(value, bool | int | float | Tensor):
             return value
         if isinstance(value, str) and len(value) <= _MAX_OPTION:
@@ -148,6 +155,13 @@ class Run:
         value = self.maker.make(hole.path, fill.role, fill.layout)
         return value.bool() if fill.is_boolean else value
 
+    def count(self, name: str) -> Value:
+        """Return the size of a count."""
+        size = COUNTED.get(name)
+        if size is None:
+            raise BlockedError(f"the number of {name} is not varied")
+        return size.amount(self.maker.sizes)
+
     def length(self, hole: Hole) -> Value:
         """Return the length of something unknown."""
         if self.plan.is_tensor(hole.path):
@@ -216,12 +230,14 @@ class Run:
                 return value[position]
             raise BlockedError(f"`{name_of(value)}` has no parts")
         plain = self._plain(index)
+        guards.check_index(value, plain)
         return self._do("narrow", lambda: value[plain])
 
     def store(self, value: Value, index: Value, new: Value) -> None:
         """Do ``value[index] = new``."""
         assert isinstance(value, Tensor)
         plain, entry = self._plain(index), self._plain(new)
+        guards.check_index(value, plain)
         self._do("narrow", lambda: value.__setitem__(plain, entry))
 
     def attribute(self, value: Value, name: str) -> Value:
@@ -316,6 +332,8 @@ class Run:
             return plain[0]
         if last == "einsum" and len(plain) == 2 and isinstance(plain[1], list | tuple):
             plain = [plain[0], *plain[1]]
+        if not is_known(name):
+            raise BlockedError(f"`{name}` is not allowed")
         module: Any = {"torch.nn.functional": functional, "torch.linalg": torch.linalg, "torch.special": torch.special}
         return self._do(last, getattr(module.get(head, torch), last), *plain, **named)
 
@@ -395,6 +413,7 @@ class Run:
         """Call a loss module, or the functional form."""
         plain, named = self._arguments(arguments, options)
         function: Any = getattr(functional, loss.function) if criterion is None else criterion.module
+        guards.broadcast([value for value in [*plain, *named.values()] if isinstance(value, Tensor)])
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
@@ -456,7 +475,7 @@ class Run:
         if name in ("sample", "rsample"):
             return self._sample(distribution, name, arguments)
         plain = [self._plain(value) for value in arguments]
-        guards.broadcast([value for value in plain if isinstance(value, Tensor)])
+        guards.stretch([real.batch_shape, *(value.shape for value in plain if isinstance(value, Tensor))])
         return self._do("mean", lambda: getattr(real, name)(*plain))
 
     def _sample(self, distribution: Distribution, name: str, arguments: Sequence[Value]) -> Value:
@@ -477,7 +496,10 @@ class Run:
 
     def divergence(self, left: Distribution, right: Distribution) -> Value:
         """Return the divergence of two distributions."""
-        return self._do("mean", lambda: torch.distributions.kl_divergence(left.real, right.real))
+        first: Any = left.real
+        second: Any = right.real
+        guards.stretch([first.batch_shape, second.batch_shape])
+        return self._do("mean", lambda: torch.distributions.kl_divergence(first, second))
 
     # The gradient
 
@@ -495,14 +517,20 @@ class Run:
             raise BlockedError("no value with a gradient reaches the loss")
         given = gradient if isinstance(gradient, Tensor) else None
         self._do("backward", lambda: value.backward(gradient=given, retain_graph=True))
-        self.gradient = self.maker.gradient().clone()
-        self.norms = {path: norm(leaf.grad) for path, leaf in self.maker.leaves.items() if leaf.grad is not None}
+
+    def settled(self) -> None:
+        """Keep the gradient as it is now, unless it has been clipped already."""
+        if not self._has_clipped:
+            self.gradient = self.maker.gradient().clone()
+            self.norms = {path: norm(leaf.grad) for path, leaf in self.maker.leaves.items() if leaf.grad is not None}
 
     def clip(self, name: str, limit: Value) -> Value:
         """Clip the gradient of the leaves."""
         leaves = [leaf for leaf in self.maker.leaves.values() if leaf.grad is not None]
         if not leaves or not isinstance(limit, int | float) or isinstance(limit, bool):
             return torch.zeros((), dtype=self.maker.dtype, device=self.maker.device)
+        self.settled()
+        self._has_clipped = True
         before = self.maker.gradient().clone()
         function = nn.utils.clip_grad_value_ if "value" in name else nn.utils.clip_grad_norm_
         result = self._do(name, lambda: function(leaves, float(limit)))
@@ -516,6 +544,18 @@ class Run:
             torch.set_grad_enabled(False)
         elif self._off:
             torch.set_grad_enabled(self._off.pop())
+
+
+def is_known(name: str) -> bool:
+    """Whether a name is that of a function in the tables."""
+    head, _, last = name.rpartition(".")
+    tables = {
+        "torch": TORCH_FUNCTIONS,
+        "torch.nn.functional": ACTIVATIONS,
+        "torch.linalg": _NORMS,
+        "torch.special": _SPECIAL,
+    }
+    return last in tables.get(head, frozenset())
 
 
 def _first_line(error: BaseException) -> str:

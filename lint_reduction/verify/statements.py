@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Sequence
 
 from lint_reduction.verify import arithmetic
-from lint_reduction.verify.allowed import MAX_ROUNDS, NO_GRADIENT, SCALING_METHODS
+from lint_reduction.verify.allowed import LIBRARIES, MAX_ROUNDS, NO_GRADIENT, SCALING_METHODS
 from lint_reduction.verify.expressions import Expressions
-from lint_reduction.verify.machine import binds
+from lint_reduction.verify.machine import bound_names
 from lint_reduction.verify.values import (
     BlockedError,
     Class,
@@ -22,6 +22,7 @@ from lint_reduction.verify.values import (
     Unnamed,
     UserError,
     Value,
+    place_of,
 )
 
 _DUNDER = re.compile(r"__\w+__")
@@ -94,15 +95,15 @@ class Statements(Expressions):
     def _import(self, node: ast.Import) -> None:
         for alias in node.names:
             name = alias.asname or alias.name.partition(".")[0]
-            if name not in self.sources[self.frame.unit].links:
-                self.bind(name, Library(alias.name if alias.asname else name))
+            if name not in self.sources[self.frame.unit].parsed.links:
+                self.bind(name, _imported(alias.name if alias.asname else name, name))
 
     def _import_from(self, node: ast.ImportFrom) -> None:
         for alias in node.names:
             name = alias.asname or alias.name
-            if name != "*" and name not in self.sources[self.frame.unit].links:
+            if name != "*" and name not in self.sources[self.frame.unit].parsed.links:
                 prefix = "." * node.level + (node.module or "")
-                self.bind(name, Library(f"{prefix}.{alias.name}" if prefix else alias.name))
+                self.bind(name, _imported(f"{prefix}.{alias.name}", name))
 
     def _shared(self, node: ast.Global | ast.Nonlocal) -> None:
         scope = self.frame.scope
@@ -121,7 +122,7 @@ class Statements(Expressions):
 
     def _class(self, node: ast.ClassDef) -> None:
         bases = tuple(self.evaluate(base) for base in node.bases)
-        self.bind(node.name, Class(node, self.frame.unit, self.qualified(node.name), bases, self.frame.scope))
+        self.bind(node.name, Class.of(node, self.frame.unit, self.qualified(node.name), bases, self.frame.scope))
 
     def _assign(self, node: ast.Assign) -> None:
         value = self.evaluate(node.value)
@@ -220,6 +221,12 @@ class Statements(Expressions):
     def _match(self, node: ast.Match) -> None:
         subject = self.evaluate(node.subject)
         for case in node.cases:
+            decided = self.decisions.branches.get(place_of(self.frame.unit, case.pattern))
+            if decided is not None:
+                if decided:
+                    self.execute(case.body)
+                    return
+                continue
             if self._matches(case.pattern, subject) and (case.guard is None or self.truth(self.evaluate(case.guard))):
                 self.execute(case.body)
                 return
@@ -268,7 +275,7 @@ class Statements(Expressions):
         self._loop(node, rounds)
 
     def _loop(self, node: ast.For, rounds: list[Value]) -> None:
-        is_around = any(_holds_loop(inner, self) for inner in node.body)
+        is_around = self._is_around(node)
         for value in rounds:
             self.assign(node.target, value)
             before = self.backwards
@@ -281,6 +288,10 @@ class Statements(Expressions):
             if is_around and self.backwards > before:
                 return
         self.execute(node.orelse)
+
+    def _is_around(self, node: ast.For) -> bool:
+        """Whether the end of the path lies in another loop inside of a loop."""
+        return self.program.note("around", node, lambda: any(_holds_loop(inner, self) for inner in node.body))
 
     def _while(self, node: ast.While) -> None:
         endless = isinstance(node.test, ast.Constant)
@@ -360,12 +371,16 @@ class Statements(Expressions):
 
     def _run_bindings_in(self, statements: Sequence[ast.stmt], name: str) -> None:
         for statement in statements:
-            if binds(statement, name):
+            if name in bound_names(statement):
                 self.run_binding(statement, name)
 
     def finish(self) -> None:
         """End the run."""
         raise FinishedError
+
+
+def _imported(dotted: str, name: str) -> Value:
+    return Library(dotted) if dotted.partition(".")[0] in LIBRARIES else Hole.at(name)
 
 
 def _holds_loop(statement: ast.stmt, machine: Statements) -> bool:

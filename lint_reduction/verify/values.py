@@ -10,10 +10,13 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from lint_reduction.verify.allowed import MAX_PATH
+from lint_reduction.verify.allowed import MAX_PARTS, MAX_PATH
 from lint_reduction.verify.experiment import Place
 
 Value = object
+
+#: The most classes that a class is looked up in.
+MAX_LINEAGE = 32
 
 
 class BlockedError(Exception):
@@ -139,6 +142,7 @@ class Class:
         name: qualified.
         bases: what it derives from, in order.
         scope: the scope around it.
+        members: the last statement of its body that defines a name.
         attributes: what its own assignments have been found to be.
     """
 
@@ -146,23 +150,32 @@ class Class:
     unit: int
     name: str
     bases: tuple[Value, ...]
+    members: Mapping[str, ast.stmt]
     scope: Scope | None = None
     attributes: dict[str, Value] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, node: ast.ClassDef, unit: int, name: str, bases: tuple[Value, ...], scope: Scope | None) -> Class:
+        """Return the class of a definition."""
+        members = {defined: statement for statement in node.body for defined in _defines(statement)}
+        return cls(node, unit, name, bases, members, scope)
+
     def lineage(self) -> list[Class]:
         """Return the class and the user classes it derives from, the nearest first."""
-        found = [self]
-        for base in self.bases:
-            if isinstance(base, Class):
-                found += [entry for entry in base.lineage() if entry not in found]
-        return found[:32]
+        found: list[Class] = []
+        pending: list[Class] = [self]
+        while pending and len(found) < MAX_LINEAGE:
+            current = pending.pop(0)
+            if current not in found:
+                found.append(current)
+                pending = [*(base for base in current.bases if isinstance(base, Class)), *pending][:MAX_LINEAGE]
+        return found
 
     def definition(self, name: str) -> tuple[Class, ast.stmt] | None:
         """Return the last statement of the nearest class body that defines a name."""
         for owner in self.lineage():
-            for statement in reversed(owner.node.body):
-                if name in _defines(statement):
-                    return owner, statement
+            if name in owner.members:
+                return owner, owner.members[name]
         return None
 
     @property
@@ -303,20 +316,27 @@ def _defines(statement: ast.stmt) -> set[str]:
     return set()
 
 
-def place_of(unit: int, node: ast.expr | ast.stmt) -> Place:
+def place_of(unit: int, node: ast.expr | ast.stmt | ast.pattern) -> Place:
     """Return where a node stands."""
     return Place(unit, node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0)
 
 
 def parts(value: Value, depth: int = 4) -> list[Value]:
-    """Return a value and all that it holds, some levels down."""
-    found = [value]
-    if depth and isinstance(value, list | tuple):
-        for entry in value:
-            found += parts(entry, depth - 1)
-    elif depth and isinstance(value, dict):
-        for entry in value.values():
-            found += parts(entry, depth - 1)
-    elif isinstance(value, Distribution):
-        found.append(value.real)
+    """Return a value and all that it holds, some levels down.
+
+    Raises:
+        BlockedError: that is too much.
+    """
+    found: list[Value] = []
+    pending = [(value, depth)]
+    while pending:
+        current, left = pending.pop()
+        found.append(current)
+        if len(found) + len(pending) > MAX_PARTS:
+            raise BlockedError("lists hold too much")
+        if isinstance(current, Distribution):
+            found.append(current.real)
+        elif left and isinstance(current, list | tuple | dict):
+            entries = current.values() if isinstance(current, dict) else current
+            pending += [(entry, left - 1) for entry in reversed(list(entries))]
     return found
