@@ -115,7 +115,7 @@ COMPOSITIONS = (
         clipped=True,
     ),
     Composition(
-        "sum, p.grad / batch_size", CE_SUM, (1,), 0, behind="for p in model.parameters():\n    p.grad /= batch_size"
+        "sum, p.grad / batch_size", CE_SUM, (0,), 0, behind="for p in model.parameters():\n    p.grad /= batch_size"
     ),
     Composition("none", CE + "loss = F.cross_entropy(out, y, reduction='none')", None),
     Composition("none.mean()", CE + "loss = F.cross_entropy(out, y, reduction='none').mean()", (0,), 0, {"valid": 1}),

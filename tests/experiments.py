@@ -22,10 +22,12 @@ def experiment(
     end: str = "backward",
     rule: str = "RED101",
     dials: tuple[str, ...] = ("samples",),
+    site: str = "",
 ) -> Experiment:
     """Return the experiment of a program: from a function, to the call of backward or the return in it.
 
-    The site is the first call of a loss in the source, or the first reduction by hand.
+    The site is the first call of a loss in the source, or the first reduction by hand, unless its text is
+    given.
     """
     tree = ast.parse(source)
     names = dict(_definitions(tree))
@@ -33,7 +35,7 @@ def experiment(
     owner = function.rpartition(".")[0]
     stop = _end(node if node is not None else tree, end) or _end(tree, end)
     assert stop is not None
-    site = _site(tree)
+    found = next((c for c in _calls(tree) if site and ast.unparse(c) == site), None) or _site(tree)
     return Experiment(
         rule=rule,
         units=(Unit("program.py", source),),
@@ -43,7 +45,7 @@ def experiment(
         end=place_of(0, stop),
         end_kind=end,
         end_function=_holder(names, stop),
-        site=place_of(0, site) if site is not None else Place(0, 1, 0, 1, 0),
+        site=place_of(0, found) if found is not None else Place(0, 1, 0, 1, 0),
         optimizer=next((place_of(0, call) for call in _calls(tree) if "optim" in ast.unparse(call.func)), None),
         dials=dials,
     )

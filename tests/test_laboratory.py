@@ -15,8 +15,9 @@ if find_spec("torch"):
     from lint_reduction.verify import laboratory
     from tests.compositions import COMPOSITIONS, Composition
     from tests.experiments import experiment
+    from tests.programs import PROGRAMS, Program
 else:
-    COMPOSITIONS = ()
+    COMPOSITIONS = PROGRAMS = ()
 
 TOLERANCE = 0.02
 
@@ -61,3 +62,13 @@ def test_a_composition_measures_what_it_is(composition: Composition) -> None:
     for count, expected in composition.others.items():
         assert exponents(answer, count) == pytest.approx([expected], abs=TOLERANCE)
     assert any(trial["clipped"] for trial in answer["trials"]) == composition.clipped  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.name)
+def test_a_program_is_run_from_where_it_begins_to_where_it_ends(program: Program) -> None:
+    answer = measured(program.source, program.function, end=program.end, site=program.site)
+    assert answer["status"] == "measured", answer["reason"]
+    assert answer["site_executed"]
+    assert exponents(answer) == pytest.approx([program.samples], abs=TOLERANCE)
+    if program.update is not None:
+        assert exponents(answer, what="update") == pytest.approx([program.update], abs=TOLERANCE)

@@ -22,7 +22,7 @@ if find_spec("torch"):
 MODELS = {name: model for name, (model, _) in load_libraries().losses.items()}
 LOSSES = {name: loss for name, loss in BY_CLASS.items() if name != "NLLLoss2d"}
 TOLERANCE = 0.02
-#: By reduction: how the loss is called and what is done to it, and the growth of that by the growth of the loss unreduced.
+#: How the loss is called, what is done to it, and the growth of that, by the growth of the loss unreduced.
 USES = {
     "mean": ("mean", "", lambda none: ONE),
     "sum": ("sum", "", lambda none: none),
@@ -37,11 +37,12 @@ def program(loss: Loss, reduction: str, behind: str, *, functional: bool) -> str
     names = [name for name, _ in loss.arguments]
     learned = [name for name, role in loss.arguments if role.is_learned]
     given = ", ".join(f"model_{name}(x)" if name in learned else name for name in names)
+    data = ", ".join(name for name in names if name not in learned)
     call = f"F.{loss.function}({given}, reduction='{reduction}')" if functional else f"criterion({given})"
     return (
         "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n\n"
         + ("" if functional else f"criterion = nn.{loss.name}(reduction='{reduction}')\n\n")
-        + f"def train(loader, optimizer):\n    for x, {', '.join(n for n in names if n not in learned) or 'y'} in loader:\n"
+        + f"def train(loader, optimizer):\n    for x, {data or 'y'} in loader:\n"
         f"        loss = {call}{behind}\n        loss.backward()\n        optimizer.step()\n"
     )
 

@@ -111,6 +111,8 @@ TUPLE_METHODS = _words("index count")
 DICT_METHODS = _words("items keys values get update pop copy setdefault")
 TEXT_METHODS = _words("lower upper strip lstrip rstrip startswith endswith format join split replace capitalize title")
 
+#: Libraries whose names the tables know; what is imported from others is not known.
+LIBRARIES = _words("torch math numpy functools copy abc dataclasses typing tqdm contextlib collections itertools")
 #: Calls that hand their first argument on.
 PASSES_ON = _words(
     """torch.autograd.Variable torch.nn.DataParallel torch.nn.Parameter torch.nn.parameter.Parameter torch.jit.script

@@ -58,7 +58,7 @@ class BuiltinCalls(Functions):
         raise BlockedError(f"`{arithmetic.name_of(value)}` has no length")
 
     def _do_range(self, *arguments: Value) -> Value:
-        bounds = [self.settle(argument) for argument in arguments]
+        bounds = [_whole(self.settle(argument)) for argument in arguments]
         if any(not isinstance(bound, int) for bound in bounds):
             bounds = [self.domain.number("int", b) if self.domain.is_tensor(b) else b for b in bounds]
         if any(not isinstance(bound, int) for bound in bounds):
@@ -317,6 +317,10 @@ class BuiltinCalls(Functions):
         if name == "setdefault":
             return value.setdefault(key, default)
         return value.pop(key, default) if name == "pop" else value.get(key, default)
+
+
+def _whole(value: Value) -> Value:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _number(value: Value) -> bool | int | float:

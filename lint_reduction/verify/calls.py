@@ -27,8 +27,7 @@ from lint_reduction.verify.allowed import (
     TORCH_FUNCTIONS,
 )
 from lint_reduction.verify.builtin_calls import BuiltinCalls
-from lint_reduction.verify.domain import Domain
-from lint_reduction.verify.experiment import Experiment
+from lint_reduction.verify.functions import CRITERION
 from lint_reduction.verify.losses import loss_class, loss_function, modern
 from lint_reduction.verify.values import (
     BlockedError,
@@ -59,10 +58,6 @@ _OPAQUE = re.compile(r"loss|criteri|elbo|objective|kld|diverg|entropy|penalt|nll
 class Calls(BuiltinCalls):
     """Evaluates calls."""
 
-    def __init__(self, experiment: Experiment, domain: Domain) -> None:
-        super().__init__(experiment, domain)
-        self._texts: dict[int, str] = {}
-
     def _call(self, node: ast.Call) -> Value:
         place = self.place(node)
         if place in self.decisions.sites:
@@ -89,7 +84,9 @@ class Calls(BuiltinCalls):
         if isinstance(callee, Library):
             if not self.is_allowed(callee):
                 return self._call_foreign(callee, node)
-        elif isinstance(callee, Hole) or (isinstance(callee, Instance) and self.is_network(callee)):
+        elif isinstance(callee, Hole) or (
+            isinstance(callee, Instance) and (self.is_network(callee) or self.is_blank(callee))
+        ):
             return self._unknown(callee.path, node)
         arguments = self.entries(node.args)
         options: dict[str, Value] = {}
@@ -118,9 +115,9 @@ class Calls(BuiltinCalls):
 
     def _text_of(self, node: ast.Call) -> str:
         """Return the text of the arguments of a call."""
-        if id(node) not in self._texts:
-            self._texts[id(node)] = ", ".join([*map(ast.unparse, node.args), *map(ast.unparse, node.keywords)])
-        return self._texts[id(node)]
+        return self.program.note(
+            "text", node, lambda: ", ".join([*map(ast.unparse, node.args), *map(ast.unparse, node.keywords)])
+        )
 
     def _call_foreign(self, callee: Library, node: ast.Call) -> Value:
         if callee.last in _PROGRESS and node.args:
@@ -187,8 +184,6 @@ class Calls(BuiltinCalls):
                 return self.invoke(callee, arguments, options)
             case Class():
                 return self.instantiate(callee, arguments, options)
-            case Instance():
-                return self.call_instance(callee, arguments, options)
             case Partial(callee=inner, arguments=given, options=defaults):
                 return self.call(inner, (*given, *arguments), {**defaults, **options}, node)
             case Builtin(name=name):
@@ -201,11 +196,38 @@ class Calls(BuiltinCalls):
                 return Hole.at(f"{path}()")
             case Super():
                 return None
+        if isinstance(callee, Instance):
+            return self._call_instance(callee, arguments, options, node)
         if isinstance(callee, Criterion | Layer):
             return self._call_object(callee, arguments, options, node)
+        if isinstance(callee, Bound) and isinstance(callee.receiver, Instance):
+            return self._call_inherited(callee.receiver, callee.name, arguments, options, node)
         if isinstance(callee, Bound):
             return self._call_bound(callee, arguments, options, node)
         raise BlockedError("something that is no function is called")
+
+    def _call_instance(
+        self, callee: Instance, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call
+    ) -> Value:
+        if self.loss_of_class(callee.owner) is not None and self.is_blank(callee, of_loss=True):
+            return self._call_inherited(callee, "forward", arguments, options, node)
+        return self.call_instance(callee, arguments, options)
+
+    def _call_inherited(
+        self, receiver: Instance, name: str, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call
+    ) -> Value:
+        """Call a method that a user class has from a loss class of torch: its constructor, or the loss itself."""
+        loss = self.loss_of_class(receiver.owner)
+        assert loss is not None
+        if name == "__init__":
+            built = self.domain.criterion(loss, *self._clean(arguments, options), self.place(node))
+            receiver.attributes.update({"reduction": "mean", **built.options})
+            receiver.attributes[CRITERION] = built
+            return None
+        criterion = receiver.attributes.get(CRITERION)
+        if not isinstance(criterion, Criterion):
+            criterion = self.domain.criterion(loss, (), {}, self.place(node))
+        return self._call_object(criterion, arguments, options, node)
 
     def _call_object(
         self, callee: Criterion | Layer, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call
@@ -264,7 +286,10 @@ class Calls(BuiltinCalls):
         if name == "torch.autograd.backward":
             tensors = arguments[0]
             value = tensors[0] if isinstance(tensors, list | tuple) and len(tensors) == 1 else tensors
-            return self._backward(self.settle(value), node, self.settle(arguments[1]) if len(arguments) > 1 else None)
+            gradient = arguments[1] if len(arguments) > 1 else options.get("grad_tensors")
+            if isinstance(gradient, list | tuple) and len(gradient) == 1:
+                gradient = gradient[0]
+            return self._backward(self.settle(value), node, self.settle(gradient))
         loss = loss_class(name)
         if loss is not None:
             return self.domain.criterion(loss, *self._clean(arguments, options), self.place(node))

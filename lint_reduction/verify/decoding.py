@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lint_reduction.verify.experiment import Branch, Callee, Experiment, Known, Link, Place, Scalar, Unit
+from lint_reduction.verify.experiment import Branch, Callee, Counted, Experiment, Known, Link, Place, Scalar, Unit
 from lint_reduction.verify.values import BlockedError
 
 MAX_ENTRIES = 1_000
@@ -45,6 +45,9 @@ def decode(data: Mapping[str, object]) -> Experiment:
         optimizer=None if optimizer is None else _place(optimizer),
         optimizer_function=_text(data, "optimizer_function"),
         dials=tuple(map(_string, _list(data, "dials"))),
+        counted=tuple(
+            Counted(_place(e.get("place")), _text(e, "count")) for e in map(_mapping, _list(data, "counted"))
+        ),
     )
 
 

@@ -30,6 +30,9 @@ class Domain(Protocol):
     def settle(self, hole: Hole) -> Value:
         """Return the value that stands for a hole."""
 
+    def count(self, name: str) -> Value:
+        """Return the size of a count, a ``Count`` value."""
+
     def length(self, hole: Hole) -> Value:
         """Return the length of something unknown."""
 

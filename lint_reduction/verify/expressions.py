@@ -58,6 +58,8 @@ class Expressions(Machine):
         if place in self.decisions.known:
             self.executed.add(place)
             return self.decisions.known[place]
+        if place in self.decisions.counted:
+            return self.domain.count(self.decisions.counted[place])
         method: Callable[[ast.expr], Value] | None = getattr(self, _METHODS.get(type(node), ""), None)
         if method is None:
             raise BlockedError(f"`{type(node).__name__}` is not run")
@@ -70,7 +72,11 @@ class Expressions(Machine):
         return node.value
 
     def _text(self, node: ast.expr) -> Value:
+        self.formatted(node)
         return Text()
+
+    def formatted(self, node: ast.expr) -> None:
+        """See whether a format is where the path of the loss ends; nothing is formatted."""
 
     def _name(self, node: ast.Name) -> Value:
         return "__main__" if node.id == "__name__" else self.lookup(node.id)

@@ -6,13 +6,12 @@ import ast
 from collections.abc import Sequence
 
 from lint_reduction.verify.allowed import HARMLESS_DECORATORS, MAX_DEPTH, NO_GRADIENT
-from lint_reduction.verify.domain import Domain
-from lint_reduction.verify.experiment import Experiment
-from lint_reduction.verify.losses import BY_CLASS, BY_FUNCTION
+from lint_reduction.verify.losses import BY_CLASS, BY_FUNCTION, Loss, loss_class
 from lint_reduction.verify.machine import Frame
 from lint_reduction.verify.statements import ReturnError, Statements
 from lint_reduction.verify.values import (
     BlockedError,
+    Bound,
     Class,
     Criterion,
     Distribution,
@@ -26,17 +25,21 @@ from lint_reduction.verify.values import (
     Super,
     UserError,
     Value,
+    place_of,
 )
 
+#: The attribute in which an object keeps the loss of torch that its class derives from; no program can name it.
+CRITERION = "<criterion>"
 _LOSS_NAMES = frozenset(BY_CLASS) | frozenset(BY_FUNCTION)
+
+
+def _names_loss(node: ast.AST) -> bool:
+    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return name in _LOSS_NAMES
 
 
 class Functions(Statements):
     """Calls functions and builds objects of the source."""
-
-    def __init__(self, experiment: Experiment, domain: Domain) -> None:
-        super().__init__(experiment, domain)
-        self._mattering: dict[int, bool] = {}
 
     def invoke(
         self, function: Function, arguments: Sequence[Value], options: dict[str, Value], *, fill: bool = False
@@ -184,10 +187,23 @@ class Functions(Statements):
         receiver = value.receiver
         lineage = receiver.owner.lineage() if isinstance(receiver, Instance) else value.owner.lineage()
         behind = lineage[lineage.index(value.owner) + 1 :] if value.owner in lineage else []
+        is_loss = isinstance(receiver, Instance) and self.loss_of_class(receiver.owner) is not None
         for entry in behind:
             if any(isinstance(s, ast.FunctionDef) and s.name == name for s in entry.node.body):
                 return self._bound(self.member(entry, name), receiver)
+        if is_loss and name in ("__init__", "forward", "__call__"):
+            return Bound(receiver, name)
         return Hole.at(f"super().{name}")
+
+    def loss_of_class(self, owner: Class) -> Loss | None:
+        """Return the loss of torch that a user class derives from."""
+        bases = (base for entry in owner.lineage() for base in entry.bases)
+        return next(filter(None, (loss_class(base.name) for base in bases if isinstance(base, Library))), None)
+
+    def is_blank(self, instance: Instance, *, of_loss: bool = False) -> bool:
+        """Whether nothing in view says what calling an object does."""
+        has_own = any(instance.owner.definition(name) is not None for name in ("__call__", "forward"))
+        return not has_own and instance.owner.is_module and (self.loss_of_class(instance.owner) is None or of_loss)
 
     def object_attribute(self, value: Value, name: str) -> Value:
         """Return an attribute of an object that stands for one of the library."""
@@ -213,7 +229,11 @@ class Functions(Statements):
         self.tick()
         instance = Instance(owner, path or owner.name)
         found = owner.definition("__init__")
-        if found is not None and isinstance(found[1], ast.FunctionDef):
+        loss = self.loss_of_class(owner)
+        if found is None and loss is not None:
+            place = place_of(owner.unit, owner.node)
+            instance.attributes[CRITERION] = self.domain.criterion(loss, list(arguments), options, place)
+        elif found is not None and isinstance(found[1], ast.FunctionDef):
             function = Function(
                 found[1], found[0].unit, f"{found[0].name}.__init__", found[0].scope, found[0], instance
             )
@@ -258,13 +278,9 @@ class Functions(Statements):
     def _matters(self, owner: Class) -> bool:
         """Whether a class holds a place of the experiment, or a loss."""
         node = owner.node
-        if id(node) not in self._mattering:
-            self._mattering[id(node)] = self._holds_place(owner) or any(
-                (isinstance(inner, ast.Attribute) and inner.attr in _LOSS_NAMES)
-                or (isinstance(inner, ast.Name) and inner.id in _LOSS_NAMES)
-                for inner in ast.walk(node)
-            )
-        return self._mattering[id(node)]
+        return self.program.note(
+            "matters", node, lambda: self._holds_place(owner) or any(map(_names_loss, ast.walk(node)))
+        )
 
     def _holds_place(self, owner: Class) -> bool:
         node = owner.node

@@ -22,6 +22,7 @@ _PRODUCTS = frozenset("matmul mm bmm mv dot addmm baddbmm addmv addbmm outer cdi
 _SIZED = FACTORIES | frozenset("FloatTensor LongTensor Tensor DoubleTensor IntTensor BoolTensor ByteTensor".split())
 _RESIZING = frozenset("new_zeros new_ones new_full new_empty expand broadcast_to normal multinomial".split())
 _REPEATING = frozenset("repeat tile one_hot repeat_interleave bincount".split())
+_JOINING = frozenset("cat concat concatenate stack hstack vstack".split())
 _MAX_EQUATION = 40
 
 
@@ -75,34 +76,43 @@ def check(name: str, arguments: Sequence[Value], options: Mapping[str, Value], s
     values = parts([*arguments, *options.values()])
     tensors = [value for value in values if isinstance(value, Tensor)]
     numbers = [abs(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    largest = max(numbers, default=0)
     if name == "einsum":
         _check_einsum(arguments, spent)
     elif name in _PRODUCTS:
         _check_product(name, tensors, spent)
-    elif name in ("arange", "linspace", "randperm"):
-        limit(largest if name != "arange" else _arange(numbers))
     elif name in _SIZED | _RESIZING:
-        limit(math.prod(max(number, 1) for number in numbers if isinstance(number, int)))
+        _check_sizes(name, numbers)
     elif name in _REPEATING:
-        held = max((float(t.abs().max()) for t in tensors if t.numel() and not t.is_floating_point()), default=0.0)
-        size = tensors[0].numel() if tensors else 1
-        limit(size * math.prod(max(number, 1) for number in numbers))
-        if name != "repeat":
-            limit(size * max(held, 1.0))
-    elif name in ("split", "chunk", "unbind", "tolist"):
-        if any(tensor.numel() > MAX_LENGTH for tensor in tensors) and name in ("unbind", "tolist", "split"):
+        _check_repeats(name, tensors, numbers)
+    elif name in ("unbind", "tolist", "split"):
+        if any(tensor.numel() > MAX_LENGTH for tensor in tensors):
             raise BlockedError("a list gets too long")
-    elif name in ("cat", "concat", "concatenate", "stack", "hstack", "vstack"):
+    elif name in _JOINING:
         limit(sum(tensor.numel() for tensor in tensors))
     elif name == "index_select":
         limit(math.prod(tensor.numel() for tensor in tensors))
-    elif name in ("diag", "unflatten"):
+    elif name == "diag":
         limit(max((tensor.numel() ** 2 for tensor in tensors if tensor.dim() == 1), default=0))
     else:
         broadcast(tensors)
-    if not math.isfinite(largest) and name in _SIZED:
-        raise BlockedError("a tensor gets too large")
+
+
+def _check_sizes(name: str, numbers: Sequence[float]) -> None:
+    if name in ("linspace", "randperm"):
+        limit(max(numbers, default=0))
+    elif name == "arange":
+        step = numbers[2] if len(numbers) == 3 and numbers[2] else 1
+        limit(sum(numbers[:2]) / step)
+    else:
+        limit(math.prod(max(number, 1) for number in numbers if isinstance(number, int)))
+
+
+def _check_repeats(name: str, tensors: Sequence[Tensor], numbers: Sequence[float]) -> None:
+    size = tensors[0].numel() if tensors else 1
+    limit(size * math.prod(max(number, 1) for number in numbers))
+    if name not in ("repeat", "tile"):
+        whole = [t for t in tensors if t.numel() and not t.is_floating_point() and t.dtype != torch.bool]
+        limit(size * max((float(tensor.abs().max()) for tensor in whole), default=1.0))
 
 
 def broadcast(tensors: Sequence[Tensor]) -> None:
@@ -144,12 +154,6 @@ def check_index(value: Tensor, index: object) -> None:
             repeated *= len(parts(entry)) if isinstance(entry, list) else size
             consumed *= value.shape[axis] if axis < value.dim() else 1
     limit(value.numel() / max(consumed, 1) * repeated)
-
-
-def _arange(numbers: Sequence[float]) -> float:
-    if len(numbers) == 3 and numbers[2]:
-        return (numbers[0] + numbers[1]) / abs(numbers[2])
-    return sum(numbers)
 
 
 def _check_product(name: str, tensors: Sequence[Tensor], spent: Spent) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 
 from lint_reduction.verify.calls import Calls
-from lint_reduction.verify.domain import Domain
-from lint_reduction.verify.experiment import Experiment
 from lint_reduction.verify.machine import Frame
 from lint_reduction.verify.statements import ReturnError
 from lint_reduction.verify.values import (
@@ -43,7 +41,7 @@ class Interpreter(Calls):
     def _begin(self) -> None:
         experiment = self.experiment
         if not experiment.function:
-            self.execute(self.sources[0].tree.body)
+            self.execute(self.sources[0].parsed.tree.body)
             return
         function, receiver = self._entry()
         value = self.invoke(function.bind(receiver) if receiver is not None else function, (), {}, fill=True)
@@ -92,6 +90,17 @@ class Interpreter(Calls):
             self.train(self.settle(loss_of(value)))
             self.finish()
 
+    def formatted(self, node: ast.expr) -> None:
+        """Read the loss where a format does: there it has to be one number."""
+        if self.experiment.end_kind != "read" or self.backwards or not self.is_end(node):
+            return
+        for part in ast.walk(node):
+            if isinstance(part, ast.FormattedValue):
+                value = self.settle(self.evaluate(part.value))
+                if self.domain.is_tensor(value):
+                    self.train(value)
+                    self.finish()
+
     def optimizer(self) -> Optimizer | None:
         """Return the optimizer: the one at the place of the experiment, or the one that has stepped."""
         place = self.experiment.optimizer
@@ -118,21 +127,10 @@ class Interpreter(Calls):
 
     def _build_in_module(self, unit: int) -> None:
         self.frames = [Frame(unit)]
-        for statement in self.sources[unit].tree.body:
+        for statement in self.sources[unit].parsed.tree.body:
             for node in ast.walk(statement):
                 if isinstance(node, ast.Call) and self.place(node) == self.experiment.optimizer:
                     self.evaluate(node)
-
-
-def interpret(experiment: Experiment, domain: Domain) -> Interpreter:
-    """Run an experiment in a world, and return the interpreter as it is left.
-
-    Raises:
-        BlockedError: it cannot be run.
-    """
-    machine = Interpreter(experiment, domain)
-    machine.begin()
-    return machine
 
 
 def loss_of(value: Value) -> Value:

@@ -15,7 +15,8 @@ import torch
 from lint_reduction.verify.calls import looks_like_loss
 from lint_reduction.verify.decoding import decode
 from lint_reduction.verify.experiment import Experiment
-from lint_reduction.verify.interpreter import Interpreter, interpret
+from lint_reduction.verify.interpreter import Interpreter
+from lint_reduction.verify.machine import Program
 from lint_reduction.verify.measure import exponent, laurent
 from lint_reduction.verify.measurement import Measurement, Series, Status, Trial
 from lint_reduction.verify.planning import Plan, plans, sizes_of
@@ -48,7 +49,7 @@ class Outcome:
 class Bench:
     """What all runs of an experiment share."""
 
-    experiment: Experiment
+    program: Program
     device: torch.device
     dtype: torch.dtype
     failures: list[str] = field(default_factory=list)
@@ -64,7 +65,7 @@ class Bench:
         """
         maker = Maker(sizes, device, self.dtype)
         world = Run(plan, maker)
-        machine = Interpreter(self.experiment, world)
+        machine = Interpreter(self.program, world)
         torch.set_grad_enabled(True)
         try:
             machine.begin()
@@ -72,7 +73,8 @@ class Bench:
             raise BlockedError(f"it raises {error}") from None
         finally:
             torch.set_grad_enabled(True)
-            self.executed = self.executed or self.experiment.site in machine.executed
+            self.executed = self.executed or self.program.experiment.site in machine.executed
+        world.settled()
         self._check(world, machine)
         step = first_update(machine, maker) if update else None
         return Outcome(world.gradient, world.norms, step, world.clipped)
@@ -129,9 +131,10 @@ def measure(experiment: Experiment, device: torch.device, dtype: torch.dtype) ->
     Raises:
         BlockedError: it cannot be run.
     """
-    found = explore(experiment)
+    program = Program.of(experiment)
+    found = explore(program)
     _check_found(found)
-    bench = Bench(experiment, device, dtype)
+    bench = Bench(program, device, dtype)
     trials: list[Trial] = []
     optimizer = ""
     keys: set[str] = set()
@@ -157,8 +160,8 @@ def measure(experiment: Experiment, device: torch.device, dtype: torch.dtype) ->
     return Measurement(Status.BLOCKED, f"no shape fits: {reason}", bench.executed)
 
 
-def explore(experiment: Experiment) -> Findings:
-    """Trace an experiment, again when the trace has shown what is a tensor and what a structure.
+def explore(program: Program) -> Findings:
+    """Trace a program, again when the trace has shown what is a tensor and what a structure.
 
     Raises:
         BlockedError: it cannot be traced.
@@ -170,7 +173,7 @@ def explore(experiment: Experiment) -> Findings:
         world = Trace(tensors, structures)
         failure = None
         try:
-            interpret(experiment, world)
+            Interpreter(program, world).begin()
         except BlockedError as error:
             failure = error
         except UserError as error:
@@ -249,7 +252,7 @@ def _trial(bench: Bench, plan: Plan, sizes: Sizes) -> tuple[Trial, str]:
 def _other_dials(bench: Bench, plan: Plan, sizes: Sizes) -> list[Series]:
     found: list[Series] = []
     for count, what, at in _dials(plan, sizes):
-        if count not in bench.experiment.dials:
+        if count not in bench.program.experiment.dials:
             continue
         try:
             outcomes = [bench.once(plan, one, device=bench.device, update=False) for one in at]

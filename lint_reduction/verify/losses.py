@@ -67,7 +67,7 @@ def _same(count: int, *layouts: str) -> tuple[tuple[str, ...], ...]:
     return tuple((layout,) * count for layout in layouts)
 
 
-_ALIKE = (*_same(2, "BD", "BTD", "B", "B1", "BT", "BDHW", "B1HW"), ("B1", "B"))
+_ALIKE = (*_same(2, "BD", "BTD", "B", "B1", "BT", "BDHW", "B1HW"), ("B1", "B"), ("BT1", "BT1"))
 _CLASSES = (
     ("BC", "B"),
     ("BTC", "BT"),

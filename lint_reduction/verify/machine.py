@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ast
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from lint_reduction.verify import gate
 from lint_reduction.verify.allowed import BUILTINS, MAX_INTEGER_BITS, MAX_LENGTH, MAX_STEPS, MAX_TEXT
@@ -28,24 +29,37 @@ from lint_reduction.verify.values import (
     place_of,
 )
 
+_Note = TypeVar("_Note")
 
-@dataclass(eq=False, slots=True)
-class Source:
-    """One unit of the experiment.
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Parsed:
+    """One unit of the experiment, for all its runs.
 
     Attributes:
-        tree: parsed, and passed by the gate.
+        tree: passed by the gate.
         links: unit and name there of what it imports from other units.
-        names: what its module-level names have been found to be.
-        busy: names that are being evaluated.
         bindings: by name, the statements that bind it.
     """
 
     tree: ast.Module
     links: dict[str, tuple[int, str]]
+    bindings: dict[str, list[ast.stmt]]
+
+
+@dataclass(eq=False, slots=True)
+class Source:
+    """A unit in one run.
+
+    Attributes:
+        parsed: what it says.
+        names: what its module-level names have been found to be.
+        busy: names that are being evaluated.
+    """
+
+    parsed: Parsed
     names: dict[str, Value] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
-    bindings: dict[str, list[ast.stmt]] = field(default_factory=dict)
 
 
 @dataclass(eq=False, slots=True)
@@ -70,6 +84,7 @@ class Decisions:
     branches: dict[Place, bool]
     known: dict[Place, Scalar]
     sites: dict[Place, str]
+    counted: dict[Place, str]
 
     @classmethod
     def of(cls, experiment: Experiment) -> Decisions:
@@ -78,37 +93,64 @@ class Decisions:
             {branch.place: branch.taken for branch in experiment.branches},
             {known.place: known.value for known in experiment.known},
             {site.place: site.name for site in experiment.sites},
+            {counted.place: counted.count for counted in experiment.counted},
         )
 
 
-def sources(experiment: Experiment) -> list[Source]:
-    """Parse all units.
+@dataclass(frozen=True, eq=False, slots=True)
+class Program:
+    """An experiment whose units are parsed.
 
-    Raises:
-        BlockedError: one of them does not pass the gate.
+    Attributes:
+        experiment: the experiment.
+        units: parsed.
+        decisions: what is decided in advance.
+        notes: what has been found out about nodes, by their identity, for all runs.
     """
-    found = []
-    for unit in experiment.units:
-        try:
-            tree = gate.read(unit.text)
-        except gate.RefusedError as error:
-            raise BlockedError(str(error)) from None
-        source = Source(tree, {link.name: (link.unit, link.member) for link in unit.links})
-        for statement in tree.body:
-            for name in bound_names(statement):
-                source.bindings.setdefault(name, []).append(statement)
-        found.append(source)
-    return found
+
+    experiment: Experiment
+    units: tuple[Parsed, ...]
+    decisions: Decisions
+    notes: dict[tuple[str, int], object] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Program:
+        """Parse all units.
+
+        Raises:
+            BlockedError: one of them does not pass the gate.
+        """
+        found = []
+        for unit in experiment.units:
+            try:
+                tree = gate.read(unit.text)
+            except gate.RefusedError as error:
+                raise BlockedError(str(error)) from None
+            bindings: dict[str, list[ast.stmt]] = {}
+            for statement in tree.body:
+                for name in bound_names(statement):
+                    bindings.setdefault(name, []).append(statement)
+            found.append(Parsed(tree, {link.name: (link.unit, link.member) for link in unit.links}, bindings))
+        return cls(experiment, tuple(found), Decisions.of(experiment))
+
+    def note(self, kind: str, node: ast.AST, find: Callable[[], _Note]) -> _Note:
+        """Return what is found out about a node, once for all runs."""
+        key = (kind, id(node))
+        if key not in self.notes:
+            self.notes[key] = find()
+        found: _Note = self.notes[key]  # type: ignore[assignment]
+        return found
 
 
 class Machine(ABC):
     """Names, frames and budgets; how nodes are evaluated is left to the classes derived from it."""
 
-    def __init__(self, experiment: Experiment, domain: Domain) -> None:
-        self.experiment = experiment
+    def __init__(self, program: Program, domain: Domain) -> None:
+        self.program = program
+        self.experiment = program.experiment
+        self.decisions = program.decisions
         self.domain = domain
-        self.sources = sources(experiment)
-        self.decisions = Decisions.of(experiment)
+        self.sources = [Source(unit) for unit in program.units]
         self.frames = [Frame(0)]
         self.executed: set[Place] = set()
         self.optimizers: dict[Place, Optimizer] = {}
@@ -187,8 +229,8 @@ class Machine(ABC):
         source = self.sources[unit]
         if name in source.names:
             return source.names[name]
-        if name in source.links:
-            other, member = source.links[name]
+        if name in source.parsed.links:
+            other, member = source.parsed.links[name]
             if not 0 <= other < len(self.sources) or other == unit:
                 raise BlockedError(f"`{name}` is imported from nowhere")
             self.tick()
@@ -204,7 +246,7 @@ class Machine(ABC):
         source.busy.add(name)
         self.frames.append(Frame(unit))
         try:
-            for statement in source.bindings.get(name, ()):
+            for statement in source.parsed.bindings.get(name, ()):
                 self.run_binding(statement, name)
         finally:
             self.frames.pop()
@@ -216,7 +258,7 @@ class Machine(ABC):
 
     def _from_star(self, source: Source, name: str) -> Value:
         """Return a name of a library that everything is imported from."""
-        for statement in source.tree.body:
+        for statement in source.parsed.tree.body:
             if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*" and not statement.level:
                 library = Library(f"{statement.module}.{name}")
                 if self.is_allowed(library):

@@ -37,8 +37,18 @@ class Size(Enum):
         return sizes.ignored if self is Size.IGNORED else _CONSTANTS[self]
 
 
+#: By ``Count`` value.
+COUNTED = {
+    "samples": Size.SAMPLES,
+    "elements": Size.TOKENS,
+    "valid": Size.TOKENS,
+    "classes": Size.CLASSES,
+    "micro_batches": Size.MICRO_BATCHES,
+    "ranks": Size.RANKS,
+    "batches": Size.BATCHES,
+}
 _LETTERS = {Size.SAMPLES: "B", Size.CLASSES: "C", Size.TOKENS: "T", Size.FEATURES: "D"}
-_CONSTANTS = {Size.DATA: 960, Size.BATCHES: 7, Size.ONE: 1.0, Size.RATE: 0.01, Size.YES: True, Size.NO: False}
+_CONSTANTS = {Size.DATA: 960, Size.BATCHES: 7, Size.ONE: 1, Size.RATE: 0.01, Size.YES: True, Size.NO: False}
 
 _BATCH = re.compile(
     r"(^|[^a-z])((n|num|train|mini|micro|per_gpu|per_device|per_device_train|local|total|real|cur|current|this|true)_?)*"

@@ -80,6 +80,15 @@ class Slice:
         while self._keep_more():
             self._run()
 
+    def drop_empty(self) -> None:
+        """Drop the modules of which nothing is kept, and what leads to them."""
+        while empty := [m for m, kept in self.kept.items() if not kept and not self.links.get(m)]:
+            for module in empty:
+                del self.kept[module]
+            for links in self.links.values():
+                for name in [name for name, (other, _) in links.items() if other in empty]:
+                    del links[name]
+
     def _run(self) -> None:
         while self._todo:
             self._process(*self._todo.pop())

@@ -121,6 +121,10 @@ def sizes_of(found: Findings) -> Sizes:
     for _, size in found.literals:
         if size <= _MAX_LITERAL and base[letter] == BASE[letter]:
             base[letter] = size
+    for size in found.classes[:1]:
+        base["C"] = size
+        if found.labels:
+            base["D"] = size
     return Sizes(base=base, ignored=found.ignored[0] if found.ignored else IGNORED)
 
 
@@ -150,7 +154,8 @@ def _fills(
     prediction = layout[0]
     target = layout[1] if len(layout) > 1 else prediction
     for path, (role, loss, argument) in holes.roles.items():
-        fills[path] = Fill(role, _layout_of(loss, main, layout, argument))
+        own = _layout_of(loss, main, layout, argument)
+        fills[path] = Fill(Role.TARGET_PROBABILITY if role is Role.CLASS and "C" in own else role, own)
     for path in holes.generic:
         alike = prediction if prediction[0] != "S" or _is_alike(found, path) else "BD"
         fills[path] = Fill(Role.REAL, alike if others == "same" else others)
@@ -188,6 +193,9 @@ def _fits(found: Findings, fills: Mapping[str, Fill | Number]) -> bool:
 
 def _fits_rank(found: Findings, path: str, layout: str) -> bool:
     exact = found.exact.get(path)
+    axis = found.normalized.get(path)
+    if axis is not None and "C" in layout and layout.index("C") != axis % len(layout):
+        return False
     return len(layout) >= found.least.get(path, 0) and (exact is None or len(layout) == exact)
 
 
@@ -202,15 +210,24 @@ def _sort(found: Findings) -> _Sorted:
             holes.fixed[path] = Number(number)
             continue
         role = _role(found, path)
-        if role is not None and not names.is_mask(path) and not (names.is_weight(path) and role[2]):
+        if role is not None and not _is_factor(found, path, role):
             holes.roles[path] = role
         else:
-            _sort_by_use(holes, path, uses, has_role=role is not None)
+            _sort_by_use(found, holes, path, uses, has_role=role is not None)
     return holes
 
 
-def _sort_by_use(holes: _Sorted, path: str, uses: set[str], *, has_role: bool) -> None:
-    if "class weight" in uses:
+def _is_factor(found: Findings, path: str, role: tuple[Role, Loss, int]) -> bool:
+    """Whether something that reaches a loss is multiplied with it: a mask or a weight."""
+    if any(pure and not loss.role(index).is_learned for loss, index, pure in found.roles[path]):
+        return names.is_weight(path) and role[2] > 0
+    return names.is_mask(path) or names.is_weight(path)
+
+
+def _sort_by_use(found: Findings, holes: _Sorted, path: str, uses: set[str], *, has_role: bool) -> None:
+    if path in found.labels and not has_role:
+        holes.fixed[path] = Fill(Role.CLASS, "B")
+    elif "class weight" in uses:
         holes.fixed[path] = Fill(Role.CLASS_WEIGHT, "C")
     elif names.is_mask(path) or (names.is_weight(path) and (has_role or "tensor" in uses)):
         holes.masks.append(path)

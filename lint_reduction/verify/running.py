@@ -29,6 +29,7 @@ from lint_reduction.verify.allowed import (
 from lint_reduction.verify.arithmetic import BINARY, COMPARISONS, UNARY, mathematics, name_of
 from lint_reduction.verify.experiment import Place
 from lint_reduction.verify.losses import Loss
+from lint_reduction.verify.names import COUNTED
 from lint_reduction.verify.planning import Number, Plan
 from lint_reduction.verify.synth import Maker, norm
 from lint_reduction.verify.values import (
@@ -46,9 +47,7 @@ from lint_reduction.verify.values import (
 )
 
 _ERRORS = (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError, AssertionError, KeyError)
-_KEPT = frozenset(
-    "cuda cpu contiguous requires_grad_ retain_grad half bfloat16 pin_memory share_memory_ xpu mps".split()
-)
+_KEPT = frozenset("cuda cpu requires_grad_ retain_grad half bfloat16 pin_memory share_memory_ xpu mps".split())
 _FLOATING = frozenset("zeros ones rand randn linspace eye empty".split())
 _MAX_OPTION = 32
 _NORMS = frozenset({"norm", "vector_norm"})
@@ -63,7 +62,7 @@ class Run:
         unreduced: the losses that were left unreduced, with the node of the graph that made them.
         clipped: whether clipping has changed a gradient.
         losses: the values that backward was called on.
-        gradient, norms: of all leaves and of each, as backward left them: before clipping, and before it is divided.
+        gradient, norms: of all leaves and of each, at the step of the optimizer, but before it is clipped.
     """
 
     def __init__(self, plan: Plan, maker: Maker) -> None:
@@ -77,6 +76,7 @@ class Run:
         self.norms: dict[str, float] = {}
         self._spent = guards.Spent()
         self._off: list[bool] = []
+        self._has_clipped = False
 
     # Values
 
@@ -154,6 +154,13 @@ class Run:
             return fill.value(self.maker.sizes)
         value = self.maker.make(hole.path, fill.role, fill.layout)
         return value.bool() if fill.is_boolean else value
+
+    def count(self, name: str) -> Value:
+        """Return the size of a count."""
+        size = COUNTED.get(name)
+        if size is None:
+            raise BlockedError(f"the number of {name} is not varied")
+        return size.amount(self.maker.sizes)
 
     def length(self, hole: Hole) -> Value:
         """Return the length of something unknown."""
@@ -510,14 +517,20 @@ class Run:
             raise BlockedError("no value with a gradient reaches the loss")
         given = gradient if isinstance(gradient, Tensor) else None
         self._do("backward", lambda: value.backward(gradient=given, retain_graph=True))
-        self.gradient = self.maker.gradient().clone()
-        self.norms = {path: norm(leaf.grad) for path, leaf in self.maker.leaves.items() if leaf.grad is not None}
+
+    def settled(self) -> None:
+        """Keep the gradient as it is now, unless it has been clipped already."""
+        if not self._has_clipped:
+            self.gradient = self.maker.gradient().clone()
+            self.norms = {path: norm(leaf.grad) for path, leaf in self.maker.leaves.items() if leaf.grad is not None}
 
     def clip(self, name: str, limit: Value) -> Value:
         """Clip the gradient of the leaves."""
         leaves = [leaf for leaf in self.maker.leaves.values() if leaf.grad is not None]
         if not leaves or not isinstance(limit, int | float) or isinstance(limit, bool):
             return torch.zeros((), dtype=self.maker.dtype, device=self.maker.device)
+        self.settled()
+        self._has_clipped = True
         before = self.maker.gradient().clone()
         function = nn.utils.clip_grad_value_ if "value" in name else nn.utils.clip_grad_norm_
         result = self._do(name, lambda: function(leaves, float(limit)))

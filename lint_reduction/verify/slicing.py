@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from lint_reduction.facts import StepKind
 from lint_reduction.finding import Finding
 from lint_reduction.growth import Count
+from lint_reduction.verify import gate
 from lint_reduction.verify.blanking import blank
 from lint_reduction.verify.branches import Sides, is_main_guard
 from lint_reduction.verify.dials import CONSTANT, dials_of
@@ -44,17 +46,44 @@ def experiment_of(finding: Finding, path: str, read: Callable[[str], str | None]
     modules = Modules(read)
     if modules.get(path) is None:
         raise NoExperimentError("the file cannot be read or parsed")
-    route = route_of(finding, path, modules)
-    for narrow in (False, True):
-        experiment = _cut(finding, route, dials, modules, narrow=narrow)
-        if _is_small(experiment):
-            return experiment
+    try:
+        route = route_of(finding, path, modules)
+        for narrow in (False, True):
+            experiment = _cut(finding, route, dials, modules, narrow=narrow)
+            if _is_small(experiment):
+                _check(experiment)
+                return experiment
+    except RecursionError:
+        raise NoExperimentError("the file is nested too deeply") from None
     raise NoExperimentError("what the loss hangs on is too large to be run by itself")
+
+
+def _check(experiment: Experiment) -> None:
+    """Ask what the worker will ask."""
+    for unit in experiment.units:
+        try:
+            gate.read(unit.text)
+        except gate.RefusedError as error:
+            raise NoExperimentError(str(error)) from None
 
 
 def _is_small(experiment: Experiment) -> bool:
     left = sum(len(line.strip()) for unit in experiment.units for line in unit.text.splitlines())
     return len(experiment.units) <= _MAX_UNITS and left <= _MAX_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What is cut out, with the index of the unit of each module."""
+
+    cut: Slice
+    units: dict[Module, int]
+
+    def place(self, spot: Spot) -> Place:
+        return spot.module.place(self.units[spot.module], spot.node)
+
+    def keeps(self, spot: Spot) -> bool:
+        return spot.module.statement(spot.node) in self.cut.kept.get(spot.module, ())
 
 
 def _cut(
@@ -65,13 +94,18 @@ def _cut(
     reached = _lead(route, sides, in_rounds=in_rounds)
     cut = Slice(modules, route, sides, not in_rounds, narrow)
     cut.fill()
-    units = {module: index for index, module in enumerate(dict.fromkeys((route.start, *cut.kept)))}
+    cut.drop_empty()
+    layout = _Layout(cut, {module: i for i, module in enumerate(dict.fromkeys((route.start, *cut.kept)))})
+    if not all(layout.keeps(spot) for spot in (*route.calls, route.end, route.site)):
+        raise NoExperimentError("the path of the loss runs through what handles an exception")
+    return _experiment(finding, dials, layout, {spot for spot in reached if layout.keeps(spot)})
 
-    def place(spot: Spot) -> Place:
-        return spot.module.place(units[spot.module], spot.node)
 
+def _experiment(finding: Finding, dials: tuple[Count, ...], layout: _Layout, reached: set[Spot]) -> Experiment:
+    route, cut, units = layout.cut.route, layout.cut, layout.units
+    place = layout.place
     known, counts = _settings(finding, cut, units)
-    optimizer = route.optimizer
+    optimizer = route.optimizer if route.optimizer is not None and layout.keeps(route.optimizer) else None
     return Experiment(
         finding.code,
         tuple(_unit(module, cut, units) for module in units),
@@ -82,8 +116,8 @@ def _cut(
         route.end_kind.value,
         route.end_function,
         place(route.site),
-        tuple(Callee(place(spot), name) for spot, name in route.sites if spot.node in reached),
-        tuple((kind.value, place(spot)) for spot, kind in route.steps if spot.node in reached),
+        tuple(Callee(place(spot), name) for spot, name in route.sites if spot in reached),
+        tuple((kind.value, place(spot)) for spot, kind in route.steps if spot in reached),
         tuple(_branches(cut, units)),
         known,
         None if optimizer is None else place(optimizer),
@@ -93,7 +127,7 @@ def _cut(
     )
 
 
-def _lead(route: RouteNodes, sides: Sides, *, in_rounds: bool) -> set[ast.AST]:
+def _lead(route: RouteNodes, sides: Sides, *, in_rounds: bool) -> set[Spot]:
     """Decide the tests on the path, those around its end and its loss first; return the places that a run reaches."""
     steps = [spot for spot, kind in route.steps if not (in_rounds and kind in _AT_THE_STEP)]
     first = (route.end, *reversed(route.calls), route.site)
@@ -108,7 +142,7 @@ def _lead(route: RouteNodes, sides: Sides, *, in_rounds: bool) -> set[ast.AST]:
     for module in dict.fromkeys(spot.module for spot in (*first, *others)):
         sides.agree(module)
     spots = [*(spot for spot, _ in route.sites), *(spot for spot, _ in route.steps)]
-    return {spot.node for spot in spots if sides.reaches(spot.module, spot.node)}
+    return {spot for spot in spots if sides.reaches(spot.module, spot.node)}
 
 
 def _unit(module: Module, cut: Slice, units: dict[Module, int]) -> Unit:

@@ -7,9 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from lint_reduction.verify import arithmetic
-from lint_reduction.verify.allowed import MAX_ROUNDS, NO_GRADIENT, SCALING_METHODS
-from lint_reduction.verify.domain import Domain
-from lint_reduction.verify.experiment import Experiment
+from lint_reduction.verify.allowed import LIBRARIES, MAX_ROUNDS, NO_GRADIENT, SCALING_METHODS
 from lint_reduction.verify.expressions import Expressions
 from lint_reduction.verify.machine import bound_names
 from lint_reduction.verify.values import (
@@ -24,6 +22,7 @@ from lint_reduction.verify.values import (
     Unnamed,
     UserError,
     Value,
+    place_of,
 )
 
 _DUNDER = re.compile(r"__\w+__")
@@ -51,10 +50,6 @@ class ContinueError(Exception):
 
 class Statements(Expressions):
     """Runs statements. There is one method for each kind that does something."""
-
-    def __init__(self, experiment: Experiment, domain: Domain) -> None:
-        super().__init__(experiment, domain)
-        self._around: dict[int, bool] = {}
 
     def execute(self, statements: Sequence[ast.stmt]) -> None:
         """Run a block."""
@@ -100,15 +95,15 @@ class Statements(Expressions):
     def _import(self, node: ast.Import) -> None:
         for alias in node.names:
             name = alias.asname or alias.name.partition(".")[0]
-            if name not in self.sources[self.frame.unit].links:
-                self.bind(name, Library(alias.name if alias.asname else name))
+            if name not in self.sources[self.frame.unit].parsed.links:
+                self.bind(name, _imported(alias.name if alias.asname else name, name))
 
     def _import_from(self, node: ast.ImportFrom) -> None:
         for alias in node.names:
             name = alias.asname or alias.name
-            if name != "*" and name not in self.sources[self.frame.unit].links:
+            if name != "*" and name not in self.sources[self.frame.unit].parsed.links:
                 prefix = "." * node.level + (node.module or "")
-                self.bind(name, Library(f"{prefix}.{alias.name}" if prefix else alias.name))
+                self.bind(name, _imported(f"{prefix}.{alias.name}", name))
 
     def _shared(self, node: ast.Global | ast.Nonlocal) -> None:
         scope = self.frame.scope
@@ -226,6 +221,12 @@ class Statements(Expressions):
     def _match(self, node: ast.Match) -> None:
         subject = self.evaluate(node.subject)
         for case in node.cases:
+            decided = self.decisions.branches.get(place_of(self.frame.unit, case.pattern))
+            if decided is not None:
+                if decided:
+                    self.execute(case.body)
+                    return
+                continue
             if self._matches(case.pattern, subject) and (case.guard is None or self.truth(self.evaluate(case.guard))):
                 self.execute(case.body)
                 return
@@ -290,9 +291,7 @@ class Statements(Expressions):
 
     def _is_around(self, node: ast.For) -> bool:
         """Whether the end of the path lies in another loop inside of a loop."""
-        if id(node) not in self._around:
-            self._around[id(node)] = any(_holds_loop(inner, self) for inner in node.body)
-        return self._around[id(node)]
+        return self.program.note("around", node, lambda: any(_holds_loop(inner, self) for inner in node.body))
 
     def _while(self, node: ast.While) -> None:
         endless = isinstance(node.test, ast.Constant)
@@ -378,6 +377,10 @@ class Statements(Expressions):
     def finish(self) -> None:
         """End the run."""
         raise FinishedError
+
+
+def _imported(dotted: str, name: str) -> Value:
+    return Library(dotted) if dotted.partition(".")[0] in LIBRARIES else Hole.at(name)
 
 
 def _holds_loop(statement: ast.stmt, machine: Statements) -> bool:

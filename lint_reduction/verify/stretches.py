@@ -36,7 +36,8 @@ class Stretch:
 
     def leaves_out(self, statement: ast.stmt) -> bool:
         """Say whether a statement of the function comes too late to matter."""
-        if begin(statement) <= self.last or isinstance(statement, FunctionNode | ast.ClassDef):
+        # what a closure returns goes to the optimizer that calls it
+        if begin(statement) <= self.last or isinstance(statement, FunctionNode | ast.ClassDef | ast.Return):
             return False
         return self.loop is None or self.loop not in self.module.around(statement)
 

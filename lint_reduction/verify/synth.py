@@ -102,6 +102,8 @@ class Maker:
         if drawn.is_floating_point():
             drawn = drawn.to(self.dtype)
         values = self._repeat(drawn.to(self.device), layout)
+        if role is Role.TARGET_PROBABILITY:
+            values = values / values.sum(_class_axis(layout), keepdim=True)
         if self.sizes.padding and "T" in layout:
             axis = layout.index("T")
             shape = list(values.shape)
@@ -123,7 +125,7 @@ class Maker:
             case Role.CLASS | Role.ROW | Role.LENGTH:
                 return self._draw_indices(role, layout, integers)
             case Role.BINARY:
-                return integers(0, 2).double(), 0
+                return integers(0, 2).double(), self._padding
             case Role.SIGN:
                 return integers(0, 2).double() * 2 - 1, 1
             case Role.COUNT:
@@ -142,7 +144,12 @@ class Maker:
                 return mask, 0
             case Role.WEIGHT | Role.CLASS_WEIGHT:
                 return uniform() + 0.5, 0
-        return torch.randn(shape, generator=generator, dtype=torch.float64), 0
+        return torch.randn(shape, generator=generator, dtype=torch.float64), self._padding
+
+    @property
+    def _padding(self) -> float:
+        """What stands in a target where there is nothing: what the program compares it with, if it does."""
+        return 0 if self.sizes.ignored == IGNORED else self.sizes.ignored
 
     def _draw_indices(self, role: Role, layout: str, draw: Callable[[int, int], Tensor]) -> tuple[Tensor, float]:
         """Return whole numbers, and what stands in padding: an index that a loss ignores is never drawn."""
@@ -150,9 +157,10 @@ class Maker:
         if role is Role.ROW:
             return draw(0, base["B"]), 0
         if role is Role.LENGTH:
-            return draw(1, base["T"] + 1), 0
+            return draw(1, 2) * base["T"] * self.sizes.times.get("T", 1), 0
         first = 1 if "s" in layout or self.sizes.ignored == 0 else 0
-        return draw(first, base["C"]), self.sizes.ignored
+        # two classes are enough, and they are there as well where only some of the scores are taken
+        return draw(first, min(base["C"], first + 2)), self.sizes.ignored
 
     # Noise
 

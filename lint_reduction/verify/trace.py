@@ -32,6 +32,7 @@ class Abstract:
         is_pure: whether it still has the values of its hole, in whatever shape.
         is_shape: whether it is the shape of what it is like.
         is_number: whether it is a plain number.
+        length: how many numbers it is written with, 0 if it is not.
     """
 
     roots: frozenset[str] = _NO_PATHS
@@ -39,6 +40,7 @@ class Abstract:
     is_pure: bool = False
     is_shape: bool = False
     is_number: bool = False
+    length: int = 0
 
 
 @dataclass(eq=False, slots=True)
@@ -55,6 +57,9 @@ class Findings:
         literals: sizes of later axes, multiplied out, as written.
         ignored: numbers that targets are compared with, or that a loss ignores.
         boolean: paths that are negated or used to select.
+        labels: paths whose values are class indices.
+        classes: numbers of classes, as written.
+        normalized: the axis along which a path is normalized to probabilities.
         trained: the paths that reach the end; None where it is not reached.
         direct: the path that is the loss itself, if it is one.
     """
@@ -69,6 +74,9 @@ class Findings:
     literals: list[tuple[frozenset[str], int]] = field(default_factory=list)
     ignored: list[int] = field(default_factory=list)
     boolean: set[str] = field(default_factory=set)
+    labels: set[str] = field(default_factory=set)
+    classes: list[int] = field(default_factory=list)
+    normalized: dict[str, int] = field(default_factory=dict)
     trained: frozenset[str] | None = None
     direct: str = ""
 
@@ -148,6 +156,10 @@ class Trace:
         paths = frozenset({hole.path})
         return Abstract(paths, paths, is_pure=True)
 
+    def count(self, name: str) -> Value:
+        """Return a number that is not known, and that nothing has to be found for."""
+        return Abstract(is_number=True)
+
     def length(self, hole: Hole) -> Value:
         """Return the length of something unknown, a hole of its own."""
         path = f"len({hole.path})"
@@ -163,6 +175,7 @@ class Trace:
     def unary(self, operator: ast.unaryop, value: Value) -> Value:
         """Return a value of the same shape."""
         assert isinstance(value, Abstract)
+        self.use(value, "tensor" if isinstance(operator, ast.Invert) else "arithmetic")
         if isinstance(operator, ast.Invert) and value.is_pure:
             self.found.boolean |= value.roots
         return Abstract(value.roots, value.like)
@@ -228,7 +241,8 @@ class Trace:
             return Abstract(is_number=True)
         self.use(value, "tensor")
         if isinstance(index, tuple):
-            self._rank(value, least=sum(entry is not None and entry is not Ellipsis for entry in index))
+            # what stands for "all other axes" stands for one at least: nobody writes it for none
+            self._rank(value, least=sum(entry is not None for entry in index))
         pure = isinstance(value, Abstract) and value.is_pure
         return Abstract(self._roots(value), is_pure=pure)
 
@@ -265,18 +279,25 @@ class Trace:
         self.use(value, "tensor")
         if name in ("view", "reshape", "expand", "repeat", "new_zeros", "new_ones", "new_full"):
             self._sizes(value, arguments, name)
-        else:
-            self.use(list(arguments), "tensor")
+            return self._result(name, value, [value], {}, ELEMENTWISE_METHODS)
+        self.use(list(arguments), "tensor")
         if name in _AXES:
             self._axis(value, [*arguments, *options.values()])
         if "softmax" in name:
-            self._rank(value, least=2)
+            self._normalized(value, [*arguments, *options.values()])
         if name == "permute":
             flat = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], list | tuple) else arguments
             self._rank(value, exact=len(flat) if isinstance(flat, Sequence) else None)
         if name in ("size", "numel", "dim", "nelement", "ndimension", "stride"):
             return Abstract(like=value.like, is_shape=name == "size" and not arguments, is_number=True)
         return self._result(name, value, [value, *arguments], options, ELEMENTWISE_METHODS)
+
+    def _normalized(self, value: Value, arguments: Sequence[Value]) -> None:
+        self._rank(value, least=2)
+        axis = next((entry for entry in arguments if type(entry) is int), None)
+        if isinstance(value, Abstract) and axis is not None:
+            for path in value.like:
+                self.found.normalized[path] = axis
 
     def _sizes(self, value: Abstract, arguments: Sequence[Value], name: str) -> None:
         flat = [entry for entry in parts(list(arguments)) if not isinstance(entry, list | tuple)]
@@ -337,7 +358,12 @@ class Trace:
         if last in _AXES:
             self._axis(first, [*arguments[1:], *options.values()])
         if "softmax" in last:
-            self._rank(first, least=2)
+            self._normalized(first, [*arguments[1:], *options.values()])
+        if last == "one_hot" and isinstance(first, Abstract) and first.is_pure:
+            self.found.labels |= first.roots
+            self.found.classes += [size for size in arguments[1:2] if type(size) is int]
+        if last == "tensor" and isinstance(first, list | tuple) and not isinstance(first[:1], Abstract):
+            return Abstract(self._roots(values), length=len(first))
         return self._result(last, first, list(arguments), options, ELEMENTWISE | _ACTIVATION_LIKE)
 
     # Losses and objects
@@ -348,8 +374,10 @@ class Trace:
         """Note the options of a criterion."""
         for name, value in options.items():
             self.use(value, "class weight" if "weight" in name else "option")
+            self._weights(value)
         for value in arguments:
             self.use(value, "class weight")
+            self._weights(value)
         return Criterion(loss.name, options, None, place)
 
     def loss(
@@ -373,6 +401,7 @@ class Trace:
             for path in self._roots(value):
                 self.found.roles.setdefault(path, []).append((loss, index, pure))
         for name, value in options.items():
+            self._weights(value)
             if name not in names:
                 self.use(value, "class weight" if "weight" in name else "option")
         ignored = options.get("ignore_index", criterion.options.get("ignore_index") if criterion else None)
@@ -385,6 +414,10 @@ class Trace:
         if options.get("reduction") == "none" and isinstance(first, Abstract) and loss.layouts[0][0] == "BD":
             like = first.like
         return Abstract(self._roots(list(arguments), list(options.values())), like)
+
+    def _weights(self, value: Value) -> None:
+        if isinstance(value, Abstract) and value.length:
+            self.found.classes.append(value.length)
 
     def layer(self, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Layer:
         """Return a module without parameters."""

@@ -316,7 +316,7 @@ def _defines(statement: ast.stmt) -> set[str]:
     return set()
 
 
-def place_of(unit: int, node: ast.expr | ast.stmt) -> Place:
+def place_of(unit: int, node: ast.expr | ast.stmt | ast.pattern) -> Place:
     """Return where a node stands."""
     return Place(unit, node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0)
 
