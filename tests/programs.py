@@ -398,4 +398,51 @@ def train(model, loader, args):
         1,
         update=0,
     ),
+    Program(
+        "a loss derived from one of torch",
+        """\
+class SumLoss(nn.MSELoss):
+    def __init__(self):
+        super().__init__(reduction="sum")
+
+class PerSample(nn.L1Loss):
+    def forward(self, a, b):
+        return super().forward(a, b) * 2
+
+def train(model, loader, optimizer):
+    criterion, other = SumLoss(), PerSample()
+    for x, y in loader:
+        loss = criterion(model(x), y)
+        loss.backward()
+        optimizer.step()
+""",
+        1,
+        site="super().__init__(reduction='sum')",
+    ),
+    Program(
+        "two networks of one kind",
+        """teacher, student = nn.Linear(16, 10), nn.Linear(16, 10)
+
+def train(loader, optimizer):
+    for x in loader:
+        with torch.no_grad():
+            target = F.softmax(teacher(x) / 2.0, dim=-1)
+        loss = F.kl_div(F.log_softmax(student(x) / 2.0, dim=-1), target, reduction="sum")
+        loss.backward()
+        optimizer.step()
+""",
+        1,
+    ),
+    Program(
+        "lengths that make a mask",
+        """def train(model, loader, optimizer):
+    for x, y, lengths in loader:
+        mask = torch.arange(x.size(1)) < lengths[:, None]
+        error = F.mse_loss(model(x), y, reduction="none").squeeze(-1)
+        loss = (error * mask).sum() / mask.sum()
+        loss.backward()
+        optimizer.step()
+""",
+        0,
+    ),
 )

@@ -60,7 +60,8 @@ class Calls(BuiltinCalls):
 
     def _call(self, node: ast.Call) -> Value:
         place = self.place(node)
-        if place in self.decisions.sites:
+        is_inherited = isinstance(node.func, ast.Attribute) and node.func.attr == "__init__"
+        if place in self.decisions.sites and not is_inherited:
             callee: Value = Library(self.decisions.sites[place])
         elif isinstance(node.func, ast.Attribute):
             owner = self.evaluate(node.func.value)
@@ -126,7 +127,10 @@ class Calls(BuiltinCalls):
             values = self.entries(node.args)
             options = {k.arg: self.evaluate(k.value) for k in node.keywords if k.arg is not None}
             return Partial(values[0], tuple(values[1:]), options)
-        return self._unknown(callee.name, node)
+        result = self._unknown(callee.name, node)
+        if callee.last[:1].isupper() and isinstance(result, Hole):
+            self.built.add(result.path)
+        return result
 
     def _call_on_hole(self, owner: Hole, name: str, node: ast.Call) -> Value:
         """Call a method of something unknown: of a tensor if it has such a name, else never."""
@@ -184,6 +188,8 @@ class Calls(BuiltinCalls):
                 return self.invoke(callee, arguments, options)
             case Class():
                 return self.instantiate(callee, arguments, options)
+            case Instance() | Criterion() | Layer() | Bound():
+                return self._call_made(callee, arguments, options, node)
             case Partial(callee=inner, arguments=given, options=defaults):
                 return self.call(inner, (*given, *arguments), {**defaults, **options}, node)
             case Builtin(name=name):
@@ -196,15 +202,23 @@ class Calls(BuiltinCalls):
                 return Hole.at(f"{path}()")
             case Super():
                 return None
+        raise BlockedError("something that is no function is called")
+
+    def _call_made(
+        self,
+        callee: Instance | Criterion | Layer | Bound,
+        arguments: Sequence[Value],
+        options: dict[str, Value],
+        node: ast.Call,
+    ) -> Value:
+        """Call an object, or a method of one."""
         if isinstance(callee, Instance):
             return self._call_instance(callee, arguments, options, node)
         if isinstance(callee, Criterion | Layer):
             return self._call_object(callee, arguments, options, node)
-        if isinstance(callee, Bound) and isinstance(callee.receiver, Instance):
+        if isinstance(callee.receiver, Instance):
             return self._call_inherited(callee.receiver, callee.name, arguments, options, node)
-        if isinstance(callee, Bound):
-            return self._call_bound(callee, arguments, options, node)
-        raise BlockedError("something that is no function is called")
+        return self._call_bound(callee, arguments, options, node)
 
     def _call_instance(
         self, callee: Instance, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call
@@ -284,12 +298,7 @@ class Calls(BuiltinCalls):
             limit = arguments[1] if len(arguments) > 1 else options.get("max_norm", options.get("clip_value"))
             return self.domain.clip(last, self.settle(limit))
         if name == "torch.autograd.backward":
-            tensors = arguments[0]
-            value = tensors[0] if isinstance(tensors, list | tuple) and len(tensors) == 1 else tensors
-            gradient = arguments[1] if len(arguments) > 1 else options.get("grad_tensors")
-            if isinstance(gradient, list | tuple) and len(gradient) == 1:
-                gradient = gradient[0]
-            return self._backward(self.settle(value), node, self.settle(gradient))
+            return self._autograd(arguments, options, node)
         loss = loss_class(name)
         if loss is not None:
             return self.domain.criterion(loss, *self._clean(arguments, options), self.place(node))
@@ -302,14 +311,23 @@ class Calls(BuiltinCalls):
             return self.domain.layer(last, *self._clean(arguments, options))
         if name in ("torch.device", "torch.cuda.is_available"):
             return Hole.at("device") if last == "device" else False
-        if name == "torch.distributions.kl_divergence":
-            left, right = arguments
-            if isinstance(left, Distribution) and isinstance(right, Distribution):
-                return self.domain.divergence(left, right)
-            raise BlockedError("the divergence is of no distributions")
         if head == "torch.distributions":
-            return self.domain.distribution(last, *self._clean(arguments, options))
+            return self._distribution(last, arguments, options)
         return self.domain.function(name, *self._clean(arguments, options))
+
+    def _autograd(self, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call) -> Value:
+        """Call ``torch.autograd.backward``."""
+        gradient = arguments[1] if len(arguments) > 1 else options.get("grad_tensors")
+        loss, given = (v[0] if isinstance(v, list | tuple) and len(v) == 1 else v for v in (arguments[0], gradient))
+        return self._backward(self.settle(loss), node, self.settle(given))
+
+    def _distribution(self, name: str, arguments: Sequence[Value], options: dict[str, Value]) -> Value:
+        if name != "kl_divergence":
+            return self.domain.distribution(name, *self._clean(arguments, options))
+        left, right = arguments
+        if isinstance(left, Distribution) and isinstance(right, Distribution):
+            return self.domain.divergence(left, right)
+        raise BlockedError("the divergence is of no distributions")
 
     def _optimizer(self, name: str, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call) -> Optimizer:
         given: dict[Value, Value] = {key: self.settle(v) for key, v in options.items() if key in OPTIMIZER_OPTIONS}

@@ -33,10 +33,11 @@ class Interpreter(Calls):
             self._begin()
         except FinishedError:
             return
-        except (BlockedError, UserError, ReturnError):
+        except (BlockedError, UserError, ReturnError) as error:
             # behind the end, only what changes the gradient is of interest, as far as it can be run
             if not self.backwards:
                 raise
+            self.cut = str(error)
 
     def _begin(self) -> None:
         experiment = self.experiment

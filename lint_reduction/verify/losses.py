@@ -147,6 +147,8 @@ _ALL = (
 BY_CLASS = {loss.name: loss for loss in _ALL}
 BY_CLASS["NLLLoss2d"] = BY_CLASS["NLLLoss"]
 BY_FUNCTION = {loss.function: loss for loss in _ALL}
+#: Losses whose ``weight`` has one number for each class, and whose mean divides by it.
+WEIGHTED = frozenset({"CrossEntropyLoss", "NLLLoss", "NLLLoss2d"})
 #: What a loss is taken to be where there is none: something reduced by hand.
 BY_HAND = _loss("", "", {"input": _REAL}, (("BD",), ("B",), ("BTD",), ("BT",), ("BDHW",)))
 

@@ -156,6 +156,8 @@ class Machine(ABC):
         self.optimizers: dict[Place, Optimizer] = {}
         self.latest: Optimizer | None = None
         self.backwards = 0
+        self.cut = ""
+        self.built: set[str] = set()
         self.steps = 0
 
     @abstractmethod

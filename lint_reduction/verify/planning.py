@@ -74,6 +74,12 @@ class Plan:
         return isinstance(self.fills.get(path), Fill)
 
     @property
+    def has_padding(self) -> bool:
+        """Whether anything says which positions are valid."""
+        roles = {fill.role for fill in self.fills.values() if isinstance(fill, Fill)}
+        return bool(roles & {Role.MASK, Role.WEIGHT, Role.LENGTH, Role.CLASS})
+
+    @property
     def letters(self) -> set[str]:
         """The axes that any tensor has."""
         return {letter for fill in self.fills.values() if isinstance(fill, Fill) for letter in fill.layout}
@@ -225,18 +231,11 @@ def _is_factor(found: Findings, path: str, role: tuple[Role, Loss, int]) -> bool
 
 
 def _sort_by_use(found: Findings, holes: _Sorted, path: str, uses: set[str], *, has_role: bool) -> None:
-    if path in found.labels and not has_role:
-        holes.fixed[path] = Fill(Role.CLASS, "B")
-    elif "class weight" in uses:
-        holes.fixed[path] = Fill(Role.CLASS_WEIGHT, "C")
+    fixed = _fixed(found, path, uses, has_role=has_role)
+    if fixed is not None:
+        holes.fixed[path] = fixed
     elif names.is_mask(path) or (names.is_weight(path) and (has_role or "tensor" in uses)):
         holes.masks.append(path)
-    elif "index" in uses and not has_role:
-        holes.fixed[path] = Fill(Role.ROW, "B")
-    elif "size" in uses and "tensor" not in uses:
-        holes.fixed[path] = Number(names.number_by_use(path, uses - {"divisor"}) or Size.FEATURES)
-    elif "tensor" in uses and names.is_length(path):
-        holes.fixed[path] = Fill(Role.LENGTH, "B")
     elif "tensor" in uses or has_role:
         holes.generic.append(path)
     elif uses & {"arithmetic", "divisor", "test"}:
@@ -245,10 +244,26 @@ def _sort_by_use(found: Findings, holes: _Sorted, path: str, uses: set[str], *, 
             holes.generic.append(path)
         else:
             holes.fixed[path] = Number(number)
-    elif uses == {"option"}:
-        number = names.number_by_use(path, uses)
-        if number is Size.IGNORED:
-            holes.fixed[path] = Number(number)
+
+
+def _fixed(found: Findings, path: str, uses: set[str], *, has_role: bool) -> Fill | Number | None:
+    """Return what is put in a hole whose use leaves no choice."""
+    if path in found.lengths:
+        return Fill(Role.LENGTH, "B")
+    if path in found.labels and not has_role:
+        return Fill(Role.CLASS, "B")
+    if "class weight" in uses:
+        return Fill(Role.CLASS_WEIGHT, "C")
+    if names.is_mask(path):
+        return None
+    if "index" in uses and not has_role:
+        return Fill(Role.ROW, "B")
+    if "size" in uses and "tensor" not in uses:
+        return Number(names.number_by_use(path, uses - {"divisor"}) or Size.FEATURES)
+    if "tensor" in uses and names.is_length(path):
+        return Fill(Role.LENGTH, "B")
+    is_option = uses == {"option"} and names.number_by_use(path, uses) is Size.IGNORED
+    return Number(Size.IGNORED) if is_option else None
 
 
 def _role(found: Findings, path: str) -> tuple[Role, Loss, int] | None:

@@ -28,8 +28,8 @@ from lint_reduction.verify.allowed import (
 )
 from lint_reduction.verify.arithmetic import BINARY, COMPARISONS, UNARY, mathematics, name_of
 from lint_reduction.verify.experiment import Place
-from lint_reduction.verify.losses import Loss
-from lint_reduction.verify.names import COUNTED
+from lint_reduction.verify.losses import WEIGHTED, Loss
+from lint_reduction.verify.names import COUNTED, number_by_name
 from lint_reduction.verify.planning import Number, Plan
 from lint_reduction.verify.synth import Maker, norm
 from lint_reduction.verify.values import (
@@ -59,7 +59,7 @@ class Run:
     """The real world.
 
     Attributes:
-        unreduced: the losses that were left unreduced, with the node of the graph that made them.
+        raw, unreduced: the losses that were left unreduced, and the nodes of the graph that made them.
         clipped: whether clipping has changed a gradient.
         losses: the values that backward was called on.
         gradient, norms: of all leaves and of each, at the step of the optimizer, but before it is clipped.
@@ -70,6 +70,7 @@ class Run:
         self.maker = maker
         self.rounds = maker.sizes.micro_batches
         self.unreduced: list[object] = []
+        self.raw: list[Tensor] = []
         self.clipped = False
         self.losses: list[float] = []
         self.gradient = torch.zeros(0)
@@ -149,7 +150,9 @@ class Run:
         """Return what the plan puts in a hole."""
         fill = self.plan.fills.get(hole.path)
         if fill is None:
-            return hole
+            # the trace has gone another way; a number whose name leaves no doubt is one all the same
+            size = number_by_name(hole.path)
+            return hole if size is None else size.amount(self.maker.sizes)
         if isinstance(fill, Number):
             return fill.value(self.maker.sizes)
         value = self.maker.make(hole.path, fill.role, fill.layout)
@@ -400,6 +403,8 @@ class Run:
                 module = getattr(nn, loss.name)(*plain, **named)
         except _ERRORS as error:
             raise _invalid(error) or BlockedError(f"{loss.name}: {_first_line(error)}") from None
+        if isinstance(getattr(module, "weight", None), Tensor) and loss.name in WEIGHTED:
+            module.weight *= self.maker.sizes.weights
         return Criterion(loss.name, dict(options) | {"reduction": module.reduction}, module, place)
 
     def loss(
@@ -414,6 +419,10 @@ class Run:
         plain, named = self._arguments(arguments, options)
         function: Any = getattr(functional, loss.function) if criterion is None else criterion.module
         guards.broadcast([value for value in [*plain, *named.values()] if isinstance(value, Tensor)])
+        if loss.name in WEIGHTED and isinstance(named.get("weight"), Tensor):
+            named["weight"] = named["weight"] * self.maker.sizes.weights
+        elif loss.name in WEIGHTED and criterion is None and len(plain) > 2 and isinstance(plain[2], Tensor):
+            plain[2] = plain[2] * self.maker.sizes.weights
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
@@ -426,7 +435,9 @@ class Run:
             raise BlockedError(f"{loss.function} returns no tensor")
         self._spent.made(value)
         if value.dim() > 0 and value.numel() > 1:
-            self.unreduced.append(value.grad_fn)
+            self.raw.append(value)
+            if value.grad_fn is not None:
+                self.unreduced.append(value.grad_fn)
         return value
 
     def layer(self, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Layer:
@@ -510,7 +521,8 @@ class Run:
         self.losses.append(float(value.detach().sum()))
         if gradient is None and value.numel() != 1:
             shape = " × ".join(map(str, value.shape))
-            if not _comes_from(value.grad_fn, self.unreduced):
+            is_raw = any(value is loss for loss in self.raw)
+            if not is_raw and not _comes_from(value.grad_fn, self.unreduced):
                 raise BlockedError(f"a loss of shape {shape} that no unreduced loss made: no shape fits")
             raise RaisedError(f"backward of a loss of shape {shape}", unreduced=True)
         if not value.requires_grad:

@@ -157,7 +157,8 @@ class Statements(Expressions):
         """Bind a value to a target."""
         match target:
             case ast.Name(id=name):
-                self.bind(name, Hole.at(name) if isinstance(value, Unnamed) else value)
+                is_own = isinstance(value, Unnamed) or (isinstance(value, Hole) and value.path in self.built)
+                self.bind(name, Hole.at(name) if is_own else value)
             case ast.Tuple(elts=entries) | ast.List(elts=entries):
                 self._unpack(entries, value)
             case ast.Attribute(value=owner, attr=attr):

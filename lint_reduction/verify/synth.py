@@ -33,6 +33,7 @@ class Sizes:
         padding: positions without a valid token, behind the others.
         micro_batches: rounds of a loop over batches.
         ranks: processes.
+        weights: what class weights are multiplied with.
         ignored: what stands in a target that has no class.
     """
 
@@ -41,6 +42,7 @@ class Sizes:
     padding: int = 0
     micro_batches: int = 1
     ranks: int = 1
+    weights: int = 1
     ignored: int = IGNORED
 
     def size(self, letter: str) -> int:

@@ -33,6 +33,7 @@ class Abstract:
         is_shape: whether it is the shape of what it is like.
         is_number: whether it is a plain number.
         length: how many numbers it is written with, 0 if it is not.
+        is_range: whether it counts positions.
     """
 
     roots: frozenset[str] = _NO_PATHS
@@ -41,6 +42,7 @@ class Abstract:
     is_shape: bool = False
     is_number: bool = False
     length: int = 0
+    is_range: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -58,6 +60,7 @@ class Findings:
         ignored: numbers that targets are compared with, or that a loss ignores.
         boolean: paths that are negated or used to select.
         labels: paths whose values are class indices.
+        lengths: paths whose values positions are compared with.
         classes: numbers of classes, as written.
         normalized: the axis along which a path is normalized to probabilities.
         trained: the paths that reach the end; None where it is not reached.
@@ -75,6 +78,7 @@ class Findings:
     ignored: list[int] = field(default_factory=list)
     boolean: set[str] = field(default_factory=set)
     labels: set[str] = field(default_factory=set)
+    lengths: set[str] = field(default_factory=set)
     classes: list[int] = field(default_factory=list)
     normalized: dict[str, int] = field(default_factory=dict)
     trained: frozenset[str] | None = None
@@ -197,6 +201,8 @@ class Trace:
             self.use(value, "option" if isinstance(other, str | list | tuple) else "test")
             if type(other) is int and isinstance(operator, ast.NotEq) and isinstance(value, Abstract) and value.is_pure:
                 self.found.ignored.append(other)
+            if isinstance(other, Abstract) and other.is_range and isinstance(value, Abstract) and value.is_pure:
+                self.found.lengths |= value.roots
         return self._joined(left, right)
 
     def _joined(self, left: Value, right: Value) -> Abstract:
@@ -244,7 +250,8 @@ class Trace:
             # what stands for "all other axes" stands for one at least: nobody writes it for none
             self._rank(value, least=sum(entry is not None for entry in index))
         pure = isinstance(value, Abstract) and value.is_pure
-        return Abstract(self._roots(value), is_pure=pure)
+        is_range = isinstance(value, Abstract) and value.is_range
+        return Abstract(self._roots(value), is_pure=pure, is_range=is_range)
 
     def store(self, value: Value, index: Value, new: Value) -> None:
         """Change a part."""
@@ -320,6 +327,8 @@ class Trace:
             is_pair = len(arguments) > 1 and not isinstance(arguments[1], Abstract)
             if is_pair or "dim" in options or name in ("sort", "topk"):
                 return (Abstract(roots), Abstract())
+        if name == "arange" or (isinstance(value, Abstract) and value.is_range and name in _SHAPING | {"to", "repeat"}):
+            return Abstract(is_range=True)
         if name in CONSTANTS:
             like = value.like if isinstance(value, Abstract) and name.endswith("_like") else _NO_PATHS
             return Abstract(like=like, is_number=name in ("numel",))
