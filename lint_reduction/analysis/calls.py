@@ -9,6 +9,7 @@ from lint_reduction.analysis import builtin_calls, methods, sinks
 from lint_reduction.analysis.attributes import INHERITED, attribute, inherited_loss, lineage
 from lint_reduction.analysis.code import Arg, Attr, Call, Expr, Var, dotted, text
 from lint_reduction.analysis.criteria import call_criterion, call_loss_name
+from lint_reduction.analysis.homecoming import call_from_home
 from lint_reduction.analysis.library_calls import call_library
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.objects import call_instance, instantiate
@@ -47,7 +48,9 @@ def call_expression(machine: Machine, call: Call) -> Value:
     """Return the value of a call, after doing what it does."""
     func = _called(machine, call.func)
     values = [machine.evaluate(arg.value) for arg in call.args]
-    result = machine.lift(func, lambda f: call_value(machine, f, call, values))
+    result = call_from_home(
+        machine, func, call, lambda: machine.lift(func, lambda f: call_value(machine, f, call, values))
+    )
     methods.write_back(machine, call, func, values, result)
     return result
 
@@ -165,8 +168,7 @@ def _call_external(machine: Machine, name: str, call: Call, values: Sequence[Val
 def _call_function(
     machine: Machine, func: Function, call: Call, positional: Sequence[Value], keywords: dict[str, Value]
 ) -> Value:
-    spent = machine.abroad <= 0 and machine.is_abroad(machine.all_frames.get(func.frame))
-    if func.code.body is None or spent:
+    if func.code.body is None or not machine.may_run(machine.all_frames.get(func.frame)):
         every = [*positional, *keywords.values()]
         return unknown_call(machine, func.code.name, call, every)
     return machine.call_function(func, positional, keywords)

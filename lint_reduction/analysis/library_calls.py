@@ -144,7 +144,7 @@ def _operation(machine: Machine, operation: str, call: Call, values: Sequence[Va
 def _by_last_name(machine: Machine, name: str, call: Call, values: Sequence[Value]) -> Value | None:
     root, _, _ = name.partition(".")
     last = name.rpartition(".")[2]
-    if last.endswith(("DataLoader", "Loader", "NeighborSampler")):
+    if last.endswith(_LOADERS):
         return _loader(machine, call, values)
     if last in _ITERATION and values:
         return values[0]
@@ -163,6 +163,13 @@ def _by_last_name(machine: Machine, name: str, call: Call, values: Sequence[Valu
     return None
 
 
+def is_known_by_name(name: str) -> bool:
+    """Say whether the last component of a name says what it does: a loader, an iterator, an optimizer."""
+    last = name.rpartition(".")[2]
+    return last.endswith(_LOADERS) or last in _ITERATION or (last[:1].isupper() and "optim" in name.lower())
+
+
+_LOADERS = ("DataLoader", "Loader", "NeighborSampler")
 #: Functions of numbers whose values do not grow with anything.
 _BOUNDED = frozenset({"cos", "sin", "tanh"})
 _NUMBER_FUNCTIONS = frozenset({"prod", "sqrt", "abs", "mean", "sum", "log", "exp", *_BOUNDED})

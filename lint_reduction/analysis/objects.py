@@ -130,10 +130,10 @@ def call_function(
     if code.body is None or len(machine.frames) >= MAX_FRAMES or machine.running.count(code) > 1:
         return Opaque(code.name, called=True)
     home = machine.all_frames.get(function.frame)
-    leaves = machine.is_abroad(home) and not machine.is_abroad(machine.frame)
-    if leaves and machine.abroad <= 0:
+    leaves = machine.leaves_for(home)
+    if leaves and not machine.may_run(home):
         return Opaque(code.name, called=True)
-    left = machine.budget
+    left, installed = machine.budget, machine.installed
     machine.visited.add(id(code))
     caller = machine.frame
     state = State(heap=caller.state.heap)
@@ -151,7 +151,7 @@ def call_function(
         machine.running.pop()
         machine.frames.remove(frame)
         if leaves:
-            machine.abroad -= left - machine.budget
+            machine.charge(home, left, installed)
 
 
 def _inherited_owner(frame: Frame) -> Value | None:

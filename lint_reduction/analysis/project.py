@@ -17,7 +17,8 @@ from lint_reduction.analysis.outline import Outline, outline
 from lint_reduction.analysis.relevance import requested, trains
 from lint_reduction.errors import SourceError
 from lint_reduction.facts import Span
-from lint_reduction.libraries import Libraries
+from lint_reduction.libraries import Libraries, known_packages
+from lint_reduction.source.environment import Environment
 from lint_reduction.source.file import MAX_BYTES, decode, read_bytes
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 _KEPT = 48
 #: Marks of one module; a larger module has no places.
 MARKS = 1 << 20
+#: A larger file of an installed package is not followed, nor one that is larger than the second and names no torch.
+_MAX_INSTALLED, _MAX_WITHOUT_TORCH = 400_000, 16_000
+#: Modules of installed packages that are parsed in one run.
+_MAX_INSTALLED_UNITS = 400
 #: What stands at the root of a project.
 _ROOTS = (".git", ".hg", "pyproject.toml", "setup.py", "setup.cfg")
 
@@ -56,24 +61,51 @@ class Project:
     Attributes:
         libraries: says which names are losses and sinks.
         contents: what to read instead of some files, by their paths.
+        environment: the packages installed beside the project, None to leave them alone.
     """
 
     libraries: Libraries
     contents: Mapping[str, bytes] = field(default_factory=dict)
+    environment: Environment | None = None
     _texts: dict[str, tuple[str, Outline] | None] = field(default_factory=dict)
     _names: dict[str, frozenset[str]] = field(default_factory=dict)
     _trains: dict[str, bool] = field(default_factory=dict)
     _units: dict[str, Unit | None] = field(default_factory=dict)
     _by_first_mark: dict[int, Unit] = field(default_factory=dict)
+    _installed: dict[str, Found | None] = field(default_factory=dict)
+    _installed_units: int = 0
 
     def find(self, importer: str, dotted: str) -> Found | None:
-        """Return where a name leads that a file imports, None if not into the project.
+        """Return where a name leads that a file imports, None if not into the project or a package beside it.
 
         Args:
             importer: absolute path of the importing file.
             dotted: as written, with leading dots for a relative import.
         """
-        return _find(str(Path(importer).parent), dotted)
+        absolute = not dotted.startswith(".")
+        if absolute and self.is_installed(importer):
+            return self._find_installed(dotted)
+        found = _find(str(Path(importer).parent), dotted)
+        return self._find_installed(dotted) if found is None and absolute else found
+
+    def is_installed(self, path: str) -> bool:
+        """Say whether a file is one of a package that is installed beside the project."""
+        return self.environment is not None and self.environment.holds(path)
+
+    def is_installed_mark(self, mark: int) -> bool:
+        """Say whether a place is in such a file."""
+        unit = self._by_first_mark.get(mark - mark % MARKS) if mark >= MARKS else None
+        return unit is not None and self.is_installed(unit.path)
+
+    def _find_installed(self, dotted: str) -> Found | None:
+        parts = dotted.split(".")
+        if self.environment is None or parts[0] in known_packages() or not all(parts):
+            return None
+        if dotted not in self._installed:
+            bases = [base for base in self.environment.directories if _is_module(base, parts[0])]
+            found = (_module(Path(base), parts) for base in bases)
+            self._installed[dotted] = next((f for f in found if f is not None), None)
+        return self._installed[dotted]
 
     def inside(self, path: str, name: str) -> Found | None:
         """Return the submodule of a package that an attribute of it may be."""
@@ -118,8 +150,9 @@ class Project:
         return spans
 
     def _load(self, path: str, names: frozenset[str]) -> Unit | None:
-        if self._text(path) is None:
+        if self._text(path) is None or (self.is_installed(path) and self._installed_units >= _MAX_INSTALLED_UNITS):
             return None
+        self._installed_units += self.is_installed(path)
         needed = names & self._defined(path)
         first = (len(self._by_first_mark) + 1) * MARKS
         try:
@@ -147,20 +180,25 @@ class Project:
         if path not in self._texts:
             if len(self._texts) >= _KEPT:
                 self._texts.pop(next(iter(self._texts)))
-            self._texts[path] = _read(path, self.contents.get(path))
+            self._texts[path] = _read(path, self.contents.get(path), installed=self.is_installed(path))
         return self._texts[path]
 
 
-def _read(path: str, data: bytes | None) -> tuple[str, Outline] | None:
+def _read(path: str, data: bytes | None, *, installed: bool) -> tuple[str, Outline] | None:
     try:
         data = read_bytes(Path(path)) if data is None else data
-        if len(data) > MAX_BYTES:
+        if len(data) > MAX_BYTES or (installed and not _is_worth_following(data)):
             return None
         text = decode(data)
         lines = outline(text)
     except SourceError:
         return None
     return None if lines is None else (text, lines)
+
+
+def _is_worth_following(data: bytes) -> bool:
+    """Say whether a file of an installed package may concern a loss, and does not cost too much."""
+    return len(data) <= (_MAX_INSTALLED if b"torch" in data else _MAX_WITHOUT_TORCH)
 
 
 # --- from names to files

@@ -35,6 +35,8 @@ class Hop:
     doubt: Doubt | None = None
     method: int = 0
     """The mark of the name in a bare method call."""
+    inside: int = 0
+    """Where in an installed package it is done, ``mark`` being the call of the project that leads there."""
 
 
 @dataclass(frozen=True, slots=True)

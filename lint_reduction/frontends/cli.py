@@ -70,6 +70,12 @@ def cli() -> None:
     envvar="LINT_REDUCTION_OUTPUT_FORMAT",
     help="How to print findings.",
 )
+@click.option(
+    "--follow-installed/--no-follow-installed",
+    "follow_installed",
+    default=None,
+    help="Follow losses into the packages installed beside the project. [default: no]",
+)
 @click.option("--fix", is_flag=True, help="Apply safe fixes, and report what is left.")
 @click.option("--unsafe-fixes", is_flag=True, help="Offer unsafe fixes too, or with --fix and --diff apply them.")
 @click.option("--diff", is_flag=True, help="Print what --fix would change, and change nothing.")
@@ -95,6 +101,7 @@ def check(
     min_confidence: str | None,
     output_format: str,
     *,
+    follow_installed: bool | None,
     fix: bool,
     unsafe_fixes: bool,
     diff: bool,
@@ -130,6 +137,7 @@ def check(
         force_exclude,
         isolated,
         configuration,
+        follow_installed,
     )
     reads_stdin = paths == ("-",) or (stdin_filename is not None and not paths)
     fixed = None
