@@ -12,6 +12,7 @@ from lint_reduction.analysis.code import Arg, Call, Expr, Var
 from lint_reduction.analysis.conversion import as_factor, may_count, name_of
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.reading import read_as_number
+from lint_reduction.analysis.settings_files import opened
 from lint_reduction.analysis.values import (
     SCALAR,
     Alternatives,
@@ -50,7 +51,9 @@ def call_builtin(machine: Machine, name: str, call: Call, values: Sequence[Value
         if name == "print":
             return Constant(None)
         return Opaque(name)
-    if name in ("str", "repr", "format", "input", "open", "type", "vars", "dir"):
+    if name == "open":
+        return opened(machine, call, values) or Opaque(name, called=True)
+    if name in ("str", "repr", "format", "input", "type", "vars", "dir"):
         return Opaque(name, called=True)
     return None
 

@@ -67,6 +67,7 @@ from lint_reduction.analysis.values import (
     Object,
     Opaque,
     Option,
+    Options,
     Parameters,
     ParamGroups,
     Repeated,
@@ -244,6 +245,8 @@ def _assign_attribute(machine: Machine, base: Expr, name: str, value: Value, tar
                 machine.state.heap[(owner.identity, name)] = value
             case Criterion() if name == "reduction":
                 machine.state.heap[(owner.identity, name)] = value
+            case Options(identity=identity) if identity:
+                machine.state.heap[(identity, name)] = value
             case Parameters() if name == "grad":
                 gradients.assigned_gradient(machine, value, target.mark)
             case Gradient() if name == "data":
@@ -283,6 +286,11 @@ def _assign_item(machine: Machine, base: Expr, key: Expr, value: Value) -> None:
         else:
             rest = value if owner.rest is None else join((*options_of(owner.rest), *options_of(value)))
             assign(machine, base, Mapping(owner.entries, rest))
+    elif isinstance(owner, Options) and owner.identity:
+        name = machine.evaluate(key)
+        changed = [str(name.value)] if isinstance(name, Constant) else [known for known, _ in owner.defaults]
+        for option in changed:
+            machine.state.heap[(owner.identity, option)] = value if isinstance(name, Constant) else Opaque(option)
     elif isinstance(owner, Tensor) and owner.is_loss:
         _assign_into_loss(machine, base, key, value, owner)
     else:
@@ -612,7 +620,7 @@ def run_with_unknown_arguments(machine: Machine, function: Function) -> Value:
     """Run a function of which no call is in view."""
     code = function.code
     params = code.params[1:] if function.owner is not None and code.params else code.params
-    keywords = {p.name: symbolic(machine, p) for p in params if p.kind in ("", "keyword")}
+    keywords = {p.name: symbolic(machine, p, code) for p in params if p.kind in ("", "keyword")}
     return call_function(machine, function, (), keywords)
 
 

@@ -17,6 +17,13 @@ from lint_reduction.analysis.methods import operands, product_of
 from lint_reduction.analysis.operations import operate
 from lint_reduction.analysis.optimizers import default_optimizer, lambda_lr, make_optimizer
 from lint_reduction.analysis.products import contracted
+from lint_reduction.analysis.settings_files import (
+    instantiated,
+    loaded,
+    loaded_by_path,
+    merged_settings,
+    same_settings,
+)
 from lint_reduction.analysis.training import Companioned, InputGradient
 from lint_reduction.analysis.values import (
     BATCH_AXES,
@@ -357,4 +364,14 @@ _HANDLERS: dict[str, _Handler] = {
     "einops.reduce": _einops_reduce,
     "torch.einsum": contracted,
     "argparse.ArgumentParser": _argument_parser,
+    "yaml.safe_load": loaded,
+    "yaml.full_load": loaded,
+    "yaml.load": loaded,
+    "omegaconf.OmegaConf.load": loaded_by_path,
+    "omegaconf.OmegaConf.create": same_settings,
+    "omegaconf.OmegaConf.merge": merged_settings,
+    "argparse.Namespace": same_settings,
+    "types.SimpleNamespace": same_settings,
+    "easydict.EasyDict": same_settings,
+    "hydra.utils.instantiate": instantiated,
 }

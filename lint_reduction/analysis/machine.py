@@ -138,10 +138,10 @@ class Machine:
         identities: how many objects have an identity.
         averages_ranks: whether a model was wrapped so that its gradients are averaged over processes.
         gathers: whether something was called that brings together what several processes computed.
-        installed: expressions left in functions of installed packages.
-        installed_modules: how many modules of installed packages were run.
+        installed, installed_modules: expressions left in functions of installed packages, and how many of those ran.
         entry: the call of the project by which control is in such a package.
         made: the calls of the project by which objects came to be, by their identities.
+        settings, tracked: the identities of settings that were read, by where, and of all options kept in the heap.
         project: the modules around, None if only this one is looked at.
         modules: the frames of imported modules, by path.
         homes: the frames that classes were defined in.
@@ -167,6 +167,8 @@ class Machine:
     installed_modules: int = 0
     entry: int = 0
     made: dict[int, Call] = field(default_factory=dict)
+    settings: dict[str, int] = field(default_factory=dict)
+    tracked: set[int] = field(default_factory=set)
     project: Project | None = None
     modules: dict[str, Frame] = field(default_factory=dict)
     homes: dict[int, Frame] = field(default_factory=dict)

@@ -6,6 +6,7 @@ like those of the importer, beginning at a number of its own, and are found when
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,6 +21,8 @@ from lint_reduction.facts import Span
 from lint_reduction.libraries import Libraries, known_packages
 from lint_reduction.source.environment import Environment
 from lint_reduction.source.file import MAX_BYTES, decode, read_bytes
+from lint_reduction.source.hydra import compose
+from lint_reduction.source.yaml_file import Tree, read_yaml
 
 if TYPE_CHECKING:
     from lint_reduction.analysis.lowering import Lowered
@@ -72,6 +75,7 @@ class Project:
     _trains: dict[str, bool] = field(default_factory=dict)
     _units: dict[str, Unit | None] = field(default_factory=dict)
     _by_first_mark: dict[int, Unit] = field(default_factory=dict)
+    _settings: dict[tuple[str, str], dict[str, Tree] | None] = field(default_factory=dict)
     _installed: dict[str, Found | None] = field(default_factory=dict)
     _installed_units: int = 0
 
@@ -113,6 +117,23 @@ class Project:
         if package.name != "__init__.py" or not _is_module(str(package.parent), name):
             return None
         return _module(package.parent, [name])
+
+    def settings(self, importer: str, written: str) -> dict[str, Tree] | None:
+        """Return the settings in the one YAML file that a path in a module may mean, None if not known."""
+        here = Path(importer).parent
+        candidates = {Path(os.path.normpath(base / written)) for base in (here, _root(str(here)))}
+        found = [path for path in candidates if path.is_file()]
+        key = str(found[0]) if len(found) == 1 else "", ""
+        if key not in self._settings:
+            self._settings[key] = read_yaml(found[0]) if key[0] else None
+        return self._settings[key]
+
+    def composed(self, importer: str, directory: str, name: str) -> dict[str, Tree] | None:
+        """Return the settings that Hydra hands to a function of a module, None if not known."""
+        key = os.path.normpath(Path(importer).parent / directory), name
+        if key not in self._settings:
+            self._settings[key] = compose(Path(key[0]), name)
+        return self._settings[key]
 
     def unit(self, path: str, names: frozenset[str]) -> Unit | None:
         """Return a module lowered for some names, None if it cannot be read or parsed."""
@@ -233,6 +254,13 @@ def _bases(directory: str) -> tuple[str, ...]:
         if any((parent / name).exists() for name in _ROOTS) or parent.parent == parent:
             break
     return tuple(dict.fromkeys(map(str, bases)))
+
+
+@lru_cache(maxsize=4096)
+def _root(directory: str) -> Path:
+    """Return the root of the project that a directory is in, the directory itself if there is none."""
+    here = Path(directory)
+    return next((p for p in (here, *here.parents) if any((p / name).exists() for name in _ROOTS)), here)
 
 
 @lru_cache(maxsize=65536)

@@ -95,6 +95,7 @@ def _run(machine: Machine, body: object) -> Trace:
     machine.trace = Trace()
     machine.budget = BUDGET
     frame = machine.frames[0]
+    options = {key: value for key, value in frame.state.heap.items() if key[0] in machine.tracked}
     try:
         assert callable(body)
         body()
@@ -107,6 +108,8 @@ def _run(machine: Machine, body: object) -> Trace:
         frame.loops.clear()
         frame.no_grad = 0
         frame.state.alive = True
+        # what one root does to the options of the program is not what another one finds
+        frame.state.heap.update(options)
     return machine.trace
 
 

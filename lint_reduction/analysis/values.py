@@ -482,10 +482,17 @@ class ParamGroups:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """A parsed command line or a configuration object with known defaults, by name."""
+    """A parsed command line or a configuration object with known defaults, by name.
+
+    Attributes:
+        defaults: the values that the options have at first.
+        name: the parameter that it is handed in as.
+        identity: the owner, in the heap, of the values that they have now; 0 if none can have changed.
+    """
 
     defaults: tuple[tuple[str, Value], ...]
     name: str = ""
+    identity: int = 0
 
 
 @dataclass(frozen=True, slots=True)
