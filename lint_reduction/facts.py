@@ -318,14 +318,14 @@ class OptimizerFact:
         name: resolved name, or ``"a step written by hand"``.
         behavior: None where the class is not known.
         learning_rate: growth of the learning rate, None where it may be anything.
-        span: where it is built, or where it steps.
+        span: where it is built, or where it steps; None where a framework builds it by default.
         learning_rate_span: where the learning rate gets its growth.
     """
 
     name: str
     behavior: Behavior | None
     learning_rate: Growth | None
-    span: Span
+    span: Span | None
     learning_rate_span: Span | None = None
 
 

@@ -244,7 +244,8 @@ def path_of(flow: LossFlow, term: Term, at: Span) -> tuple[Related, ...]:
     places = [Related(step.kind.value, step.inside or step.span) for step in steps]
     optimizer = flow.optimizer
     if optimizer is not None:
-        places.append(Related("optimizer", optimizer.span))
+        if optimizer.span is not None:
+            places.append(Related("optimizer", optimizer.span))
         if optimizer.learning_rate_span is not None and optimizer.learning_rate_span != optimizer.span:
             places.append(Related("learning rate", optimizer.learning_rate_span))
     return tuple(dict.fromkeys(place for place in places if place.span != at))

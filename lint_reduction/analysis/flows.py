@@ -295,7 +295,8 @@ def _optimizer(draft: OptimizerFactDraft | None, spans: dict[int, Span]) -> Opti
     if draft is None:
         return None
     rate_span = spans[draft.learning_rate_mark] if draft.learning_rate_mark else None
-    return OptimizerFact(draft.name, draft.behavior, draft.learning_rate, spans[draft.mark], rate_span)
+    span = spans[draft.mark] if draft.mark else None
+    return OptimizerFact(draft.name, draft.behavior, draft.learning_rate, span, rate_span)
 
 
 def _site(record: SiteRecord, spans: dict[int, Span]) -> LossSite:
