@@ -150,9 +150,9 @@ def read_settings(values: Mapping[str, object], root: Path, source: str) -> Sett
 
 
 def unknown_key(place: str, key: str, known: tuple[str, ...]) -> str:
-    """Return the message about an unknown key, with the nearest known one."""
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-    return f"{place}: unknown key {key!r}; did you mean {near[0]!r}?"
+    """Return the message about an unknown key, with the nearest known one if it is near enough to be meant."""
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"{place}: unknown key {key!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}")
 
 
 def _texts(values: Mapping[str, object], key: str, source: str) -> tuple[str, ...]:

@@ -24,7 +24,11 @@ def describe_file(path: Path) -> str:
     context = Contexts(Overrides()).of(path.absolute().parent)
     cells = None
     try:
-        text, cells = _read(path)
+        data = read_bytes(path)
+    except SourceError as error:
+        raise ConfigError(f"{path}: {error.reason}") from None
+    try:
+        text, cells = _decoded(path, data)
         project, absolute = project_of(context), str(path.absolute())
         facts = with_large_stack(
             lambda: analyze(str(path), text, context.libraries, project=project, absolute=absolute, complete=True)
@@ -48,9 +52,8 @@ def describe_file(path: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _read(path: Path) -> tuple[str, Cells | None]:
+def _decoded(path: Path, data: bytes) -> tuple[str, Cells | None]:
     """Return the code in a file, and where the cells of a notebook stand in it."""
-    data = read_bytes(path)
     if not is_notebook(str(path)):
         check_size(data)
         return decode(data), None
