@@ -22,6 +22,7 @@ FOREIGN: dict[str, str | tuple[str, ...]] = {
     "click": "frontends/cli.py",
     "rich": "frontends/cli.py",
     "pathspec": ("source/discover.py", "run/pipeline.py"),
+    "yaml": "source/yaml_file.py",
     "tomli": ("config.py", "libraries/__init__.py"),
 }
 

@@ -161,6 +161,9 @@ def test_two_files_that_a_path_may_mean_are_none(here: Path) -> None:
         'config.update({"reduction": "mean"})',
         'config.update(reduction="mean")',
         "update_settings(config, dataset)",
+        "setattr(config, 'reduction', 'mean')",
+        "for name, value in vars(dataset).items():\n        config[name] = value",
+        "for name, value in vars(dataset).items():\n        setattr(config, name, value)",
         "dataset.merge_config(config)",
     ],
 )
@@ -190,6 +193,15 @@ def test_a_function_that_nobody_calls_changes_nothing(here: Path) -> None:
     second = "    print(yaml.nn.MSELoss(), CONFIG['reduction'])\n\n\n"
     (here / "train.py").write_text(first + second + text)
     assert lint([here / "train.py"], Overrides(isolated=True)).diagnostics == ()
+
+
+def test_a_copy_is_changed_by_itself(here: Path) -> None:
+    (here / "c.yaml").write_text("reduction: mean\nnested:\n  deeper:\n    reduction: mean\n")
+    change = 'other["reduction"] = "sum"; other["nested"]["deeper"]["reduction"] = "sum"'
+    load = f'yaml.safe_load(open("c.yaml"))\n    import copy\n    other = copy.deepcopy(config)\n    {change}'
+    assert found(load) == []
+    assert found(load, 'config["nested"]["deeper"]["reduction"]') == []
+    assert found(load, 'other["nested"]["deeper"]["reduction"]') == [LINE + 3]
 
 
 def test_a_change_in_one_branch_leaves_the_other(here: Path) -> None:

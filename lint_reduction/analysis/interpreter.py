@@ -49,6 +49,7 @@ from lint_reduction.analysis.evaluation import counts_something, evaluate, known
 from lint_reduction.analysis.indexing import size_by_name, sizes
 from lint_reduction.analysis.machine import Frame, Hooks, Machine
 from lint_reduction.analysis.objects import call_function, symbolic
+from lint_reduction.analysis.options import set_option
 from lint_reduction.analysis.reading import escape, read_as_number
 from lint_reduction.analysis.state import UNUSUAL, Loop, State, merge
 from lint_reduction.analysis.training import ManualUpdate, Window
@@ -246,7 +247,7 @@ def _assign_attribute(machine: Machine, base: Expr, name: str, value: Value, tar
             case Criterion() if name == "reduction":
                 machine.state.heap[(owner.identity, name)] = value
             case Options(identity=identity) if identity:
-                machine.state.heap[(identity, name)] = value
+                set_option(machine, owner, Constant(name), value)
             case Parameters() if name == "grad":
                 gradients.assigned_gradient(machine, value, target.mark)
             case Gradient() if name == "data":
@@ -286,11 +287,8 @@ def _assign_item(machine: Machine, base: Expr, key: Expr, value: Value) -> None:
         else:
             rest = value if owner.rest is None else join((*options_of(owner.rest), *options_of(value)))
             assign(machine, base, Mapping(owner.entries, rest))
-    elif isinstance(owner, Options) and owner.identity:
-        name = machine.evaluate(key)
-        changed = [str(name.value)] if isinstance(name, Constant) else [known for known, _ in owner.defaults]
-        for option in changed:
-            machine.state.heap[(owner.identity, option)] = value if isinstance(name, Constant) else Opaque(option)
+    elif isinstance(owner, Options):
+        set_option(machine, owner, machine.evaluate(key), value)
     elif isinstance(owner, Tensor) and owner.is_loss:
         _assign_into_loss(machine, base, key, value, owner)
     else:

@@ -18,6 +18,7 @@ from lint_reduction.analysis.operations import operate
 from lint_reduction.analysis.optimizers import default_optimizer, lambda_lr, make_optimizer
 from lint_reduction.analysis.products import contracted
 from lint_reduction.analysis.settings_files import (
+    copied,
     instantiated,
     loaded,
     loaded_by_path,
@@ -374,4 +375,5 @@ _HANDLERS: dict[str, _Handler] = {
     "types.SimpleNamespace": same_settings,
     "easydict.EasyDict": same_settings,
     "hydra.utils.instantiate": instantiated,
+    "copy.deepcopy": copied,
 }

@@ -72,6 +72,17 @@ def option_value(machine: Machine, options: Options, name: str) -> Value | None:
     return dict(options.defaults).get(name) if changed is None else changed
 
 
+def set_option(machine: Machine, options: Options, name: Value, value: Value) -> None:
+    """Give an option a value; where it is not known which one, none is known any more."""
+    if not options.identity:
+        return
+    if isinstance(name, Constant):
+        machine.state.heap[(options.identity, str(name.value))] = value
+        return
+    for known, _ in options.defaults:
+        machine.state.heap[(options.identity, known)] = Opaque(known)
+
+
 def current(machine: Machine, options: Options) -> Iterator[tuple[str, Value]]:
     """Yield the options and the values that they have now."""
     for name, default in options.defaults:

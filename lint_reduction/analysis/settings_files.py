@@ -121,6 +121,18 @@ def same_settings(machine: Machine, call: Call, values: Sequence[Value]) -> Valu
     return tracked(machine, Options(_named(value), identity=machine.new_identity())) if starred else None
 
 
+def copied(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
+    """``copy.deepcopy(settings)``: what is changed in the one is not changed in the other."""
+    return _copy(machine, values[0]) if values else None
+
+
+def _copy(machine: Machine, value: Value) -> Value:
+    if not isinstance(value, Options):
+        return value
+    entries = tuple((name, _copy(machine, entry)) for name, entry in current(machine, value))
+    return tracked(machine, replace(value, defaults=entries, identity=machine.new_identity()))
+
+
 def merged_settings(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
     """``OmegaConf.merge(settings, ...)``: the later wins; what is not known may change anything a user may."""
     if not any(isinstance(value, Options) for value in values):
