@@ -52,6 +52,17 @@ def test_a_comment_in_the_file_of_the_loss_silences_it(tmp_path: Path) -> None:
     assert _found([tmp_path]) == set()
 
 
+def test_a_comment_at_the_line_that_backward_has_in_another_file_silences_nothing(tmp_path: Path) -> None:
+    project = FIXTURES / "unscaled_sum" / "project_function"
+    (tmp_path / "train.py").write_text((project / "train.py").read_text())
+    backward = (project / "train.py").read_text().splitlines().index("    loss.backward()") + 1
+    lines = (project / "losses.py").read_text().splitlines() + [""] * backward
+    lines[backward - 1] += "  # lint-reduction: ignore[RED101] another line"
+    (tmp_path / "losses.py").write_text("\n".join(lines) + "\n")
+    found = _found([tmp_path])
+    assert {name for _, _, name in found} >= {"unscaled-sum"}
+
+
 def test_modules_in_a_circle_end(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("")
     (tmp_path / "a.py").write_text("from b import loss\nfrom c import missing\n\n\ndef weight():\n    return 2\n")

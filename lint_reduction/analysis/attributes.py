@@ -8,6 +8,7 @@ from dataclasses import replace
 from lint_reduction.analysis import tensors
 from lint_reduction.analysis.code import Assign, ClassCode, assigned_attributes
 from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.options import option_value
 from lint_reduction.analysis.training import InputGradient
 from lint_reduction.analysis.values import (
     PRESUMED_AXES,
@@ -98,8 +99,8 @@ def _other_attribute(machine: Machine, value: Value, name: str) -> Value:
             return value
         case Object(kind) if name in _WEIGHTS and kind.startswith("torch.nn."):
             return Parameters(single=True, is_data=is_table(kind))
-        case Options(defaults, options_name):
-            return dict(defaults).get(name, Opaque(name if not options_name else f"{options_name}.{name}"))
+        case Options(name=options_name):
+            return option_value(machine, value, name) or Opaque(name if not options_name else f"{options_name}.{name}")
         case Mapping(entries) if name not in ("items", "values", "keys", "get", "update", "pop", "setdefault"):
             return dict(entries).get(name, Method(value, name))
         case Unknown():

@@ -8,6 +8,7 @@ from lint_reduction.analysis import tensors
 from lint_reduction.analysis.code import Const, Expr
 from lint_reduction.analysis.code import Slice as SliceExpr
 from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.options import option_value
 from lint_reduction.analysis.shapes import alone
 from lint_reduction.analysis.values import (
     BATCH_AXES,
@@ -53,9 +54,9 @@ def item(machine: Machine, value: Value, keys: tuple[Value, ...], exprs: tuple[E
             return Parameters() if isinstance(key, Constant) and key.value == "params" else Opaque()
         case ParamGroups(optimizer, False):
             return replace(value, single=True)
-        case Options(defaults):
-            name = key.value if isinstance(key, Constant) else None
-            return dict(defaults).get(str(name), Opaque(str(name or "")))
+        case Options():
+            name = str(key.value) if isinstance(key, Constant) else ""
+            return option_value(machine, value, name) or Opaque(name)
         case Tensor():
             return _tensor(machine, value, keys, exprs)
         case _:

@@ -19,6 +19,7 @@ from lint_reduction.analysis.code import (
 )
 from lint_reduction.analysis.machine import MAX_FRAMES, Frame, Machine
 from lint_reduction.analysis.options import default_value
+from lint_reduction.analysis.settings_files import given_by_hydra
 from lint_reduction.analysis.state import State, merge
 from lint_reduction.analysis.tensors import data
 from lint_reduction.analysis.values import (
@@ -130,10 +131,10 @@ def call_function(
     if code.body is None or len(machine.frames) >= MAX_FRAMES or machine.running.count(code) > 1:
         return Opaque(code.name, called=True)
     home = machine.all_frames.get(function.frame)
-    leaves = machine.is_abroad(home) and not machine.is_abroad(machine.frame)
-    if leaves and machine.abroad <= 0:
+    leaves = machine.leaves_for(home)
+    if leaves and not machine.may_run(home):
         return Opaque(code.name, called=True)
-    left = machine.budget
+    left, installed = machine.budget, machine.installed
     machine.visited.add(id(code))
     caller = machine.frame
     state = State(heap=caller.state.heap)
@@ -151,7 +152,7 @@ def call_function(
         machine.running.pop()
         machine.frames.remove(frame)
         if leaves:
-            machine.abroad -= left - machine.budget
+            machine.charge(home, left, installed)
 
 
 def _inherited_owner(frame: Frame) -> Value | None:
@@ -167,10 +168,10 @@ def _bind(
         given.insert(0, function.owner)
     rest = dict(keywords)
     for param in function.code.params:
-        frame.state.variables[param.name] = _argument(machine, frame, param, given, rest)
+        frame.state.variables[param.name] = _argument(machine, function.code, param, given, rest)
 
 
-def _argument(machine: Machine, frame: Frame, param: Param, given: list[Value], rest: dict[str, Value]) -> Value:
+def _argument(machine: Machine, code: FunctionCode, param: Param, given: list[Value], rest: dict[str, Value]) -> Value:
     if param.kind == "*":
         entries = tuple(given)
         given.clear()
@@ -183,11 +184,14 @@ def _argument(machine: Machine, frame: Frame, param: Param, given: list[Value], 
         return given.pop(0)
     if param.default is not None:
         return machine.evaluate(param.default)
-    return symbolic(machine, param)
+    return symbolic(machine, param, code)
 
 
-def symbolic(machine: Machine, param: Param) -> Value:
-    """Return what is known of a parameter when no caller is in view."""
+def symbolic(machine: Machine, param: Param, code: FunctionCode | None = None) -> Value:
+    """Return what is known of a parameter when no caller is in view, of the function if that matters."""
+    settings = given_by_hydra(machine, code) if code is not None and param in code.params[:1] else None
+    if settings is not None:
+        return settings
     names = machine.libraries.names
     if param.annotation is not None:
         for option in options_of(machine.evaluate(param.annotation)):

@@ -6,6 +6,7 @@ like those of the importer, beginning at a number of its own, and are found when
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,8 +18,11 @@ from lint_reduction.analysis.outline import Outline, outline
 from lint_reduction.analysis.relevance import requested, trains
 from lint_reduction.errors import SourceError
 from lint_reduction.facts import Span
-from lint_reduction.libraries import Libraries
+from lint_reduction.libraries import Libraries, known_packages
+from lint_reduction.source.environment import Environment
 from lint_reduction.source.file import MAX_BYTES, decode, read_bytes
+from lint_reduction.source.hydra import compose
+from lint_reduction.source.yaml_file import Tree, read_yaml
 
 if TYPE_CHECKING:
     from lint_reduction.analysis.lowering import Lowered
@@ -27,6 +31,10 @@ if TYPE_CHECKING:
 _KEPT = 48
 #: Marks of one module; a larger module has no places.
 MARKS = 1 << 20
+#: A larger file of an installed package is not followed, nor one that is larger than the second and names no torch.
+_MAX_INSTALLED, _MAX_WITHOUT_TORCH = 400_000, 16_000
+#: Modules of installed packages that are parsed in one run.
+_MAX_INSTALLED_UNITS = 400
 #: What stands at the root of a project.
 _ROOTS = (".git", ".hg", "pyproject.toml", "setup.py", "setup.cfg")
 
@@ -56,24 +64,52 @@ class Project:
     Attributes:
         libraries: says which names are losses and sinks.
         contents: what to read instead of some files, by their paths.
+        environment: the packages installed beside the project, None to leave them alone.
     """
 
     libraries: Libraries
     contents: Mapping[str, bytes] = field(default_factory=dict)
+    environment: Environment | None = None
     _texts: dict[str, tuple[str, Outline] | None] = field(default_factory=dict)
     _names: dict[str, frozenset[str]] = field(default_factory=dict)
     _trains: dict[str, bool] = field(default_factory=dict)
     _units: dict[str, Unit | None] = field(default_factory=dict)
     _by_first_mark: dict[int, Unit] = field(default_factory=dict)
+    _settings: dict[tuple[str, str], dict[str, Tree] | None] = field(default_factory=dict)
+    _installed: dict[str, Found | None] = field(default_factory=dict)
+    _installed_units: int = 0
 
     def find(self, importer: str, dotted: str) -> Found | None:
-        """Return where a name leads that a file imports, None if not into the project.
+        """Return where a name leads that a file imports, None if not into the project or a package beside it.
 
         Args:
             importer: absolute path of the importing file.
             dotted: as written, with leading dots for a relative import.
         """
-        return _find(str(Path(importer).parent), dotted)
+        absolute = not dotted.startswith(".")
+        if absolute and self.is_installed(importer):
+            return self._find_installed(dotted)
+        found = _find(str(Path(importer).parent), dotted)
+        return self._find_installed(dotted) if found is None and absolute else found
+
+    def is_installed(self, path: str) -> bool:
+        """Say whether a file is one of a package that is installed beside the project."""
+        return self.environment is not None and self.environment.holds(path)
+
+    def is_installed_mark(self, mark: int) -> bool:
+        """Say whether a place is in such a file."""
+        unit = self._by_first_mark.get(mark - mark % MARKS) if mark >= MARKS else None
+        return unit is not None and self.is_installed(unit.path)
+
+    def _find_installed(self, dotted: str) -> Found | None:
+        parts = dotted.split(".")
+        if self.environment is None or parts[0] in known_packages() or not all(parts):
+            return None
+        if dotted not in self._installed:
+            bases = [base for base in self.environment.directories if _is_module(base, parts[0])]
+            found = (_module(Path(base), parts) for base in bases)
+            self._installed[dotted] = next((f for f in found if f is not None), None)
+        return self._installed[dotted]
 
     def inside(self, path: str, name: str) -> Found | None:
         """Return the submodule of a package that an attribute of it may be."""
@@ -81,6 +117,23 @@ class Project:
         if package.name != "__init__.py" or not _is_module(str(package.parent), name):
             return None
         return _module(package.parent, [name])
+
+    def settings(self, importer: str, written: str) -> dict[str, Tree] | None:
+        """Return the settings in the one YAML file that a path in a module may mean, None if not known."""
+        here = Path(importer).parent
+        candidates = {Path(os.path.normpath(base / written)) for base in (here, _root(str(here)))}
+        found = [path for path in candidates if path.is_file()]
+        key = str(found[0]) if len(found) == 1 else "", ""
+        if key not in self._settings:
+            self._settings[key] = read_yaml(found[0]) if key[0] else None
+        return self._settings[key]
+
+    def composed(self, importer: str, directory: str, name: str) -> dict[str, Tree] | None:
+        """Return the settings that Hydra hands to a function of a module, None if not known."""
+        key = os.path.normpath(Path(importer).parent / directory), name
+        if key not in self._settings:
+            self._settings[key] = compose(Path(key[0]), name)
+        return self._settings[key]
 
     def unit(self, path: str, names: frozenset[str]) -> Unit | None:
         """Return a module lowered for some names, None if it cannot be read or parsed."""
@@ -118,8 +171,9 @@ class Project:
         return spans
 
     def _load(self, path: str, names: frozenset[str]) -> Unit | None:
-        if self._text(path) is None:
+        if self._text(path) is None or (self.is_installed(path) and self._installed_units >= _MAX_INSTALLED_UNITS):
             return None
+        self._installed_units += self.is_installed(path)
         needed = names & self._defined(path)
         first = (len(self._by_first_mark) + 1) * MARKS
         try:
@@ -147,20 +201,25 @@ class Project:
         if path not in self._texts:
             if len(self._texts) >= _KEPT:
                 self._texts.pop(next(iter(self._texts)))
-            self._texts[path] = _read(path, self.contents.get(path))
+            self._texts[path] = _read(path, self.contents.get(path), installed=self.is_installed(path))
         return self._texts[path]
 
 
-def _read(path: str, data: bytes | None) -> tuple[str, Outline] | None:
+def _read(path: str, data: bytes | None, *, installed: bool) -> tuple[str, Outline] | None:
     try:
         data = read_bytes(Path(path)) if data is None else data
-        if len(data) > MAX_BYTES:
+        if len(data) > MAX_BYTES or (installed and not _is_worth_following(data)):
             return None
         text = decode(data)
         lines = outline(text)
     except SourceError:
         return None
     return None if lines is None else (text, lines)
+
+
+def _is_worth_following(data: bytes) -> bool:
+    """Say whether a file of an installed package may concern a loss, and does not cost too much."""
+    return len(data) <= (_MAX_INSTALLED if b"torch" in data else _MAX_WITHOUT_TORCH)
 
 
 # --- from names to files
@@ -195,6 +254,13 @@ def _bases(directory: str) -> tuple[str, ...]:
         if any((parent / name).exists() for name in _ROOTS) or parent.parent == parent:
             break
     return tuple(dict.fromkeys(map(str, bases)))
+
+
+@lru_cache(maxsize=4096)
+def _root(directory: str) -> Path:
+    """Return the root of the project that a directory is in, the directory itself if there is none."""
+    here = Path(directory)
+    return next((p for p in (here, *here.parents) if any((p / name).exists() for name in _ROOTS)), here)
 
 
 @lru_cache(maxsize=65536)

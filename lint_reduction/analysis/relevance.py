@@ -14,7 +14,7 @@ from lint_reduction.libraries import Libraries
 _REDUCTIONS = frozenset({"sum", "mean", "reduce", "nansum", "nanmean", "div", "mul"})
 _ADDING = frozenset({"sum", "mean", "reduce", "nansum", "nanmean", "size", "numel"})
 #: How a program says what its options are.
-_OPTIONS = frozenset({"add_argument", "ArgumentParser", "parse_args", "DataLoader"})
+_OPTIONS = frozenset({"add_argument", "ArgumentParser", "parse_args", "DataLoader", "yaml", "OmegaConf"})
 _CALLED_BY_INSTANCE = ("__init__", "forward", "__call__")
 _TOO_COMMON = frozenset({"", *_CALLED_BY_INSTANCE})
 
@@ -94,7 +94,7 @@ def requested(outline: Outline, libraries: Libraries, names: frozenset[str]) -> 
             queue += graph.needs(definition)
     words = seeds | _ADDING | _OPTIONS | {name.rpartition(".")[2] for name in libraries.optimizers}
     steps = frozenset(libraries.returns)
-    goals = [d for d in chosen if d.own & words or d.name in steps or _returns_comparison(d)]
+    goals = [d for d in chosen if d.own & words or d.name in steps or _returns_comparison(d) or _sets_options(d)]
     carriers = {name for d in goals for name in _carriers(d, loss_words)}
     goals += [d for d in chosen if d.own & carriers and d not in goals]
     kept = graph.leading_to(goals, chosen)
@@ -106,6 +106,24 @@ def _returns_comparison(definition: Definition) -> bool:
     """Say whether a function may make a mask."""
     returned = (node.value for node in definition.node.body if isinstance(node, ast.Return) and node.value is not None)
     return any(isinstance(part, ast.Compare) for value in returned for part in ast.walk(value))
+
+
+def _sets_options(definition: Definition) -> bool:
+    """Say whether a function may change the settings that it is handed: ``config["reduction"] = "mean"``."""
+    node = definition.node
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return False
+    handed = {arg.arg for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)} - {"self", "cls"}
+    stores = (
+        p for p in ast.walk(node) if isinstance(p, (ast.Subscript, ast.Attribute)) and isinstance(p.ctx, ast.Store)
+    )
+    return any(_root_name(store) in handed for store in stores)
+
+
+def _root_name(node: ast.expr) -> str:
+    while isinstance(node, (ast.Subscript, ast.Attribute)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def sink_words(libraries: Libraries) -> frozenset[str]:

@@ -96,6 +96,7 @@ def _run(machine: Machine, body: object) -> Trace:
     machine.budget = BUDGET
     machine.root, machine.calling = RouteDraft(), 0
     frame = machine.frames[0]
+    options = {key: value for key, value in frame.state.heap.items() if key[0] in machine.tracked}
     try:
         assert callable(body)
         body()
@@ -108,6 +109,8 @@ def _run(machine: Machine, body: object) -> Trace:
         frame.loops.clear()
         frame.no_grad = 0
         frame.state.alive = True
+        # what one root does to the options of the program is not what another one finds
+        frame.state.heap.update(options)
     return machine.trace
 
 

@@ -70,6 +70,12 @@ def cli() -> None:
     envvar="LINT_REDUCTION_OUTPUT_FORMAT",
     help="How to print findings.",
 )
+@click.option(
+    "--follow-installed/--no-follow-installed",
+    "follow_installed",
+    default=None,
+    help="Follow losses into the packages installed beside the project. [default: no]",
+)
 @click.option("--fix", is_flag=True, help="Apply safe fixes, and report what is left.")
 @click.option("--unsafe-fixes", is_flag=True, help="Offer unsafe fixes too, or with --fix and --diff apply them.")
 @click.option("--diff", is_flag=True, help="Print what --fix would change, and change nothing.")
@@ -95,6 +101,7 @@ def check(
     min_confidence: str | None,
     output_format: str,
     *,
+    follow_installed: bool | None,
     fix: bool,
     unsafe_fixes: bool,
     diff: bool,
@@ -130,6 +137,7 @@ def check(
         force_exclude,
         isolated,
         configuration,
+        follow_installed,
     )
     reads_stdin = paths == ("-",) or (stdin_filename is not None and not paths)
     fixed = None
@@ -142,10 +150,13 @@ def check(
     written = fixed is None or _deliver(fixed, diff=diff, reads_stdin=reads_stdin)
     # what is left is for people where the fixed code is for a program
     out = sys.stderr if fix and reads_stdin else sys.stdout
+    style = Style(_use_color(no_color=no_color, out=out), unsafe_fixes)
     if statistics and not diff:
-        _print(_statistics(report), out)
+        from lint_reduction.frontends.statistics import statistics as counted
+
+        _print(counted(report, style, as_json=output_format == "json"), out)
     elif not diff:
-        _print(render(output_format, report, Style(_use_color(no_color=no_color, out=out), unsafe_fixes)), out)
+        _print(render(output_format, report, style), out)
     for crash in report.crashes:
         click.echo(f"{crash}\nThis is a bug in lint-reduction; please report it.", err=True)
     if report.crashes or not written:
@@ -167,7 +178,9 @@ def _lint_paths(paths: Sequence[str], stdin_filename: str | None, overrides: Ove
 
 
 def _checked(paths: Sequence[str], stdin_filename: str | None) -> list[Path]:
-    if stdin_filename is not None or "-" in paths:
+    if stdin_filename is not None:
+        raise click.UsageError("--stdin-filename names code from standard input; leave the paths out")
+    if "-" in paths:
         raise click.UsageError("code from standard input cannot be linted together with files")
     if "" in paths:
         raise click.UsageError("a path is empty")
@@ -240,16 +253,6 @@ def _with_bar(candidates: Sequence[Candidate], done: int) -> Iterator[Candidate]
         for candidate in candidates[done:]:
             yield candidate
             progress.advance(task)
-
-
-def _statistics(report: Report) -> str:
-    counts: dict[tuple[str, str], int] = {}
-    for diagnostic in report.diagnostics:
-        key = diagnostic.finding.code, diagnostic.finding.name
-        counts[key] = counts.get(key, 0) + 1
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    width = max((len(str(count)) for count in counts.values()), default=1)
-    return "".join(f"{count:>{width}}  {code}  {name}\n" for (code, name), count in ordered)
 
 
 @cli.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -22,6 +22,7 @@ from lint_reduction.impact import Severity
 from lint_reduction.libraries import Libraries, load_libraries
 from lint_reduction.libraries.schema import read_tables
 from lint_reduction.run.judge import judge
+from lint_reduction.run.modules import project_of
 from lint_reduction.run.report import FileResult, Report, collect
 from lint_reduction.run.selection import (
     UNREADABLE,
@@ -58,6 +59,7 @@ class Overrides:
         force_exclude: leave out excluded files even if they are named.
         isolated: read no configuration.
         configuration: the configuration for all files.
+        follow_installed: whether losses are followed into installed packages, None to leave it to the settings.
     """
 
     select: tuple[str, ...] | None = None
@@ -67,6 +69,7 @@ class Overrides:
     force_exclude: bool = False
     isolated: bool = False
     configuration: Path | None = None
+    follow_installed: bool | None = None
 
 
 @dataclass(slots=True)
@@ -159,6 +162,8 @@ def make_context(settings: Settings, overrides: Overrides) -> Context:
         ConfigError: a rule, a table or a count is wrong.
     """
     _check(settings)
+    if overrides.follow_installed is not None:
+        settings = replace(settings, follow_installed=overrides.follow_installed)
     said = Choice(settings.select, settings.extend_select, settings.ignore)
     selection = select_rules(said, Choice(overrides.select, overrides.extend_select, overrides.ignore))
     exclude = (*(DEFAULT_EXCLUDE if settings.exclude is None else settings.exclude), *settings.extend_exclude)
@@ -319,11 +324,9 @@ def _lint_bytes(data: bytes, shown: str, absolute: str, context: Context, named:
 
 
 def _lint_text(text: str, shown: str, absolute: str, context: Context) -> FileResult:
-    from lint_reduction.analysis import Project, analyze
+    from lint_reduction.analysis import analyze
 
-    if context.project is None:
-        context.project = Project(context.libraries, context.contents)
-    project = context.project if Path(absolute).is_absolute() else None
+    project = project_of(context) if Path(absolute).is_absolute() else None
     try:
         facts = analyze(shown, text, context.libraries, project=project, absolute=absolute)
     except RecursionError:
