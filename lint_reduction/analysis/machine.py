@@ -140,6 +140,8 @@ class Machine:
         modules: the frames of imported modules, by path.
         homes: the frames that classes were defined in.
         batch_sizes, names: those of all modules that ran, as in ``ModuleCode``.
+        grown: qualified names of functions of this module that returned a loss which grows with the samples.
+        stand_in: what an argument is whose annotation names its class or one of the bases, None if nothing is.
     """
 
     module: ModuleCode
@@ -162,6 +164,8 @@ class Machine:
     homes: dict[int, Frame] = field(default_factory=dict)
     batch_sizes: set[str | int] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
+    grown: set[str] = field(default_factory=set)
+    stand_in: Instance | None = None
 
     def __post_init__(self) -> None:
         self.batch_sizes |= self.module.batch_sizes

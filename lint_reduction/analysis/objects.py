@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from lint_reduction.analysis.attributes import foreign_bases, lineage
 from lint_reduction.analysis.code import (
     Assign,
+    Attr,
+    Binary,
     Call,
     ClassCode,
     Const,
     Expr,
     FunctionCode,
+    Item,
     Param,
     Var,
     dotted,
+    last_name,
 )
+from lint_reduction.analysis.code import Items as ItemsExpr
 from lint_reduction.analysis.machine import MAX_FRAMES, Frame, Machine
+from lint_reduction.analysis.open_losses import grows
 from lint_reduction.analysis.options import default_value
 from lint_reduction.analysis.state import State, merge
 from lint_reduction.analysis.tensors import data
@@ -146,7 +152,10 @@ def call_function(
         _bind(machine, frame, function, positional, keywords)
         machine.execute(code.body)
         machine.run_unused_functions(frame)
-        return _finish(machine, frame, caller, code)
+        value = _finish(machine, frame, caller, code)
+        if not machine.is_abroad(home) and grows(machine, value):
+            machine.grown.add(code.qualname)
+        return value
     finally:
         machine.running.pop()
         machine.frames.remove(frame)
@@ -186,10 +195,63 @@ def _argument(machine: Machine, frame: Frame, param: Param, given: list[Value], 
     return symbolic(machine, param)
 
 
+def symbolic_instance(machine: Machine, body: ClassCode) -> Instance:
+    """Return an instance of a class that nobody builds in view: its arguments are not known."""
+    constructor = next((c.methods["__init__"] for c in lineage(machine, body) if "__init__" in c.methods), None)
+    params = constructor.params[1:] if constructor is not None else ()
+    instance = instantiate(machine, body, (), unknown_arguments(machine, params))
+    assert isinstance(instance, Instance)
+    return instance
+
+
+def unknown_arguments(machine: Machine, params: Sequence[Param]) -> dict[str, Value]:
+    """Return arguments for a call that is not in view; a criterion is the one that is there by default."""
+    return {p.name: symbolic(machine, p) for p in params if p.kind in ("", "keyword") and not _has_criterion(machine, p)}
+
+
+def _has_criterion(machine: Machine, param: Param) -> bool:
+    named = isinstance(param.default, (Var, Attr, Call))
+    return named and machine.libraries.names.role(param.name) == "criterion"
+
+
+def stand_in_for(machine: Machine, annotation: Expr | None) -> Instance | None:
+    """Return what stands in for a value of which only the annotation is known, None if nothing does."""
+    stand_in = machine.stand_in
+    if stand_in is None or annotation is None:
+        return None
+    family = {id(body) for body in lineage(machine, stand_in.body)}
+    named = (o.value for expr in _types(annotation) for o in options_of(machine.evaluate(expr)))
+    return stand_in if any(isinstance(v, Class) and id(v.body) in family for v in named) else None
+
+
+def _types(annotation: Expr) -> Iterator[Expr]:
+    """Yield the classes that an annotation names: of ``Optional[A]``, ``Union[A, B]``, ``A | B`` and ``"A"``."""
+    match annotation:
+        case Const(str() as text):
+            for part in text.replace("Optional[", "").strip("] ").split("|"):
+                first, *rest = part.strip().split(".")
+                expr: Expr = Var(first)
+                for name in rest:
+                    expr = Attr(expr, name)
+                yield expr
+        case Item(base, key):
+            parts = key.items if isinstance(key, ItemsExpr) else (key,)
+            for part in parts if last_name(base) in ("Optional", "Union") else (base,):
+                yield from _types(part)
+        case Binary("|", left, right):
+            yield from _types(left)
+            yield from _types(right)
+        case Var() | Attr():
+            yield annotation
+
+
 def symbolic(machine: Machine, param: Param) -> Value:
     """Return what is known of a parameter when no caller is in view."""
     names = machine.libraries.names
     if param.annotation is not None:
+        stand_in = stand_in_for(machine, param.annotation)
+        if stand_in is not None:
+            return stand_in
         for option in options_of(machine.evaluate(param.annotation)):
             if isinstance(option.value, Class):
                 options = configuration_of(machine, option.value.body)

@@ -105,6 +105,11 @@ class Project:
             self._trains[path] = text is not None and trains(text[1], self.libraries)
         return self._trains[path]
 
+    def outline(self, path: str) -> Outline | None:
+        """Return the outline of a module, None if it cannot be read or parsed."""
+        known = self._text(path)
+        return None if known is None else known[1]
+
     def locate(self, marks: Iterable[int]) -> dict[int, Span]:
         """Return the spans of marks of imported modules."""
         by_unit: dict[int, list[int]] = {}

@@ -21,6 +21,7 @@ from lint_reduction.growth import Count
 from lint_reduction.impact import Severity
 from lint_reduction.libraries import Libraries, load_libraries
 from lint_reduction.libraries.schema import read_tables
+from lint_reduction.run.handing import with_given
 from lint_reduction.run.judge import judge
 from lint_reduction.run.report import FileResult, Report, collect
 from lint_reduction.run.selection import (
@@ -82,6 +83,14 @@ class Context:
     exclude: Patterns
     project: Project | None = None
     contents: Mapping[str, bytes] = field(default_factory=dict)
+
+    def surroundings(self) -> Project:
+        """Return the modules around the files, as far as they are known."""
+        from lint_reduction.analysis import Project
+
+        if self.project is None:
+            self.project = Project(self.libraries, self.contents)
+        return self.project
 
 
 @dataclass(slots=True)
@@ -241,7 +250,11 @@ def find_candidates(paths: Sequence[Path], contexts: Contexts) -> Sequence[Candi
 def lint_candidates(candidates: Iterable[Candidate], contexts: Contexts) -> list[FileResult]:
     """Lint files, and return what their rules found."""
     here = Path.cwd()
-    return with_large_stack(lambda: [lint_candidate(candidate, contexts, here) for candidate in candidates])
+
+    def run() -> list[FileResult]:
+        return with_given([lint_candidate(candidate, contexts, here) for candidate in candidates], contexts)
+
+    return with_large_stack(run)
 
 
 def judged(results: Sequence[FileResult], contexts: Contexts) -> list[FileResult]:
@@ -319,17 +332,18 @@ def _lint_bytes(data: bytes, shown: str, absolute: str, context: Context, named:
 
 
 def _lint_text(text: str, shown: str, absolute: str, context: Context) -> FileResult:
-    from lint_reduction.analysis import Project, analyze
+    from lint_reduction.analysis import analyze
 
-    if context.project is None:
-        context.project = Project(context.libraries, context.contents)
-    project = context.project if Path(absolute).is_absolute() else None
+    project = context.surroundings() if Path(absolute).is_absolute() else None
     try:
         facts = analyze(shown, text, context.libraries, project=project, absolute=absolute)
     except RecursionError:
         raise SourceError("nested too deeply to be analyzed") from None
     found = tuple(finding for rule in context.selection.rules for finding in rule.check(facts))
-    return FileResult(shown, absolute, found, text, analyzed=True, handed_on=frozenset(_handed_on(facts)))
+    handed_on = frozenset(_handed_on(facts))
+    return FileResult(
+        shown, absolute, found, text, analyzed=True, handed_on=handed_on, open_losses=facts.open_losses
+    )
 
 
 def _handed_on(facts: ModuleFacts) -> Iterator[int]:

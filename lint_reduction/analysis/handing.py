@@ -1,0 +1,202 @@
+"""Modules that train on a loss of another one for a third: found by names, before anything is interpreted.
+
+A main module may hand the loss of one module to the loop of another, and a trainer may know a model by its base
+class only. Neither names a loss of a library. Both are found from the side of the loss: once it is known which
+losses are left to others, the modules are looked for that mention them.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from lint_reduction.analysis.outline import Definition, Outline, bindings
+from lint_reduction.analysis.project import Found, Project
+from lint_reduction.analysis.relevance import bases_of, trains
+from lint_reduction.facts import OpenLoss
+
+#: Modules that a name is handed on through, from where it is defined.
+_HANDED_ON = 8
+#: Classes of one family whose losses are tried with a trainer, and depth of the family.
+_STAND_INS = 16
+_DEPTH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What the modules of a project leave to others.
+
+    Attributes:
+        makers: by the path of a module, the names at its top that return a loss or hold one that does.
+        methods: the classes whose method returns one, and the method.
+        families: the names of each of these classes and of its bases.
+        pattern: finds any of the names in a file.
+    """
+
+    makers: Mapping[str, frozenset[str]]
+    methods: tuple[tuple[Found, str], ...]
+    families: Mapping[Found, frozenset[str]]
+    pattern: re.Pattern[bytes]
+
+    def is_mentioned(self, data: bytes) -> bool:
+        """Say whether a file mentions anything of it."""
+        return self.pattern.search(data) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What of it one module is given.
+
+    Attributes:
+        words: names of losses, as the module has them.
+        stand_ins: classes whose loss it may train on, though it knows them by a base class only.
+    """
+
+    words: frozenset[str] = frozenset()
+    stand_ins: tuple[Found, ...] = ()
+
+
+def left_to_others(project: Project, losses: Mapping[str, Iterable[OpenLoss]]) -> Left:
+    """Return what is left to others, by the losses that each module leaves open."""
+    makers: dict[str, frozenset[str]] = {}
+    methods: list[tuple[Found, str]] = []
+    for path, opened in sorted(losses.items()):
+        makers[path] = _makers(project, path, {loss.name for loss in opened})
+        methods += [(Found(path, loss.name), loss.method) for loss in opened if loss.method]
+    families = {found: frozenset(_family(project, found)) for found, _ in methods}
+    words = {name for names in makers.values() for name in names} | {method for _, method in methods}
+    choices = b"|".join(re.escape(word.encode()) for word in sorted(words))
+    return Left(makers, tuple(methods), families, re.compile(rb"\b(?:" + choices + rb")\b"))
+
+
+def given(project: Project, path: str, lines: Outline, left: Left) -> Given:
+    """Return what a module is given of the losses that others leave to it."""
+    mentioned = {name for definition in lines.definitions for name in definition.own}
+    words = frozenset(_words(project, path, lines, left, mentioned))
+    stand_ins: list[Found] = []
+    if trains(lines, project.libraries):
+        for found, method in left.methods:
+            if found.path != path and found not in stand_ins and method in mentioned:
+                if left.families[found] & (mentioned | _quoted(lines)):
+                    stand_ins.append(found)
+                    words |= {method}
+    return Given(words, tuple(stand_ins[:_STAND_INS]))
+
+
+def _words(project: Project, path: str, lines: Outline, left: Left, mentioned: set[str]) -> Iterator[str]:
+    """Yield the names under which a module has losses that are left to others."""
+    names, stars = bindings(lines)
+    for bound, dotted in names.items():
+        found = origin(project, path, dotted)
+        if found is None:
+            continue
+        first = found.name.partition(".")[0]
+        if first in left.makers.get(found.path, ()):
+            yield bound
+            yield first
+        elif not found.name:
+            package = found.path.removesuffix("__init__.py")
+            for other, makers in left.makers.items():
+                if other == found.path or (other.startswith(package) and package != found.path):
+                    yield from makers & mentioned
+    for star in stars:
+        for other, makers in left.makers.items():
+            for name in makers & mentioned:
+                found = origin(project, path, f"{star}.{name}")
+                if found is not None and found.path == other:
+                    yield name
+
+
+def origin(project: Project, importer: str, dotted: str, steps: int = _HANDED_ON) -> Found | None:
+    """Return where a name is defined that a file imports, through the modules that hand it on."""
+    found = project.find(importer, dotted)
+    for _ in range(steps):
+        if found is None or not found.name:
+            return found
+        following = _handed_on(project, found, steps)
+        if following is None:
+            return found
+        found = following
+    return found
+
+
+def _handed_on(project: Project, found: Found, steps: int) -> Found | None:
+    """Return where a module has a name from, None if it is its own."""
+    first, _, rest = found.name.partition(".")
+    lines = project.outline(found.path)
+    if lines is None or any(d.name == first for d in _top(lines)):
+        return None
+    names, stars = bindings(lines)
+    dot = "." if rest else ""
+    if first in names:
+        return project.find(found.path, f"{names[first]}{dot}{rest}")
+    inner = project.inside(found.path, first)
+    if inner is not None:
+        return Found(inner.path, rest) if not inner.name else None
+    for star in stars:
+        there = origin(project, found.path, f"{star}.{found.name}", steps - 1) if steps > 1 else None
+        if there is not None and there.path != found.path and _defines(project, there):
+            return there
+    return None
+
+
+def _defines(project: Project, found: Found) -> bool:
+    lines = project.outline(found.path)
+    return lines is not None and any(d.name == found.name.partition(".")[0] for d in _top(lines))
+
+
+def _top(lines: Outline) -> Iterator[Definition]:
+    return (d for d in lines.definitions[1:] if d.parent is lines.definitions[0])
+
+
+def _makers(project: Project, path: str, names: set[str]) -> frozenset[str]:
+    """Return some names of a module and the functions and classes of it that mention them."""
+    lines = project.outline(path)
+    found = set(names)
+    while lines is not None:
+        more = {d.qualname.partition(".")[0] for d in lines.definitions[1:] if d.own & found} - found
+        if not more:
+            break
+        found |= more
+    return frozenset(found)
+
+
+def _family(project: Project, found: Found) -> Iterator[str]:
+    """Yield the names of a class and of its bases in the project."""
+    queue, seen = [(found, 0)], {found}
+    while queue:
+        current, depth = queue.pop()
+        yield current.name
+        lines = project.outline(current.path)
+        if lines is None or depth >= _DEPTH:
+            continue
+        for definition in _top(lines):
+            for base in bases_of(definition) if definition.name == current.name else ():
+                where = _class_named(project, current.path, lines, base)
+                if where is not None and where not in seen:
+                    seen.add(where)
+                    queue.append((where, depth + 1))
+
+
+def _class_named(project: Project, path: str, lines: Outline, name: str) -> Found | None:
+    """Return where a class is that a module mentions, None if not in the project."""
+    first, _, rest = name.partition(".")
+    if any(d.name == first for d in _top(lines)):
+        return Found(path, name)
+    names, _ = bindings(lines)
+    dotted = names.get(first)
+    return None if dotted is None else origin(project, path, f"{dotted}.{rest}" if rest else dotted)
+
+
+def _quoted(lines: Outline) -> frozenset[str]:
+    """Return the words of annotations that are written as strings."""
+    words: set[str] = set()
+    for definition in lines.definitions:
+        if isinstance(definition.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            arguments = definition.node.args
+            for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+                if isinstance(argument.annotation, ast.Constant) and isinstance(argument.annotation.value, str):
+                    words.update(re.findall(r"\w+", argument.annotation.value))
+    return frozenset(words)
