@@ -140,6 +140,7 @@ class Machine:
         modules: the frames of imported modules, by path.
         homes: the frames that classes were defined in.
         batch_sizes, names: those of all modules that ran, as in ``ModuleCode``.
+        lineages: a class and its bases by the identity of the class, as far as they were asked for.
         grown: qualified names of functions of this module that returned a loss which grows with the samples.
         stand_in: what an argument is whose annotation names its class or one of the bases, None if nothing is.
     """
@@ -164,6 +165,7 @@ class Machine:
     homes: dict[int, Frame] = field(default_factory=dict)
     batch_sizes: set[str | int] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
+    lineages: dict[int, tuple[ClassCode, ...]] = field(default_factory=dict)
     grown: set[str] = field(default_factory=set)
     stand_in: Instance | None = None
 

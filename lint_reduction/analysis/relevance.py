@@ -95,7 +95,7 @@ def requested(outline: Outline, libraries: Libraries, names: frozenset[str]) -> 
         if definition not in chosen:
             chosen.add(definition)
             queue += graph.needs(definition)
-    words = seeds | _ADDING | _OPTIONS | {name.rpartition(".")[2] for name in libraries.optimizers}
+    words = seeds | _ADDING | _OPTIONS | {"step"} | {name.rpartition(".")[2] for name in libraries.optimizers}
     steps = frozenset(libraries.returns)
     goals = [d for d in chosen if d.own & words or d.name in steps or _returns_comparison(d)]
     carriers = {name for d in goals for name in _carriers(d, loss_words)}
