@@ -12,16 +12,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from lint_reduction.analysis.outline import Definition, Outline, bindings
+from lint_reduction.analysis.outline import Outline, top_of
 from lint_reduction.analysis.project import Found, Project
 from lint_reduction.analysis.relevance import bases_of, trains
 from lint_reduction.facts import OpenLoss
 
-#: Modules that a name is handed on through, from where it is defined.
-_HANDED_ON = 8
-#: Classes of one family whose losses are tried with a trainer, and depth of the family.
+#: Classes of one family whose losses are tried with a trainer.
 _STAND_INS = 16
-_DEPTH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +84,8 @@ def given(project: Project, path: str, lines: Outline, left: Left) -> Given:
 
 def _words(project: Project, path: str, lines: Outline, left: Left, mentioned: set[str]) -> Iterator[str]:
     """Yield the names under which a module has losses that are left to others."""
-    names, stars = bindings(lines)
-    for bound, dotted in names.items():
+    top = top_of(lines)
+    for bound, dotted in top.imports.items():
         found = origin(project, path, dotted)
         if found is None:
             continue
@@ -101,7 +98,9 @@ def _words(project: Project, path: str, lines: Outline, left: Left, mentioned: s
             for other, makers in left.makers.items():
                 if other == found.path or (other.startswith(package) and package != found.path):
                     yield from makers & mentioned
-    for star in stars:
+    for star in top.stars:
+        if project.find(path, star) is None:
+            continue
         for other, makers in left.makers.items():
             for name in makers & mentioned:
                 found = origin(project, path, f"{star}.{name}")
@@ -109,46 +108,38 @@ def _words(project: Project, path: str, lines: Outline, left: Left, mentioned: s
                     yield name
 
 
-def origin(project: Project, importer: str, dotted: str, steps: int = _HANDED_ON) -> Found | None:
+def origin(project: Project, importer: str, dotted: str) -> Found | None:
     """Return where a name is defined that a file imports, through the modules that hand it on."""
-    found = project.find(importer, dotted)
-    for _ in range(steps):
-        if found is None or not found.name:
-            return found
-        following = _handed_on(project, found, steps)
+    return _origin(project, project.find(importer, dotted), set())
+
+
+def _origin(project: Project, found: Found | None, seen: set[Found]) -> Found | None:
+    while found is not None and found.name and found not in seen:
+        seen.add(found)
+        following = _handed_on(project, found, seen)
         if following is None:
-            return found
+            break
         found = following
     return found
 
 
-def _handed_on(project: Project, found: Found, steps: int) -> Found | None:
-    """Return where a module has a name from, None if it is its own."""
+def _handed_on(project: Project, found: Found, seen: set[Found]) -> Found | None:
+    """Return where a module has a name from, None if it is its own, or nobody's."""
     first, _, rest = found.name.partition(".")
-    lines = project.outline(found.path)
-    if lines is None or any(d.name == first for d in _top(lines)):
+    known = project.top(found.path)
+    if known is None or first in known.bound:
         return None
-    names, stars = bindings(lines)
-    dot = "." if rest else ""
-    if first in names:
-        return project.find(found.path, f"{names[first]}{dot}{rest}")
+    if first in known.imports:
+        return project.find(found.path, f"{known.imports[first]}.{rest}" if rest else known.imports[first])
     inner = project.inside(found.path, first)
     if inner is not None:
-        return Found(inner.path, rest) if not inner.name else None
-    for star in stars:
-        there = origin(project, found.path, f"{star}.{found.name}", steps - 1) if steps > 1 else None
-        if there is not None and there.path != found.path and _defines(project, there):
+        return None if inner.name else Found(inner.path, rest)
+    for star in known.stars:
+        there = _origin(project, project.find(found.path, f"{star}.{found.name}"), seen)
+        top = None if there is None else project.top(there.path)
+        if there is not None and top is not None and there.name.partition(".")[0] in top.bound:
             return there
     return None
-
-
-def _defines(project: Project, found: Found) -> bool:
-    lines = project.outline(found.path)
-    return lines is not None and any(d.name == found.name.partition(".")[0] for d in _top(lines))
-
-
-def _top(lines: Outline) -> Iterator[Definition]:
-    return (d for d in lines.definitions[1:] if d.parent is lines.definitions[0])
 
 
 def _makers(project: Project, path: str, names: set[str]) -> frozenset[str]:
@@ -165,29 +156,17 @@ def _makers(project: Project, path: str, names: set[str]) -> frozenset[str]:
 
 def _family(project: Project, found: Found) -> Iterator[str]:
     """Yield the names of a class and of its bases in the project."""
-    queue, seen = [(found, 0)], {found}
+    queue, seen = [found], {found}
     while queue:
-        current, depth = queue.pop()
+        current = queue.pop()
         yield current.name
         lines = project.outline(current.path)
-        if lines is None or depth >= _DEPTH:
-            continue
-        for definition in _top(lines):
-            for base in bases_of(definition) if definition.name == current.name else ():
-                where = _class_named(project, current.path, lines, base)
+        for definition in () if lines is None else lines.definitions:
+            for base in bases_of(definition) if definition.qualname == current.name else ():
+                where = _origin(project, Found(current.path, base), set())
                 if where is not None and where not in seen:
                     seen.add(where)
-                    queue.append((where, depth + 1))
-
-
-def _class_named(project: Project, path: str, lines: Outline, name: str) -> Found | None:
-    """Return where a class is that a module mentions, None if not in the project."""
-    first, _, rest = name.partition(".")
-    if any(d.name == first for d in _top(lines)):
-        return Found(path, name)
-    names, _ = bindings(lines)
-    dotted = names.get(first)
-    return None if dotted is None else origin(project, path, f"{dotted}.{rest}" if rest else dotted)
+                    queue.append(where)
 
 
 def _quoted(lines: Outline) -> frozenset[str]:

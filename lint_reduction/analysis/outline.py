@@ -134,24 +134,51 @@ def _definitions(tree: ast.Module) -> tuple[list[Definition], list[ast.Import | 
     return found, imports
 
 
-def bindings(outline: Outline) -> tuple[dict[str, str], list[str]]:
-    """Return the dotted names that imported names stand for, and the modules that are imported with a star."""
-    names: dict[str, str] = {}
+@dataclass(frozen=True, slots=True)
+class Top:
+    """The names of a module.
+
+    Attributes:
+        bound: those of what is defined or assigned at its top.
+        imports: the dotted names that imported ones stand for, wherever they are imported.
+        stars: the modules of which all names are imported.
+    """
+
+    bound: frozenset[str]
+    imports: dict[str, str]
+    stars: tuple[str, ...]
+
+
+def top_of(outline: Outline) -> Top:
+    """Return the names of a module."""
+    imports: dict[str, str] = {}
     stars: list[str] = []
     for node in outline.imports:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 first = alias.name.partition(".")[0]
-                names[alias.asname or first] = alias.name if alias.asname else first
+                imports[alias.asname or first] = alias.name if alias.asname else first
             continue
         module = "." * node.level + (node.module or "")
+        dot = "" if module.endswith(".") else "."
         for alias in node.names:
             if alias.name == "*":
                 stars.append(module)
             else:
-                dot = "" if module.endswith(".") else "."
-                names[alias.asname or alias.name] = f"{module}{dot}{alias.name}"
-    return names, stars
+                imports[alias.asname or alias.name] = f"{module}{dot}{alias.name}"
+    return Top(frozenset(_bound(outline.tree.body)), imports, tuple(stars))
+
+
+def _bound(body: list[ast.stmt]) -> Iterator[str]:
+    for statement in body:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield statement.name
+        elif isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            yield from (t.id for target in targets for t in ast.walk(target) if isinstance(t, ast.Name))
+        elif isinstance(statement, (ast.If, ast.Try, ast.With)):
+            for part in (statement.body, getattr(statement, "orelse", []), getattr(statement, "finalbody", [])):
+                yield from _bound(part)
 
 
 def _is_type_test(node: ast.AST) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lint_reduction.analysis.code import ModuleCode
-from lint_reduction.analysis.outline import Outline, outline
+from lint_reduction.analysis.outline import Outline, Top, outline, top_of
 from lint_reduction.analysis.relevance import requested, trains
 from lint_reduction.errors import SourceError
 from lint_reduction.facts import Span
@@ -61,6 +61,7 @@ class Project:
     libraries: Libraries
     contents: Mapping[str, bytes] = field(default_factory=dict)
     _texts: dict[str, tuple[str, Outline] | None] = field(default_factory=dict)
+    _tops: dict[str, Top | None] = field(default_factory=dict)
     _names: dict[str, frozenset[str]] = field(default_factory=dict)
     _trains: dict[str, bool] = field(default_factory=dict)
     _units: dict[str, Unit | None] = field(default_factory=dict)
@@ -109,6 +110,13 @@ class Project:
         """Return the outline of a module, None if it cannot be read or parsed."""
         known = self._text(path)
         return None if known is None else known[1]
+
+    def top(self, path: str) -> Top | None:
+        """Return what is bound at the top of a module, None if it cannot be read or parsed."""
+        if path not in self._tops:
+            lines = self.outline(path)
+            self._tops[path] = None if lines is None else top_of(lines)
+        return self._tops[path]
 
     def locate(self, marks: Iterable[int]) -> dict[int, Span]:
         """Return the spans of marks of imported modules."""

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from lint_reduction.analysis.outline import Definition, Outline, bindings, children
+from lint_reduction.analysis.outline import Definition, Outline, children, top_of
 from lint_reduction.libraries import Libraries
 
 #: What a loss of one's own reduces with; the ``forward`` of a class is looked at only if it has one of them.
@@ -125,7 +125,7 @@ def sink_words(libraries: Libraries) -> frozenset[str]:
 
 def imported_bases(outline: Outline) -> Iterator[str]:
     """Yield the dotted names of the bases of classes that are imported at the top of a module."""
-    imports, _ = bindings(outline)
+    imports = top_of(outline).imports
     for definition in outline.definitions:
         for base in bases_of(definition):
             first, _, rest = base.partition(".")
