@@ -8,9 +8,11 @@ losses are left to others, the modules are looked for that mention them.
 from __future__ import annotations
 
 import ast
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from lint_reduction.analysis.outline import Outline, top_of
 from lint_reduction.analysis.project import Found, Project
@@ -26,16 +28,22 @@ class Left:
     """What the modules of a project leave to others.
 
     Attributes:
+        root: the directory below which there may be others.
         makers: by the path of a module, the names at its top that return a loss or hold one that does.
         methods: the classes whose method returns one, and the method.
         families: the names of each of these classes and of its bases.
         pattern: finds any of the names in a file.
     """
 
+    root: str
     makers: Mapping[str, frozenset[str]]
     methods: tuple[tuple[Found, str], ...]
     families: Mapping[Found, frozenset[str]]
     pattern: re.Pattern[bytes]
+
+    def concerns(self, path: str) -> bool:
+        """Say whether a file is where something of it may be used."""
+        return path.startswith(self.root)
 
     def is_mentioned(self, data: bytes) -> bool:
         """Say whether a file mentions anything of it."""
@@ -55,17 +63,34 @@ class Given:
     stand_ins: tuple[Found, ...] = ()
 
 
-def left_to_others(project: Project, losses: Mapping[str, Iterable[OpenLoss]]) -> Left:
-    """Return what is left to others, by the losses that each module leaves open."""
+def left_to_others(project: Project, losses: Mapping[str, tuple[OpenLoss, ...]]) -> tuple[Left, ...]:
+    """Return what is left to others in each project, by the losses that each module leaves open."""
+    by_root: dict[str, dict[str, tuple[OpenLoss, ...]]] = {}
+    for path, opened in sorted(losses.items()):
+        by_root.setdefault(_root(path), {})[path] = opened
+    return tuple(_left(project, root, opened) for root, opened in by_root.items())
+
+
+def _root(path: str) -> str:
+    """Return the directory around the packages of a module, or around that of a module of no package."""
+    here = Path(path).parent
+    if not (here / "__init__.py").is_file():
+        return f"{here.parent}{os.sep}"
+    while (here / "__init__.py").is_file():
+        here = here.parent
+    return f"{here.parent if here.name == 'src' else here}{os.sep}"
+
+
+def _left(project: Project, root: str, losses: Mapping[str, tuple[OpenLoss, ...]]) -> Left:
     makers: dict[str, frozenset[str]] = {}
     methods: list[tuple[Found, str]] = []
-    for path, opened in sorted(losses.items()):
+    for path, opened in losses.items():
         makers[path] = _makers(project, path, {loss.name for loss in opened})
         methods += [(Found(path, loss.name), loss.method) for loss in opened if loss.method]
     families = {found: frozenset(_family(project, found)) for found, _ in methods}
     words = {name for names in makers.values() for name in names} | {method for _, method in methods}
     choices = b"|".join(re.escape(word.encode()) for word in sorted(words))
-    return Left(makers, tuple(methods), families, re.compile(rb"\b(?:" + choices + rb")\b"))
+    return Left(root, makers, tuple(methods), families, re.compile(rb"\b(?:" + choices + rb")\b"))
 
 
 def given(project: Project, path: str, lines: Outline, left: Left) -> Given:

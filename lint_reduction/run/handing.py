@@ -31,26 +31,28 @@ def with_given(results: Sequence[FileResult], contexts: Contexts) -> list[FileRe
         return list(results)
     from lint_reduction.analysis import left_to_others
 
-    left: dict[int, Left] = {}
+    left: dict[int, tuple[Left, ...]] = {}
     given = []
     for result in results:
         context = contexts.of(Path(result.absolute).parent)
         if id(context) not in left:
             left[id(context)] = left_to_others(context.surroundings(), losses)
-        given.append(_with_given(result, context, left[id(context)]))
+        concerning = [one for one in left[id(context)] if one.concerns(result.absolute)]
+        given.append(_with_given(result, context, concerning) if concerning else result)
     return given
 
 
-def _with_given(result: FileResult, context: Context, left: Left) -> FileResult:
+def _with_given(result: FileResult, context: Context, left: Sequence[Left]) -> FileResult:
     if result.unparsed or result.crash:
         return result
     try:
         data = context.contents.get(result.absolute)
         data = read_bytes(Path(result.absolute)) if data is None else data
-        if not left.is_mentioned(data):
+        mentioned = [one for one in left if one.is_mentioned(data)]
+        if not mentioned:
             return result
         text, cells = _text(data, result)
-        findings = tuple(_findings(result, text, context, left))
+        findings = tuple(finding for one in mentioned for finding in _findings(result, text, context, one))
     except (SourceError, RecursionError):
         # it was not to be analyzed, and the first look said so if that matters
         return result
