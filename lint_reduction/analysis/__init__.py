@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lint_reduction.analysis.handing import Given, Left, given, left_to_others
+from lint_reduction.analysis.handing import Left, given, left_to_others
 from lint_reduction.analysis.outline import Outline
 from lint_reduction.analysis.outline import outline as outline_of
 from lint_reduction.analysis.project import MARKS, Found, Project

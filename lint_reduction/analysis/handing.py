@@ -97,14 +97,13 @@ def given(project: Project, path: str, lines: Outline, left: Left) -> Given:
     """Return what a module is given of the losses that others leave to it."""
     mentioned = {name for definition in lines.definitions for name in definition.own}
     words = frozenset(_words(project, path, lines, left, mentioned))
-    stand_ins: list[Found] = []
-    if trains(lines, project.libraries):
-        for found, method in left.methods:
-            if found.path != path and found not in stand_ins and method in mentioned:
-                if left.families[found] & (mentioned | _quoted(lines)):
-                    stand_ins.append(found)
-                    words |= {method}
-    return Given(words, tuple(stand_ins[:_STAND_INS]))
+    called = [one for one in left.methods if one[1] in mentioned and one[0].path != path]
+    if not called or not trains(lines, project.libraries):
+        return Given(words)
+    annotated = mentioned | _quoted(lines)
+    known = [(found, method) for found, method in called if left.families[found] & annotated]
+    stand_ins = tuple(dict.fromkeys(found for found, _ in known))
+    return Given(words | {method for _, method in known}, stand_ins[:_STAND_INS])
 
 
 def _words(project: Project, path: str, lines: Outline, left: Left, mentioned: set[str]) -> Iterator[str]:

@@ -10,9 +10,9 @@ from lint_reduction.analysis.code import Slice as SliceExpr
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.shapes import alone
 from lint_reduction.analysis.values import (
-    Class,
     BATCH_AXES,
     SCALAR,
+    Class,
     Constant,
     External,
     Items,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import reduce
+from typing import cast
 
 from lint_reduction.analysis.attributes import foreign_bases, lineage
 from lint_reduction.analysis.code import (
@@ -206,7 +208,9 @@ def symbolic_instance(machine: Machine, body: ClassCode) -> Instance:
 
 def unknown_arguments(machine: Machine, params: Sequence[Param]) -> dict[str, Value]:
     """Return arguments for a call that is not in view; a criterion is the one that is there by default."""
-    return {p.name: symbolic(machine, p) for p in params if p.kind in ("", "keyword") and not _has_criterion(machine, p)}
+    return {
+        p.name: symbolic(machine, p) for p in params if p.kind in ("", "keyword") and not _has_criterion(machine, p)
+    }
 
 
 def _has_criterion(machine: Machine, param: Param) -> bool:
@@ -228,12 +232,9 @@ def _types(annotation: Expr) -> Iterator[Expr]:
     """Yield the classes that an annotation names: of ``Optional[A]``, ``Union[A, B]``, ``A | B`` and ``"A"``."""
     match annotation:
         case Const(str() as text):
-            for part in text.replace("Optional[", "").strip("] ").split("|"):
-                first, *rest = part.strip().split(".")
-                expr: Expr = Var(first)
-                for name in rest:
-                    expr = Attr(expr, name)
-                yield expr
+            for choice in text.replace("Optional[", "").strip("] ").split("|"):
+                first, *rest = choice.strip().split(".")
+                yield reduce(lambda base, name: Attr(base, name), rest, cast("Expr", Var(first)))
         case Item(base, key):
             parts = key.items if isinstance(key, ItemsExpr) else (key,)
             for part in parts if last_name(base) in ("Optional", "Union") else (base,):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lint_reduction.errors import SourceError
+from lint_reduction.facts import Fate, ModuleFacts
 from lint_reduction.finding import Finding
 from lint_reduction.run.report import FileResult
 from lint_reduction.source.file import check_size, decode, read_bytes
@@ -17,6 +18,17 @@ from lint_reduction.source.notebook import Cells, is_notebook, read_notebook
 if TYPE_CHECKING:
     from lint_reduction.analysis import Left
     from lint_reduction.run.pipeline import Context, Contexts
+
+
+#: How a path ends that may go on in another module.
+_HANDED_ON = (Fate.RETURNED, Fate.ESCAPED)
+
+
+def handed_on(facts: ModuleFacts) -> Iterator[int]:
+    """Yield the lines of losses that are no mean and have no known end: another module may train on them."""
+    followed = {term.site for flow in facts.flows if flow.fate not in _HANDED_ON for term in flow.terms}
+    open_sites = (site for site in facts.sites if site.reduction != "mean" and site not in followed)
+    yield from (site.span.line for site in open_sites if not site.span.path)
 
 
 def with_given(results: Sequence[FileResult], contexts: Contexts) -> list[FileResult]:
