@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lint_reduction.analysis.handing import Left, given, left_to_others
+from lint_reduction.analysis.handing import Given, Left, given, left_to_others, nearest
 from lint_reduction.analysis.outline import Outline
 from lint_reduction.analysis.outline import outline as outline_of
 from lint_reduction.analysis.project import MARKS, Found, Project
@@ -18,7 +18,17 @@ from lint_reduction.libraries import Libraries
 if TYPE_CHECKING:
     from lint_reduction.analysis.lowering import Lowered
 
-__all__ = ["Left", "Project", "analyze", "analyze_given", "check_syntax", "left_to_others"]
+__all__ = [
+    "Given",
+    "Left",
+    "Project",
+    "analyze",
+    "analyze_given",
+    "check_syntax",
+    "given_to",
+    "left_to_others",
+    "nearest",
+]
 
 
 def analyze(
@@ -58,25 +68,27 @@ def analyze(
     return _run(lowered, libraries, around, absolute, outline, complete=complete)
 
 
-def analyze_given(path: str, text: str, project: Project, absolute: str, left: Left) -> Iterator[ModuleFacts]:
-    """Yield what is known of a module, given the losses that other modules leave to it.
+def given_to(text: str, project: Project, absolute: str, left: Left) -> Given:
+    """Return what a module is given of the losses that others leave to it.
+
+    Raises:
+        SourceError: the text cannot be parsed.
+    """
+    outline = outline_of(text)
+    return Given() if outline is None else given(project, absolute, outline, left)
+
+
+def analyze_given(path: str, text: str, project: Project, absolute: str, what: Given) -> Iterator[ModuleFacts]:
+    """Yield what is known of a module, given losses of other modules.
 
     Args:
         path: for messages; kept in the facts.
         text: the decoded source.
         project: the modules around.
         absolute: absolute path of the module.
-        left: what is left to it and others.
-
-    Raises:
-        SourceError: the text cannot be parsed.
+        what: is given.
     """
     outline = outline_of(text)
-    if outline is None:
-        return
-    what = given(project, absolute, outline, left)
-    if not what.words:
-        return
 
     from lint_reduction.analysis.lowering import lower_module
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lint_reduction.analysis.outline import Outline, top_of
@@ -31,14 +31,14 @@ class Left:
         root: the directory below which there may be others.
         makers: by the path of a module, the names at its top that return a loss or hold one that does.
         methods: the classes whose method returns one, and the method.
-        families: the names of each of these classes and of its bases.
+        families: the names of each of these classes and of its bases, with how far above it they are.
         pattern: finds any of the names in a file.
     """
 
     root: str
     makers: Mapping[str, frozenset[str]]
     methods: tuple[tuple[Found, str], ...]
-    families: Mapping[Found, frozenset[str]]
+    families: Mapping[Found, Mapping[str, int]]
     pattern: re.Pattern[bytes]
 
     def concerns(self, path: str) -> bool:
@@ -56,11 +56,11 @@ class Given:
 
     Attributes:
         words: names of losses, as the module has them.
-        stand_ins: classes whose loss it may train on, though it knows them by a base class only.
+        stand_ins: classes whose loss it may train on, though it knows them by a base class only, and how far above.
     """
 
     words: frozenset[str] = frozenset()
-    stand_ins: tuple[Found, ...] = ()
+    stand_ins: Mapping[Found, int] = field(default_factory=dict)
 
 
 def left_to_others(project: Project, losses: Mapping[str, tuple[OpenLoss, ...]]) -> tuple[Left, ...]:
@@ -87,7 +87,7 @@ def _left(project: Project, root: str, losses: Mapping[str, tuple[OpenLoss, ...]
     for path, opened in losses.items():
         makers[path] = _makers(project, path, {loss.name for loss in opened})
         methods += [(Found(path, loss.name), loss.method) for loss in opened if loss.method]
-    families = {found: frozenset(_family(project, found)) for found, _ in methods}
+    families = {found: _family(project, found) for found, _ in methods}
     words = {name for names in makers.values() for name in names} | {method for _, method in methods}
     choices = b"|".join(re.escape(word.encode()) for word in sorted(words))
     return Left(root, makers, tuple(methods), families, re.compile(rb"\b(?:" + choices + rb")\b"))
@@ -100,10 +100,19 @@ def given(project: Project, path: str, lines: Outline, left: Left) -> Given:
     called = [one for one in left.methods if one[1] in mentioned and one[0].path != path]
     if not called or not trains(lines, project.libraries):
         return Given(words)
-    annotated = mentioned | _quoted(lines)
-    known = [(found, method) for found, method in called if left.families[found] & annotated]
-    stand_ins = tuple(dict.fromkeys(found for found, _ in known))
-    return Given(words | {method for _, method in known}, stand_ins[:_STAND_INS])
+    annotated = _annotated(lines)
+    named = {found: annotated & left.families[found].keys() for found, _ in called}
+    far = {found: min(left.families[found][name] for name in names) for found, names in named.items() if names}
+    methods = {method for found, method in called if found in far}
+    return Given(words | methods, dict(list(far.items())[:_STAND_INS]))
+
+
+def nearest(all_given: Iterable[Given]) -> dict[Found, int]:
+    """Return how near the trainer is that knows a class best; one that knows it less well is for others."""
+    near: dict[Found, int] = {}
+    for one in all_given:
+        near.update((found, far) for found, far in one.stand_ins.items() if far <= near.get(found, far))
+    return near
 
 
 def _words(project: Project, path: str, lines: Outline, left: Left, mentioned: set[str]) -> Iterator[str]:
@@ -178,28 +187,37 @@ def _makers(project: Project, path: str, names: set[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _family(project: Project, found: Found) -> Iterator[str]:
-    """Yield the names of a class and of its bases in the project."""
-    queue, seen = [found], {found}
-    while queue:
-        current = queue.pop()
-        yield current.name
-        lines = project.outline(current.path)
-        for definition in () if lines is None else lines.definitions:
-            for base in bases_of(definition) if definition.qualname == current.name else ():
-                where = _origin(project, Found(current.path, base), set())
-                if where is not None and where not in seen:
-                    seen.add(where)
-                    queue.append(where)
+def _family(project: Project, found: Found) -> dict[str, int]:
+    """Return the names of a class and of its bases in the project, with how far above it they are."""
+    far: dict[str, int] = {}
+    row, seen = [found], {found}
+    while row:
+        far.update((one.name.rpartition(".")[2], len(seen)) for one in row if one.name not in far)
+        bases = [base for one in row for base in _bases(project, one)]
+        row = [base for base in dict.fromkeys(bases) if base not in seen]
+        seen.update(row)
+    return far
 
 
-def _quoted(lines: Outline) -> frozenset[str]:
-    """Return the words of annotations that are written as strings."""
+def _bases(project: Project, found: Found) -> Iterator[Found]:
+    lines = project.outline(found.path)
+    for definition in () if lines is None else lines.definitions:
+        for base in bases_of(definition) if definition.qualname == found.name else ():
+            where = _origin(project, Found(found.path, base), set())
+            if where is not None:
+                yield where
+
+
+def _annotated(lines: Outline) -> frozenset[str]:
+    """Return the words in the annotations of parameters and variables."""
     words: set[str] = set()
-    for definition in lines.definitions:
-        if isinstance(definition.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            arguments = definition.node.args
-            for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
-                if isinstance(argument.annotation, ast.Constant) and isinstance(argument.annotation.value, str):
-                    words.update(re.findall(r"\w+", argument.annotation.value))
+    for node in ast.walk(lines.tree):
+        annotation = node.annotation if isinstance(node, (ast.arg, ast.AnnAssign)) else None
+        for part in () if annotation is None else ast.walk(annotation):
+            if isinstance(part, ast.Name):
+                words.add(part.id)
+            elif isinstance(part, ast.Attribute):
+                words.add(part.attr)
+            elif isinstance(part, ast.Constant) and isinstance(part.value, str):
+                words.update(re.findall(r"\w+", part.value))
     return frozenset(words)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,8 @@ from lint_reduction.source.file import check_size, decode, read_bytes
 from lint_reduction.source.notebook import Cells, is_notebook, read_notebook
 
 if TYPE_CHECKING:
-    from lint_reduction.analysis import Left
+    from lint_reduction.analysis import Given, Left
+    from lint_reduction.analysis.project import Found
     from lint_reduction.run.pipeline import Context, Contexts
 
 
@@ -41,38 +43,69 @@ def with_given(results: Sequence[FileResult], contexts: Contexts) -> list[FileRe
     losses = {result.absolute: result.open_losses for result in results if result.open_losses}
     if not losses:
         return list(results)
-    from lint_reduction.analysis import left_to_others
+    from lint_reduction.analysis import left_to_others, nearest
 
     left: dict[int, tuple[Left, ...]] = {}
-    given = []
+    asked = []
     for result in results:
         context = contexts.of(Path(result.absolute).parent)
         if id(context) not in left:
             left[id(context)] = left_to_others(context.surroundings(), losses)
         concerning = [one for one in left[id(context)] if one.concerns(result.absolute)]
-        given.append(_with_given(result, context, concerning) if concerning else result)
-    return given
+        asked.append(_guarded(_Asked(result, context), partial(_ask, left=concerning)))
+    near = nearest(given for one in asked for given in one.given)
+    return [_guarded(one, partial(_look, near=near)).result for one in asked]
 
 
-def _with_given(result: FileResult, context: Context, left: Sequence[Left]) -> FileResult:
-    if result.unparsed or result.crash:
-        return result
+@dataclass(slots=True)
+class _Asked:
+    """A file that may be given a loss, with its text only where it is."""
+
+    result: FileResult
+    context: Context
+    given: list[Given] = field(default_factory=list)
+    text: str = ""
+    cells: Cells | None = None
+
+
+def _guarded(asked: _Asked, run: Callable[[_Asked], None]) -> _Asked:
+    if asked.result.unparsed or asked.result.crash:
+        return asked
     try:
-        data = context.contents.get(result.absolute)
-        data = read_bytes(Path(result.absolute)) if data is None else data
-        mentioned = [one for one in left if one.is_mentioned(data)]
-        if not mentioned:
-            return result
-        text, cells = _text(data, result)
-        findings = tuple(finding for one in mentioned for finding in _findings(result, text, context, one))
+        run(asked)
     except (SourceError, RecursionError):
         # it was not to be analyzed, and the first look said so if that matters
-        return result
+        asked.given.clear()
     except Exception:  # a bug must not take the findings in other files with it
-        return replace(result, crash=f"internal error in {result.path}:\n{traceback.format_exc()}")
-    if not findings:
-        return result
-    return replace(result, findings=(*result.findings, *findings), text=text, analyzed=True, cells=cells)
+        crash = f"internal error in {asked.result.path}:\n{traceback.format_exc()}"
+        asked.result = replace(asked.result, crash=crash)
+    return asked
+
+
+def _ask(asked: _Asked, left: Sequence[Left]) -> None:
+    """Find out what a file is given."""
+    from lint_reduction.analysis import given_to
+
+    if not left:
+        return
+    context, path = asked.context, asked.result.absolute
+    data = context.contents.get(path)
+    data = read_bytes(Path(path)) if data is None else data
+    mentioned = [one for one in left if one.is_mentioned(data)]
+    if mentioned:
+        text, cells = _text(data, asked.result)
+        asked.given = [g for one in mentioned if (g := given_to(text, context.surroundings(), path, one)).words]
+        if asked.given:
+            asked.text, asked.cells = text, cells
+
+
+def _look(asked: _Asked, near: Mapping[Found, int]) -> None:
+    """Add what is found in a file at the losses that it is given."""
+    findings = tuple(_findings(asked, near)) if asked.given else ()
+    if findings:
+        result, cells = asked.result, asked.cells
+        found = (*result.findings, *findings)
+        asked.result = replace(result, findings=found, text=asked.text, analyzed=True, cells=cells)
 
 
 def _text(data: bytes, result: FileResult) -> tuple[str, Cells | None]:
@@ -86,10 +119,14 @@ def _text(data: bytes, result: FileResult) -> tuple[str, Cells | None]:
     return text, cells
 
 
-def _findings(result: FileResult, text: str, context: Context, left: Left) -> Iterator[Finding]:
+def _findings(asked: _Asked, near: Mapping[Found, int]) -> Iterator[Finding]:
     """Yield what is found at losses of other modules."""
     from lint_reduction.analysis import analyze_given
 
-    for facts in analyze_given(result.path, text, context.surroundings(), result.absolute, left):
-        for rule in context.selection.rules:
-            yield from (finding for finding in rule.check(facts) if finding.span.path)
+    project, result = asked.context.surroundings(), asked.result
+    for given in asked.given:
+        known = {found: far for found, far in given.stand_ins.items() if far <= near[found]}
+        what = replace(given, stand_ins=known)
+        for facts in analyze_given(result.path, asked.text, project, result.absolute, what):
+            for rule in asked.context.selection.rules:
+                yield from (finding for finding in rule.check(facts) if finding.span.path)
