@@ -401,6 +401,19 @@ class LossFlow:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenLoss:
+    """A loss that grows with the samples and is left to whoever calls what returns it.
+
+    Attributes:
+        name: of the function, the class or the criterion, at the top of its module.
+        method: of the class, empty where it is called like a function.
+    """
+
+    name: str
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModuleFacts:
     """All that is known of one module.
 
@@ -408,8 +421,10 @@ class ModuleFacts:
         path: as given by the caller.
         sites: the loss calls, in source order.
         flows: the paths of losses.
+        open_losses: what other modules may train on.
     """
 
     path: str
     sites: tuple[LossSite, ...] = ()
     flows: tuple[LossFlow, ...] = ()
+    open_losses: tuple[OpenLoss, ...] = ()

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lint_reduction.analysis import builtin_calls, methods, sinks
-from lint_reduction.analysis.attributes import INHERITED, attribute, inherited_loss, lineage
+from lint_reduction.analysis.attributes import INHERITED, attribute, foreign_bases, inherited_loss, lineage
 from lint_reduction.analysis.code import Arg, Attr, Call, Expr, Var, dotted, text
 from lint_reduction.analysis.criteria import call_criterion, call_loss_name
 from lint_reduction.analysis.homecoming import call_from_home
-from lint_reduction.analysis.library_calls import call_library
+from lint_reduction.analysis.library_calls import call_library, loader
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.objects import call_instance, instantiate
 from lint_reduction.analysis.options import current, option_value
@@ -121,10 +121,17 @@ def call_value(machine: Machine, func: Value, call: Call, values: Sequence[Value
     return _call_other(machine, func, call, values)
 
 
+#: A class that inherits from it yields batches as it does.
+_LOADER = "torch.utils.data.DataLoader"
+
+
 def _instantiate(machine: Machine, made: Class, call: Call, values: Sequence[Value]) -> Value:
+    homes = lineage(machine, made.body)
+    if _LOADER in foreign_bases(machine, made.body) and not any("__iter__" in home.methods for home in homes):
+        return loader(machine, call, values)
     positional, keywords = split(call, values)
     instance = instantiate(machine, made.body, positional, keywords)
-    if not any("__init__" in home.methods for home in lineage(machine, made.body)):
+    if not any("__init__" in home.methods for home in homes):
         _inherit(machine, instance, call, values)
     return instance
 

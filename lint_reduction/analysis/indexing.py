@@ -13,6 +13,7 @@ from lint_reduction.analysis.shapes import alone
 from lint_reduction.analysis.values import (
     BATCH_AXES,
     SCALAR,
+    Class,
     Constant,
     External,
     Items,
@@ -75,6 +76,9 @@ def _other(machine: Machine, value: Value, keys: tuple[Value, ...]) -> Value:
             if row:
                 return Opaque(named, Batch.SINGLE, varies=True)
             return Opaque(named, drawn, called, varies or any(_draws(k) for k in keys))
+        case Class():
+            # a generic class for some type
+            return value
         case Parameters(single=True, is_data=False) if any(_draws(k) for k in keys):
             # a row of the weights for each sample
             return tensors.data(Batch.DRAWN, replace(BATCH_AXES, certain=False))

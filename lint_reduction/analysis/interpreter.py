@@ -48,7 +48,7 @@ from lint_reduction.analysis.conversion import as_factor, as_tensor
 from lint_reduction.analysis.evaluation import counts_something, evaluate, known_when, truth, usually
 from lint_reduction.analysis.indexing import size_by_name, sizes
 from lint_reduction.analysis.machine import Frame, Hooks, Machine
-from lint_reduction.analysis.objects import call_function, symbolic
+from lint_reduction.analysis.objects import call_function, stand_in_for, symbolic, unknown_arguments
 from lint_reduction.analysis.options import set_option
 from lint_reduction.analysis.reading import escape, read_as_number
 from lint_reduction.analysis.state import UNUSUAL, Loop, State, merge
@@ -206,6 +206,8 @@ def _assign_statement(machine: Machine, statement: Assign) -> None:
             _update(machine, Update(target, "+", value.left, value.mark))
             return
     result = machine.evaluate(value)
+    if isinstance(result, Opaque):
+        result = stand_in_for(machine, statement.annotation) or result
     for target in statement.targets:
         assign(machine, target, result)
     if len(statement.targets) == 1:
@@ -618,8 +620,7 @@ def run_with_unknown_arguments(machine: Machine, function: Function) -> Value:
     """Run a function of which no call is in view."""
     code = function.code
     params = code.params[1:] if function.owner is not None and code.params else code.params
-    keywords = {p.name: symbolic(machine, p, code) for p in params if p.kind in ("", "keyword")}
-    return call_function(machine, function, (), keywords)
+    return call_function(machine, function, (), unknown_arguments(machine, params, code))
 
 
 _HOOKS = Hooks(

@@ -153,7 +153,7 @@ def _by_last_name(machine: Machine, name: str, call: Call, values: Sequence[Valu
     root, _, _ = name.partition(".")
     last = name.rpartition(".")[2]
     if last.endswith(_LOADERS):
-        return _loader(machine, call, values)
+        return loader(machine, call, values)
     if last in _ITERATION and values:
         return values[0]
     if last[:1].isupper():
@@ -214,7 +214,8 @@ def _number_function(machine: Machine, last: str, call: Call, values: Sequence[V
     return Opaque(last, called=True)
 
 
-def _loader(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
+def loader(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
+    """Return the loader that a call makes which takes what torch's own does."""
     size = sinks.argument(call, values, (1, "batch_size"))
     keywords = {arg.keyword for arg in call.args if arg.keyword}
     has_sampler = "batch_sampler" in keywords or any(arg.stars for arg in call.args)

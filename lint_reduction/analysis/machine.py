@@ -150,6 +150,9 @@ class Machine:
         batch_sizes, names: those of all modules that ran, as in ``ModuleCode``.
         root: the function that is being run for its own sake, without calls.
         calling: mark of the call that is being made.
+        lineages: a class and its bases by the identity of the class, as far as they were asked for.
+        grown: qualified names of functions of this module that returned a loss which grows with the samples.
+        stand_in: what an argument is whose annotation names its class or one of the bases, None if nothing is.
     """
 
     module: ModuleCode
@@ -180,6 +183,9 @@ class Machine:
     names: set[str] = field(default_factory=set)
     root: RouteDraft = field(default_factory=RouteDraft)
     calling: int = 0
+    lineages: dict[int, tuple[ClassCode, ...]] = field(default_factory=dict)
+    grown: set[str] = field(default_factory=set)
+    stand_in: Instance | None = None
 
     def __post_init__(self) -> None:
         self.batch_sizes |= self.module.batch_sizes

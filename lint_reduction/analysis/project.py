@@ -7,20 +7,21 @@ like those of the importer, beginning at a number of its own, and are found when
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lint_reduction.analysis.code import ModuleCode
-from lint_reduction.analysis.outline import Outline, outline
-from lint_reduction.analysis.relevance import requested, trains
+from lint_reduction.analysis.outline import Outline, Top, outline, top_of
+from lint_reduction.analysis.relevance import Relevant, requested, sink_words, trains
 from lint_reduction.errors import SourceError
 from lint_reduction.facts import Span
 from lint_reduction.libraries import Libraries, known_packages
 from lint_reduction.source.environment import Environment
-from lint_reduction.source.file import MAX_BYTES, decode, read_bytes
+from lint_reduction.source.file import MAX_BYTES, decode, is_ascii_superset, read_bytes
 from lint_reduction.source.hydra import compose
 from lint_reduction.source.yaml_file import Tree, read_yaml
 
@@ -54,6 +55,7 @@ class Unit:
     path: str
     module: ModuleCode
     names: frozenset[str]
+    functions: frozenset[str] | None
     first_mark: int
 
 
@@ -71,8 +73,11 @@ class Project:
     contents: Mapping[str, bytes] = field(default_factory=dict)
     environment: Environment | None = None
     _texts: dict[str, tuple[str, Outline] | None] = field(default_factory=dict)
+    _tops: dict[str, Top | None] = field(default_factory=dict)
     _names: dict[str, frozenset[str]] = field(default_factory=dict)
     _trains: dict[str, bool] = field(default_factory=dict)
+    _training: re.Pattern[bytes] | None = None
+    _relevant: dict[tuple[str, frozenset[str]], Relevant] = field(default_factory=dict)
     _units: dict[str, Unit | None] = field(default_factory=dict)
     _by_first_mark: dict[int, Unit] = field(default_factory=dict)
     _settings: dict[tuple[str, str], dict[str, Tree] | None] = field(default_factory=dict)
@@ -140,9 +145,11 @@ class Project:
         known = self._units.get(path)
         if known is not None:
             needed = names & self._defined(path)
-            if needed <= known.names:
-                return known
             names = known.names | needed
+            if self._needed(path, names).functions == known.functions:
+                # the other names need nothing that was not lowered
+                self._units[path] = replace(known, names=names)
+                return self._units[path]
         elif path in self._units:
             return None
         unit = self._load(path, names)
@@ -154,9 +161,38 @@ class Project:
     def trains(self, path: str) -> bool:
         """Say whether a module may train on something."""
         if path not in self._trains:
-            text = self._text(path)
-            self._trains[path] = text is not None and trains(text[1], self.libraries)
+            self._trains[path] = self._may_train(path) and self._trains_outlined(path)
         return self._trains[path]
+
+    def _may_train(self, path: str) -> bool:
+        """Say whether the text of a module, which is not parsed, has a word that training takes."""
+        if path in self._texts:
+            return True
+        if self._training is None:
+            words = sink_words(self.libraries) | frozenset(self.libraries.returns)
+            self._training = re.compile(b"|".join(rb"\b" + word.encode() + rb"\b" for word in sorted(words)))
+        try:
+            data = self.contents.get(path)
+            data = read_bytes(Path(path)) if data is None else data
+        except SourceError:
+            return False
+        return self._training.search(data) is not None or not is_ascii_superset(data)
+
+    def _trains_outlined(self, path: str) -> bool:
+        lines = self.outline(path)
+        return lines is not None and trains(lines, self.libraries)
+
+    def outline(self, path: str) -> Outline | None:
+        """Return the outline of a module, None if it cannot be read or parsed."""
+        known = self._text(path)
+        return None if known is None else known[1]
+
+    def top(self, path: str) -> Top | None:
+        """Return what is bound at the top of a module, None if it cannot be read or parsed."""
+        if path not in self._tops:
+            lines = self.outline(path)
+            self._tops[path] = None if lines is None else top_of(lines)
+        return self._tops[path]
 
     def locate(self, marks: Iterable[int]) -> dict[int, Span]:
         """Return the spans of marks of imported modules."""
@@ -180,7 +216,7 @@ class Project:
             lowered = self._lower(path, needed, first)
         except SourceError:
             return None
-        return Unit(path, lowered.module, needed, first)
+        return Unit(path, lowered.module, needed, self._needed(path, needed).functions, first)
 
     def _lower(self, path: str, names: frozenset[str], first: int) -> Lowered:
         from lint_reduction.analysis.lowering import lower_module  # it imports libcst
@@ -188,7 +224,16 @@ class Project:
         known = self._text(path)
         assert known is not None
         text, lines = known
-        return lower_module(path, text, lines, requested(lines, self.libraries, names), first)
+        return lower_module(path, text, lines, self._needed(path, names), first)
+
+    def _needed(self, path: str, names: frozenset[str]) -> Relevant:
+        """Return what of a module some of its names need."""
+        key = path, names
+        if key not in self._relevant:
+            known = self._text(path)
+            assert known is not None
+            self._relevant[key] = requested(known[1], self.libraries, names)
+        return self._relevant[key]
 
     def _defined(self, path: str) -> frozenset[str]:
         if path not in self._names:

@@ -9,7 +9,6 @@ from pathlib import Path
 from lint_reduction.analysis import analyze
 from lint_reduction.errors import ConfigError, SourceError
 from lint_reduction.facts import Certainty, LossFlow, LossSite, Span, Term
-from lint_reduction.run.modules import project_of
 from lint_reduction.run.pipeline import Contexts, Overrides, with_large_stack
 from lint_reduction.source.file import check_size, decode, read_bytes
 from lint_reduction.source.notebook import Cells, is_notebook, read_notebook
@@ -29,7 +28,7 @@ def describe_file(path: Path) -> str:
         raise ConfigError(f"{path}: {error.reason}") from None
     try:
         text, cells = _decoded(path, data)
-        project, absolute = project_of(context), str(path.absolute())
+        project, absolute = context.surroundings(), str(path.absolute())
         facts = with_large_stack(
             lambda: analyze(str(path), text, context.libraries, project=project, absolute=absolute, complete=True)
         )
