@@ -41,6 +41,7 @@ class Settings:
         exclude: patterns of paths to leave out, instead of the usual ones if given.
         extend_exclude: patterns of paths to leave out as well.
         respect_gitignore: whether to leave out what git ignores.
+        follow_installed: whether losses are followed into packages that are installed beside the project.
         fixed_batch_size: the batch size never changes: a sum over it is no more than a note.
         min_confidence: findings that are less sure are not reported, unless their rule is named.
         counts: what variables of some names count.
@@ -56,6 +57,7 @@ class Settings:
     exclude: tuple[str, ...] | None = None
     extend_exclude: tuple[str, ...] = ()
     respect_gitignore: bool = True
+    follow_installed: bool = False
     fixed_batch_size: bool = False
     min_confidence: Confidence = Confidence.MEDIUM
     counts: tuple[tuple[str, str], ...] = ()
@@ -64,7 +66,7 @@ class Settings:
 
 KNOWN_KEYS = (
     "select", "extend-select", "ignore", "per-file-ignores", "exclude", "extend-exclude", "respect-gitignore",
-    "fixed-batch-size", "min-confidence", "counts", *TABLE_KEYS,
+    "follow-installed", "fixed-batch-size", "min-confidence", "counts", *TABLE_KEYS,
 )  # fmt: skip
 
 
@@ -139,6 +141,7 @@ def read_settings(values: Mapping[str, object], root: Path, source: str) -> Sett
         exclude=exclude,
         extend_exclude=_texts(values, "extend-exclude", source),
         respect_gitignore=_flag(values, "respect-gitignore", source, default=True),
+        follow_installed=_flag(values, "follow-installed", source, default=False),
         fixed_batch_size=_flag(values, "fixed-batch-size", source, default=False),
         min_confidence=_confidence(values, source),
         counts=_counts(values, source),
@@ -147,9 +150,9 @@ def read_settings(values: Mapping[str, object], root: Path, source: str) -> Sett
 
 
 def unknown_key(place: str, key: str, known: tuple[str, ...]) -> str:
-    """Return the message about an unknown key, with the nearest known one."""
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-    return f"{place}: unknown key {key!r}; did you mean {near[0]!r}?"
+    """Return the message about an unknown key, with the nearest known one if it is near enough to be meant."""
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"{place}: unknown key {key!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}")
 
 
 def _texts(values: Mapping[str, object], key: str, source: str) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ from lint_reduction.growth import ONE, Count, Growth
 class Span:
     """A stretch of source text; lines and columns are 1-based, the end column is exclusive.
 
-    Columns count characters (code points), not bytes. ``path`` is the absolute path of another file of the
-    project, empty for the file at hand.
+    Columns count characters (code points), not bytes. ``path`` is the absolute path of another file, of
+    the project or of an installed package, empty for the file at hand.
     """
 
     line: int
@@ -119,6 +119,7 @@ class Step:
         axes: the counts that a reduction removes.
         doubt: what may be wrong with a divisor.
         method: the name in a bare method call that the step is (``sum`` of ``loss.sum()``), None for anything else.
+        inside: where in an installed package it is done, ``span`` being the call of the project that leads there.
     """
 
     kind: StepKind
@@ -129,6 +130,7 @@ class Step:
     axes: frozenset[Count] = frozenset()
     doubt: Doubt | None = None
     method: Span | None = None
+    inside: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ class LossSite:
         divisor: what a mean divides by: ``numel``, ``samples``, ``valid`` (the weights of what is not ignored).
         ignored_parameter: a parameter of the function or class around it that should decide the reduction and does not.
         is_open: whether there may be arguments that are not in view (``*args``, ``**options``).
+        inside: where in an installed package the call is, ``span`` being that of the project which leads there.
     """
 
     callee: str
@@ -211,6 +214,7 @@ class LossSite:
     divisor: str = ""
     ignored_parameter: str = ""
     is_open: bool = False
+    inside: Span | None = None
 
     def argument(self, parameter: str) -> Argument | None:
         """Return the argument bound to a parameter, None if it is not given."""
@@ -314,14 +318,14 @@ class OptimizerFact:
         name: resolved name, or ``"a step written by hand"``.
         behavior: None where the class is not known.
         learning_rate: growth of the learning rate, None where it may be anything.
-        span: where it is built, or where it steps.
+        span: where it is built, or where it steps; None where a framework builds it by default.
         learning_rate_span: where the learning rate gets its growth.
     """
 
     name: str
     behavior: Behavior | None
     learning_rate: Growth | None
-    span: Span
+    span: Span | None
     learning_rate_span: Span | None = None
 
 
@@ -397,6 +401,19 @@ class LossFlow:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenLoss:
+    """A loss that grows with the samples and is left to whoever calls what returns it.
+
+    Attributes:
+        name: of the function, the class or the criterion, at the top of its module.
+        method: of the class, empty where it is called like a function.
+    """
+
+    name: str
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModuleFacts:
     """All that is known of one module.
 
@@ -404,8 +421,10 @@ class ModuleFacts:
         path: as given by the caller.
         sites: the loss calls, in source order.
         flows: the paths of losses.
+        open_losses: what other modules may train on.
     """
 
     path: str
     sites: tuple[LossSite, ...] = ()
     flows: tuple[LossFlow, ...] = ()
+    open_losses: tuple[OpenLoss, ...] = ()

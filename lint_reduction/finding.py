@@ -248,10 +248,11 @@ def _may_be_divided_by_batch(term: Term) -> bool:
 def path_of(flow: LossFlow, term: Term, at: Span) -> tuple[Related, ...]:
     """Return the other places on the path of a term: loss, reduction, backward, learning rate."""
     steps = [*term.steps, flow.end, *flow.steps]
-    places = [Related(step.kind.value, step.span) for step in steps]
+    places = [Related(step.kind.value, step.inside or step.span) for step in steps]
     optimizer = flow.optimizer
     if optimizer is not None:
-        places.append(Related("optimizer", optimizer.span))
+        if optimizer.span is not None:
+            places.append(Related("optimizer", optimizer.span))
         if optimizer.learning_rate_span is not None and optimizer.learning_rate_span != optimizer.span:
             places.append(Related("learning rate", optimizer.learning_rate_span))
     return tuple(dict.fromkeys(place for place in places if place.span != at))

@@ -20,7 +20,7 @@ import pytest
 from lint_reduction import __version__, lint_paths, lint_source
 from lint_reduction.errors import ConfigError
 from lint_reduction.formats import format_names
-from lint_reduction.frontends import cli
+from lint_reduction.frontends import cli, options
 from lint_reduction.rules import all_rules
 from lint_reduction.run import judge
 from lint_reduction.source.suppressions import find_suppressions
@@ -304,7 +304,7 @@ def test_the_json_format(project: Path) -> None:
     first, second = document["diagnostics"]
     keys = (
         "code name severity confidence message advice path absolute_path cell line column end_line end_column growth "
-        "related fix"
+        "related fix verdict"
     )
     assert list(first) == list(second) == keys.split()
     message = first.pop("message")
@@ -326,6 +326,7 @@ def test_the_json_format(project: Path) -> None:
         "end_line": 7,
         "end_column": 44,
         "growth": "samples * elements",
+        "verdict": None,
     }
     assert {tuple(place) for place in related} == {("role", "path", "cell", "line", "column", "end_line", "end_column")}
     assert [(r["role"], r["path"], r["line"], r["column"]) for r in related if r["role"] != "learning rate"] == [
@@ -380,6 +381,56 @@ def test_statistics(project: Path) -> None:
         1, "2  RED101  unscaled-sum\n1  RED301  deprecated-size-average\n1  RED303  invalid-reduction\n", ""
     )
     assert run("clean.py", "--statistics") == Ran(0, "", "")
+
+
+def test_statistics_as_json(project: Path) -> None:
+    write(project, a=SEVERAL, b=ERROR, clean=CLEAN)
+    ran = run(".", "--statistics", "--output-format", "json")
+    assert (ran.code, ran.err) == (1, "")
+    rows = json.loads(ran.out)
+    assert rows[0] == {"code": "RED101", "name": "unscaled-sum", "count": 2, "fixable": False, "fixable_count": 0}
+    assert [row["code"] for row in rows] == ["RED101", "RED301", "RED303"]
+    assert (
+        json.loads(run(".", "--statistics", "--output-format", "json", "--unsafe-fixes").out)[0]["fixable_count"] == 2
+    )
+    assert json.loads(run("clean.py", "--statistics", "--output-format", "json").out) == []
+    assert run(".", "--statistics", "--output-format", "concise") == run(".", "--statistics")
+
+
+def test_standard_input_and_paths_exclude_each_other(project: Path) -> None:
+    write(project, a=ERROR)
+    ran = run("--stdin-filename", "x.py", "a.py")
+    assert ran.err == "lint-reduction: --stdin-filename names code from standard input; leave the paths out\n"
+    assert "cannot be linted together with files" in run("-", "a.py").err
+
+
+def test_an_unknown_rule_that_is_like_none_is_not_likened_to_one(project: Path) -> None:
+    for arguments in (("--select", "xyz"), ("explain", "xyz")):
+        assert run(*arguments).err == "lint-reduction: no rule 'xyz'; `lint-reduction rules` lists them\n"
+
+
+def test_a_place_is_shown_once(project: Path) -> None:
+    text = ERROR.replace("criterion(model(x), y)", "criterion(model(x), y) + nn.functional.l1_loss(model(x), y)")
+    write(project, a=text)
+    report = json.loads(run("a.py", "--output-format", "json", "--select", "RED105").out)
+    places = [(r["role"], r["line"], r["column"]) for r in report["diagnostics"][0]["related"]]
+    assert len(places) == len(set(places)) > 2
+
+
+def test_the_optimizer_that_a_trainer_has_by_default_has_no_place(project: Path) -> None:
+    text = """\
+import transformers
+from torch import nn
+
+
+class Trainer(transformers.Trainer):
+    def compute_loss(self, model, inputs, return_outputs=False):
+        return nn.functional.mse_loss(model(inputs["x"]), inputs["y"], reduction="sum")
+"""
+    write(project, a=text)
+    report = json.loads(run("a.py", "--output-format", "json").out)
+    related = [d["related"] for d in report["diagnostics"] if d["code"] == "RED101"]
+    assert [[r["role"] for r in places] for places in related] == [["return"]]
 
 
 def test_the_order_of_the_arguments_does_not_matter(project: Path) -> None:
@@ -667,6 +718,8 @@ def test_facts_say_what_is_known_and_why_the_rest_is_not(project: Path) -> None:
     assert "growth not known, " in run("facts", "b.py").out
     write(project, c="x = 1\n")
     assert run("facts", "c.py").out == "c.py: 0 loss calls, 0 flows\n"
+    assert run("facts", "nope.py").err == "lint-reduction: nope.py: no such file or directory\n"
+    assert run("facts", ".").err == "lint-reduction: .: not a regular file\n"
 
 
 def test_facts_of_a_file_that_cannot_be_analyzed(project: Path) -> None:
@@ -719,7 +772,7 @@ def test_lint_source() -> None:
 
 
 def test_all_output_formats_are_offered() -> None:
-    assert set(format_names()) == set(cli._FORMATS)
+    assert set(format_names()) == set(options._FORMATS)
 
 
 def test_an_empty_selection_is_refused(project: Path) -> None:

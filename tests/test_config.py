@@ -396,6 +396,8 @@ def test_a_name_of_ones_own_counts(project: Path) -> None:
         ('selct = ["RED101"]', "unknown key 'selct'; did you mean 'select'?"),
         ('extend_select = ["RED101"]', "unknown key 'extend_select'; did you mean 'extend-select'?"),
         ("fixed-batch = true", "unknown key 'fixed-batch'; did you mean 'fixed-batch-size'?"),
+        ("optimise = true", "unknown key 'optimise'; did you mean 'optimizer'?"),
+        ("q = 1", "unknown key 'q'; known: select, extend-select, ignore, "),
         ("losses = []", "unknown key 'losses'; did you mean 'loss'?"),
         ('select = "RED101"', "select must be a list of strings"),
         ("select = [101]", "select must be a list of strings"),
@@ -415,14 +417,18 @@ def test_a_name_of_ones_own_counts(project: Path) -> None:
         ('extend-select = ["unscaled"]', "extend-select: no rule 'unscaled'; did you mean 'unscaled-sum'?"),
         ('ignore = ["E501"]', "ignore: no rule 'E501'; did you mean '"),
         ('[per-file-ignores]\n"a.py" = ["RED9"]', "per-file-ignores: a.py: no rule 'RED9'; did you mean '"),
+        ('ignore = ["nothing"]', "ignore: no rule 'nothing'; `lint-reduction rules` lists them"),
         ('[per-file-ignores]\n"[z-a]" = ["RED1"]', "per-file-ignores: not a pattern: '[z-a]'"),
         ('exclude = ["!"]', "exclude: not a pattern: '!'"),
         ('extend-exclude = ["ok", "a\\\\"]', "extend-exclude: not a pattern: 'a\\\\'"),
         ("loss = 3", "loss must be a list of tables, [[loss]]"),
         ("[loss]\nname = 'x.Y'", "loss must be a list of tables, [[loss]]"),
         ("[[loss]]\ndefault = 'sum'", "loss ?: a loss needs a name or a function"),
-        ("[[loss]]\nname = 'x.Y'\nsize = 3", "loss x.Y: unknown key 'size'; did you mean '"),
+        ("[[loss]]\nname = 'x.Y'\nsize = 3", "loss x.Y: unknown key 'size'; known: accepts, "),
         ("[[loss]]\nname = 'x.Y'\nmaen = '1'", "loss x.Y: unknown key 'maen'; did you mean 'mean'?"),
+        ("[[loss]]\nname = 'x.Y'\ndefault = 'summ'", "loss x.Y: default must be one of none, mean, sum, not 'summ'"),
+        ("[[loss]]\nname = 'x.Y'\nfixed = 'total'", "loss x.Y: fixed must be one of none, mean, sum, not 'total'"),
+        ("[[loss]]\nfunction = 'x.y'", 'loss x.y: nothing says how it is reduced; give its default, such as "sum"'),
         ("[[loss]]\nname = 3", "loss 3: name is of the wrong type: 3"),
         ("[[loss]]\nname = 'x.Y'\nsum = 'sample'", "loss x.Y: sum: not a count: 'sample' in 'sample'"),
         ("[[loss]]\nname = 'x.Y'\npositional = [1]", "loss x.Y: positional must be a list of strings"),
@@ -500,7 +506,7 @@ def test_the_defaults_are_those_of_an_empty_file(project: Path) -> None:
 def test_every_known_key_can_be_read(project: Path) -> None:
     values = {
         "respect-gitignore": "false", "fixed-batch-size": "true", "min-confidence": '"high"',
-        "per-file-ignores": '{ "a.py" = ["RED101"] }', "counts": '{ samples = ["n"] }',
+        "follow-installed": "false", "per-file-ignores": '{ "a.py" = ["RED101"] }', "counts": '{ samples = ["n"] }',
     }  # fmt: skip
     text = "".join(f"{key} = {values.get(key, '[]')}\n" for key in KNOWN_KEYS)
     write(project, {"lint-reduction.toml": text})

@@ -24,6 +24,7 @@ FOREIGN: dict[str, str | tuple[str, ...]] = {
     "pytest": "verify/pytest_plugin.py",
     "rich": "frontends/cli.py",
     "pathspec": ("source/discover.py", "run/pipeline.py"),
+    "yaml": "source/yaml_file.py",
     "tomli": ("config.py", "libraries/__init__.py"),
 }
 

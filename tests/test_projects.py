@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,17 @@ def test_a_comment_in_the_file_of_the_loss_silences_it(tmp_path: Path) -> None:
     assert _found([tmp_path]) == set()
 
 
+def test_a_comment_at_the_line_that_backward_has_in_another_file_silences_nothing(tmp_path: Path) -> None:
+    project = FIXTURES / "unscaled_sum" / "project_function"
+    (tmp_path / "train.py").write_text((project / "train.py").read_text())
+    backward = (project / "train.py").read_text().splitlines().index("    loss.backward()") + 1
+    lines = (project / "losses.py").read_text().splitlines() + [""] * backward
+    lines[backward - 1] += "  # lint-reduction: ignore[RED101] another line"
+    (tmp_path / "losses.py").write_text("\n".join(lines) + "\n")
+    found = _found([tmp_path])
+    assert {name for _, _, name in found} >= {"unscaled-sum"}
+
+
 def test_modules_in_a_circle_end(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("")
     (tmp_path / "a.py").write_text("from b import loss\nfrom c import missing\n\n\ndef weight():\n    return 2\n")
@@ -80,3 +92,32 @@ def test_facts_name_the_file_that_a_loss_is_in(monkeypatch: pytest.MonkeyPatch) 
     assert "losses.py:11:12 torch.nn.functional.mse_loss" in text
     assert "  trained at line 13\n" in text
     assert "loss at line 11 of losses.py" in text
+
+
+def test_a_loss_that_is_handed_on_is_found_from_a_notebook(tmp_path: Path) -> None:
+    project = FIXTURES / "unscaled_sum" / "project_handed_on"
+    for name in ("losses.py", "engine.py"):
+        (tmp_path / name).write_text((project / name).read_text())
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "source": (project / "main.py").read_text()}
+    notebook = {"cells": [cell | {"execution_count": None}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (tmp_path / "main.ipynb").write_text(json.dumps(notebook))
+    wanted = {(str(tmp_path / "losses.py"), line, name) for _, line, name in _wanted(project)}
+    assert _found([tmp_path]) == wanted
+
+
+def test_a_loss_that_is_handed_on_by_a_broken_module_is_not_found(tmp_path: Path) -> None:
+    project = FIXTURES / "unscaled_sum" / "project_handed_on"
+    for path in project.glob("*.py"):
+        (tmp_path / path.name).write_text(path.read_text())
+    with (tmp_path / "main.py").open("a") as file:
+        file.write("\nbroken = (\n")
+    assert _found([tmp_path]) == set()
+
+
+def test_names_that_are_handed_on_in_a_circle_end(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("from b import *\nfrom c import loss\n")
+    (tmp_path / "b.py").write_text("from a import *\nfrom a import train\n")
+    text = "from torch.nn import MSELoss\n\n\ndef loss(x, y):\n    return MSELoss(reduction='sum')(x, y)\n"
+    (tmp_path / "c.py").write_text(text)
+    (tmp_path / "main.py").write_text("from a import loss, train\nfrom b import loss as again\n\ntrain(loss, again)\n")
+    assert _found([tmp_path]) == set()

@@ -10,6 +10,7 @@ import pytest
 from libcst.metadata import MetadataWrapper, PositionProvider
 
 from lint_reduction.analysis import expressions, statements
+from lint_reduction.analysis.code import text
 from lint_reduction.analysis.positions import locate
 from lint_reduction.analysis.tree import CODE_FIELDS, LAYOUT_FIELDS, code_fields
 from lint_reduction.facts import Span
@@ -136,3 +137,27 @@ def test_places_in_odd_layouts(text: str) -> None:
 def test_a_node_that_is_not_there_has_a_place_that_points_nowhere() -> None:
     module = cst.parse_module("x = 1\n")
     assert locate(module, [None], None) == (Span(1, 1, 1, 1),)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "(y != 0).sum()",
+        "(-x).exp()",
+        "-x.exp()",
+        "(a + b) * c",
+        "a + b * c",
+        "a - (b - c)",
+        "a - b - c",
+        "a / (b * c)",
+        "(a and b)[0]",
+        "not (a or b)",
+        "not a and b",
+        "(a > 0) & (b < 1)",
+        "len(a + b)",
+        "f(x)[i].y",
+    ],
+)
+def test_the_text_of_an_expression_means_the_same(source: str) -> None:
+    lowering = statements.StatementLowering(frozenset(), frozenset(), None, 0)
+    assert text(lowering.expression(cst.parse_expression(source))) == source

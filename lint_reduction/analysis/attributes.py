@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from lint_reduction.analysis import tensors
 from lint_reduction.analysis.code import Assign, ClassCode, assigned_attributes
 from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.options import option_value
 from lint_reduction.analysis.training import InputGradient
 from lint_reduction.analysis.values import (
     PRESUMED_AXES,
@@ -98,8 +99,8 @@ def _other_attribute(machine: Machine, value: Value, name: str) -> Value:
             return value
         case Object(kind) if name in _WEIGHTS and kind.startswith("torch.nn."):
             return Parameters(single=True, is_data=is_table(kind))
-        case Options(defaults, options_name):
-            return dict(defaults).get(name, Opaque(name if not options_name else f"{options_name}.{name}"))
+        case Options(name=options_name):
+            return option_value(machine, value, name) or Opaque(name if not options_name else f"{options_name}.{name}")
         case Mapping(entries) if name not in ("items", "values", "keys", "get", "update", "pop", "setdefault"):
             return dict(entries).get(name, Method(value, name))
         case Unknown():
@@ -185,7 +186,13 @@ def instance_attribute(machine: Machine, value: Instance, name: str) -> Value:
 
 
 def _class_attribute(machine: Machine, body: ClassCode, name: str, owner: Instance | None) -> Value | None:
-    for home in lineage(machine, body):
+    return _attribute_of(machine, body, lineage(machine, body), name, owner)
+
+
+def _attribute_of(
+    machine: Machine, body: ClassCode, homes: Sequence[ClassCode], name: str, owner: Instance | None
+) -> Value | None:
+    for home in homes:
         method = home.methods.get(name)
         if method is not None:
             static = any(getattr(d, "name", "") == "staticmethod" for d in method.decorators)
@@ -203,13 +210,12 @@ def _class_attribute(machine: Machine, body: ClassCode, name: str, owner: Instan
 
 
 def _inherited(machine: Machine, owner: Instance, home: ClassCode, name: str) -> Value:
-    """Return a method as ``super()`` finds it: of a class behind ``home``."""
-    for base in home.bases:
-        for option in options_of(machine.evaluate_at(machine.home_of(home), base)):
-            if isinstance(option.value, Class):
-                found = _class_attribute(machine, option.value.body, name, owner)
-                if found is not None:
-                    return found
+    """Return a method as ``super()`` finds it: of a class behind ``home`` in the order of its owner."""
+    order = lineage(machine, owner.body)
+    behind = order[order.index(home) + 1 :] if home in order else lineage(machine, home)[1:]
+    found = _attribute_of(machine, owner.body, behind, name, owner)
+    if found is not None:
+        return found
     if inherited_loss(machine, owner.body):
         return Method(Super(owner, home), name)
     return Method(Opaque("super"), name)
@@ -223,19 +229,30 @@ def inherited_loss(machine: Machine, body: ClassCode) -> str:
 _PROPERTIES = frozenset({"property", "cached_property"})
 
 
-def lineage(machine: Machine, body: ClassCode) -> Iterator[ClassCode]:
-    """Yield a class and those of its bases that are of the project."""
-    seen: set[int] = set()
-    queue = [body]
-    while queue:
-        current = queue.pop(0)
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        for base in current.bases:
-            value = machine.evaluate_at(machine.home_of(current), base)
-            queue.extend(option.value.body for option in options_of(value) if isinstance(option.value, Class))
+def lineage(machine: Machine, body: ClassCode) -> tuple[ClassCode, ...]:
+    """Return a class and those of its bases that are of the project, in the order in which Python asks them."""
+    known = machine.lineages.get(id(body))
+    if known is None:
+        # what inherits from itself has no other bases
+        machine.lineages[id(body)] = (body,)
+        known = machine.lineages[id(body)] = (body, *_merged(machine, _bases(machine, body)))
+    return known
+
+
+def _bases(machine: Machine, body: ClassCode) -> list[ClassCode]:
+    values = (machine.evaluate_at(machine.home_of(body), base) for base in body.bases)
+    return [option.value.body for value in values for option in options_of(value) if isinstance(option.value, Class)]
+
+
+def _merged(machine: Machine, bases: list[ClassCode]) -> Iterator[ClassCode]:
+    """Yield the bases of a class in the order of Python: each before its own bases, and as they are listed."""
+    rows = [row for row in (*(list(lineage(machine, base)) for base in bases), list(bases)) if row]
+    while rows:
+        heads = (row[0] for row in rows if not any(row[0] in other[1:] for other in rows))
+        # Python would not take an order in which there is none
+        following = next(heads, rows[0][0])
+        yield following
+        rows = [left for row in rows if (left := [code for code in row if code is not following])]
 
 
 def foreign_bases(machine: Machine, body: ClassCode) -> set[str]:

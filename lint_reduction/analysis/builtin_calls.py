@@ -11,7 +11,9 @@ from lint_reduction.analysis.attributes import attribute
 from lint_reduction.analysis.code import Arg, Call, Expr, Var
 from lint_reduction.analysis.conversion import as_factor, may_count, name_of
 from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.options import set_option
 from lint_reduction.analysis.reading import read_as_number
+from lint_reduction.analysis.settings_files import opened
 from lint_reduction.analysis.values import (
     SCALAR,
     Alternatives,
@@ -25,6 +27,7 @@ from lint_reduction.analysis.values import (
     Mapping,
     Object,
     Opaque,
+    Options,
     Repeated,
     Shape,
     Summand,
@@ -50,7 +53,9 @@ def call_builtin(machine: Machine, name: str, call: Call, values: Sequence[Value
         if name == "print":
             return Constant(None)
         return Opaque(name)
-    if name in ("str", "repr", "format", "input", "open", "type", "vars", "dir"):
+    if name == "open":
+        return opened(machine, call, values) or Opaque(name, called=True)
+    if name in ("str", "repr", "format", "input", "type", "vars", "dir"):
         return Opaque(name, called=True)
     return None
 
@@ -223,6 +228,8 @@ def _getattr(machine: Machine, call: Call, values: Sequence[Value]) -> Value | N
 def _setattr(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
     if len(values) == 3 and isinstance(values[0], Instance) and isinstance(values[1], Constant):
         machine.state.heap[(values[0].identity, str(values[1].value))] = values[2]
+    if len(values) == 3 and isinstance(values[0], Options):
+        set_option(machine, values[0], values[1], values[2])
     return Constant(None)
 
 

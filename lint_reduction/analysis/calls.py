@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lint_reduction.analysis import builtin_calls, methods, sinks
-from lint_reduction.analysis.attributes import INHERITED, attribute, inherited_loss, lineage
+from lint_reduction.analysis.attributes import INHERITED, attribute, foreign_bases, inherited_loss, lineage
 from lint_reduction.analysis.code import Arg, Attr, Call, Expr, Var, dotted, text
 from lint_reduction.analysis.criteria import call_criterion, call_loss_name
-from lint_reduction.analysis.library_calls import call_library
+from lint_reduction.analysis.homecoming import call_from_home
+from lint_reduction.analysis.library_calls import call_library, loader
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.objects import call_instance, instantiate
+from lint_reduction.analysis.options import current, option_value
 from lint_reduction.analysis.reading import escape
 from lint_reduction.analysis.tensors import data
 from lint_reduction.analysis.values import (
@@ -30,6 +32,7 @@ from lint_reduction.analysis.values import (
     Object,
     Opaque,
     OptimizerValue,
+    Options,
     Parameters,
     Partial,
     Repeated,
@@ -46,8 +49,10 @@ from lint_reduction.growth import Count
 def call_expression(machine: Machine, call: Call) -> Value:
     """Return the value of a call, after doing what it does."""
     func = _called(machine, call.func)
-    values = [machine.evaluate(arg.value) for arg in call.args]
-    result = machine.lift(func, lambda f: _call_at(machine, f, call, values))
+    values = [_unpacked(machine, arg, machine.evaluate(arg.value)) for arg in call.args]
+    result = call_from_home(
+        machine, func, call, lambda: machine.lift(func, lambda f: _call_at(machine, f, call, values))
+    )
     methods.write_back(machine, call, func, values, result)
     return result
 
@@ -58,6 +63,13 @@ def _call_at(machine: Machine, func: Value, call: Call, values: Sequence[Value])
     result = call_value(machine, func, call, values)
     machine.calling = 0
     return result
+
+
+def _unpacked(machine: Machine, arg: Arg, value: Value) -> Value:
+    """Return the value of an argument, of ``**settings`` the dictionary that it stands for."""
+    if arg.stars == 2 and isinstance(value, Options):
+        return Mapping(tuple(current(machine, value)))
+    return value
 
 
 def _called(machine: Machine, func: Expr) -> Value:
@@ -71,6 +83,8 @@ def _called(machine: Machine, func: Expr) -> Value:
 
     def method(value: Value) -> Value:
         if isinstance(value, (Opaque, Object, Loader, OptimizerValue)):
+            return Method(value, func.name)
+        if isinstance(value, Options) and option_value(machine, value, func.name) is None:
             return Method(value, func.name)
         return attribute(machine, value, func.name)
 
@@ -107,10 +121,17 @@ def call_value(machine: Machine, func: Value, call: Call, values: Sequence[Value
     return _call_other(machine, func, call, values)
 
 
+#: A class that inherits from it yields batches as it does.
+_LOADER = "torch.utils.data.DataLoader"
+
+
 def _instantiate(machine: Machine, made: Class, call: Call, values: Sequence[Value]) -> Value:
+    homes = lineage(machine, made.body)
+    if _LOADER in foreign_bases(machine, made.body) and not any("__iter__" in home.methods for home in homes):
+        return loader(machine, call, values)
     positional, keywords = split(call, values)
     instance = instantiate(machine, made.body, positional, keywords)
-    if not any("__init__" in home.methods for home in lineage(machine, made.body)):
+    if not any("__init__" in home.methods for home in homes):
         _inherit(machine, instance, call, values)
     return instance
 
@@ -173,8 +194,7 @@ def _call_external(machine: Machine, name: str, call: Call, values: Sequence[Val
 def _call_function(
     machine: Machine, func: Function, call: Call, positional: Sequence[Value], keywords: dict[str, Value]
 ) -> Value:
-    spent = machine.abroad <= 0 and machine.is_abroad(machine.all_frames.get(func.frame))
-    if func.code.body is None or spent:
+    if func.code.body is None or not machine.may_run(machine.all_frames.get(func.frame)):
         every = [*positional, *keywords.values()]
         return unknown_call(machine, func.code.name, call, every)
     return machine.call_function(func, positional, keywords)
@@ -219,7 +239,7 @@ def unknown_call(machine: Machine, name: str, call: Call, values: Sequence[Value
     """
     for value in values:
         escape(machine, value, call.mark, f"handed to {name}()")
-    machine.gathers |= machine.libraries.names.gathers(name)
+        _may_change(machine, name, value)
     machine.gathers |= machine.libraries.names.gathers(name)
     loaders = [value for value in values if isinstance(value, Loader)]
     if len(loaders) == 1:
@@ -249,6 +269,18 @@ def unknown_call(machine: Machine, name: str, call: Call, values: Sequence[Value
     if counts_only:
         return Opaque(name, max(batches), called=True)
     return replace(data(max(batches), PRESUMED_AXES), may_be_container=False)
+
+
+#: Words of functions that change the settings they are handed.
+_CHANGING = ("update", "merge", "override", "overwrite", "set")
+
+
+def _may_change(machine: Machine, name: str, value: Value) -> None:
+    """What a function that is not known may have changed in the settings it is handed is not known any more."""
+    if isinstance(value, Options) and value.identity and any(word in name.lower().split("_") for word in _CHANGING):
+        for key, entry in current(machine, value):
+            _may_change(machine, name, entry)
+            machine.state.heap[(value.identity, key)] = entry if isinstance(entry, Options) else Opaque(key)
 
 
 def _entry(value: Value) -> Value:

@@ -422,16 +422,40 @@ def text(expr: Expr | None, depth: int = 6) -> str:
         case Var(name):
             return name
         case Attr(base, name):
-            return f"{text(base, depth)}.{name}"
+            return f"{_operand(base, depth, _ATOM)}.{name}"
         case Call(func, args):
-            return f"{text(func, depth)}({', '.join(_arg_text(arg, depth - 1) for arg in args)})"
+            return f"{_operand(func, depth, _ATOM)}({', '.join(_arg_text(arg, depth - 1) for arg in args)})"
         case Item(base, key):
-            return f"{text(base, depth)}[{text(key, depth - 1)}]"
+            return f"{_operand(base, depth, _ATOM)}[{text(key, depth - 1)}]"
         case Binary(op, left, right) | Compare(op, left, right) | Logic(op, left, right):
-            return f"{text(left, depth - 1)} {op} {text(right, depth - 1)}"
+            # what stands on the right of a - or a / is no part of what stands on the left
+            binds = _binding(expr)
+            return f"{_operand(left, depth - 1, binds)} {op} {_operand(right, depth - 1, binds + 1)}"
         case Unary(op, operand):
-            return f"{op} {text(operand, depth - 1)}" if op == "not" else op + text(operand, depth - 1)
+            return f"{op} " * (op == "not") + op * (op != "not") + _operand(operand, depth - 1, _binding(expr))
     return _part_text(expr, depth)
+
+
+#: How tight operators bind, from loose to tight; what is no operator binds tightest.
+_BINDING = {"or": 1, "and": 2, "not": 3, "|": 5, "^": 6, "&": 7, "<<": 8, ">>": 8, "+": 9, "-": 9, "**": 12}
+_COMPARISON, _PRODUCT, _SIGN, _ATOM = 4, 10, 11, 13
+
+
+def _binding(expr: Expr) -> int:
+    match expr:
+        case Logic(op) | Binary(op):
+            return _BINDING.get(op, _PRODUCT)
+        case Compare():
+            return _COMPARISON
+        case Unary(op):
+            return _BINDING["not"] if op == "not" else _SIGN
+    return _ATOM
+
+
+def _operand(expr: Expr, depth: int, binds: int) -> str:
+    """Return the text of a part of an expression, in parentheses where it binds less tightly than what is around."""
+    shown = text(expr, depth)
+    return f"({shown})" if _binding(expr) < binds and shown != "..." else shown
 
 
 def _part_text(expr: Expr, depth: int) -> str:

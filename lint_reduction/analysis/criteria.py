@@ -178,7 +178,8 @@ def _record(
     decision: Decision,
     legacy: str | None,
 ) -> int:
-    key = (call.mark, name)
+    # a package may be called from several places of a project, which decide for themselves
+    key = call.mark, f"{name} from {machine.entry}" if machine.is_installed(machine.frame) else name
     index = machine.site_index.get(key)
     if index is None:
         index = machine.site_index[key] = len(machine.sites)

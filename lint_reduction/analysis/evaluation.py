@@ -242,7 +242,11 @@ def compare(machine: Machine, op: str, left: Value, right: Value) -> Value:
                 return Constant(known)
         if isinstance(a, Constant) and isinstance(b, Constant) and op in _COMPARE:
             if a.value.__class__ is b.value.__class__ or a.value is None or b.value is None:
-                return Constant(bool(_COMPARE[op](a.value, b.value)), min(a.evidence, b.evidence))
+                holds, evidence = bool(_COMPARE[op](a.value, b.value)), min(a.evidence, b.evidence)
+                if evidence is Evidence.CONFIGURATION and b.value in _REDUCTIONS:
+                    # the reduction that an option has at first: the other way is taken with another reduction
+                    return Opaque(COMPARISON, usual=holds)
+                return Constant(holds, evidence)
             return Opaque()
         if op in ("is", "is not", "in", "not in"):
             return _identity(op, a, b)

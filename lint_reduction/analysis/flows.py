@@ -83,13 +83,15 @@ def build(machine: Machine, traces: Iterable[Trace], locate: Locate, *, complete
     averages = machine.averages_only
     found = [flow for trace in traces for flow in _flows(trace, averages_ranks=averages)]
     found += _unused(machine)
+    found = [flow for flow in found if _is_at_home(machine, flow)]
     if not complete:
         found = [flow for flow in found if _is_of_interest(machine, flow)]
-    sites = {i for i, record in enumerate(machine.sites) if complete or site_is_of_interest(record)}
+    at_home = [(i, record) for i, record in enumerate(machine.sites) if not _is_installed(machine, record.mark)]
+    sites = {i for i, record in at_home if (complete and not record.inside) or site_is_of_interest(record)}
     sites |= {s.site.index for flow in found for s in flow.summands if s.site is not None}
     marks = {mark for flow in found for mark in _marks(flow)}
     for index in sites:
-        marks.add(machine.sites[index].mark)
+        marks |= {machine.sites[index].mark, machine.sites[index].inside}
         marks.update(argument.mark for argument in machine.sites[index].arguments)
     if not marks:
         return ModuleFacts(machine.module.path)
@@ -98,6 +100,15 @@ def build(machine: Machine, traces: Iterable[Trace], locate: Locate, *, complete
     flows = tuple(dict.fromkeys(_flow(flow, built, spans) for flow in found))
     ordered = tuple(sorted(built.values(), key=lambda site: site.span))
     return ModuleFacts(machine.module.path, ordered, flows)
+
+
+def _is_installed(machine: Machine, mark: int) -> bool:
+    return machine.project is not None and machine.project.is_installed_mark(mark)
+
+
+def _is_at_home(machine: Machine, flow: _Found) -> bool:
+    """Say whether no part of a loss stands in an installed package without a call of the project for it."""
+    return not any(_is_installed(machine, hop.mark) for summand in flow.summands for hop in summand.hops)
 
 
 # --- from events to flows
@@ -212,7 +223,7 @@ def _marks(flow: _Found) -> Iterator[int]:
     yield flow.sink.hop.mark
     for summand in flow.summands:
         yield from (hop.mark for hop in summand.hops)
-        yield from (hop.method for hop in summand.hops if hop.method)
+        yield from (mark for hop in summand.hops for mark in (hop.method, hop.inside) if mark)
     yield from (rescale.mark for rescale in flow.rescales)
     yield from flow.clips
     yield from flow.sink.route.calls
@@ -225,7 +236,8 @@ def _marks(flow: _Found) -> Iterator[int]:
 
 def _step(hop: Hop, spans: dict[int, Span]) -> Step:
     method = spans[hop.method] if hop.method else None
-    return Step(hop.kind, spans[hop.mark], hop.growth, hop.evidence, hop.text, hop.axes, hop.doubt, method)
+    inside = spans[hop.inside] if hop.inside else None
+    return Step(hop.kind, spans[hop.mark], hop.growth, hop.evidence, hop.text, hop.axes, hop.doubt, method, inside)
 
 
 def _flow(flow: _Found, sites: dict[int, LossSite], spans: dict[int, Span]) -> LossFlow:
@@ -291,7 +303,8 @@ def _optimizer(draft: OptimizerFactDraft | None, spans: dict[int, Span]) -> Opti
     if draft is None:
         return None
     rate_span = spans[draft.learning_rate_mark] if draft.learning_rate_mark else None
-    return OptimizerFact(draft.name, draft.behavior, draft.learning_rate, spans[draft.mark], rate_span)
+    span = spans[draft.mark] if draft.mark else None
+    return OptimizerFact(draft.name, draft.behavior, draft.learning_rate, span, rate_span)
 
 
 def _site(record: SiteRecord, spans: dict[int, Span]) -> LossSite:
@@ -313,6 +326,7 @@ def _site(record: SiteRecord, spans: dict[int, Span]) -> LossSite:
         divisor=record.model.divisor,
         ignored_parameter=record.ignored_parameter,
         is_open=record.is_open,
+        inside=spans[record.inside] if record.inside else None,
     )
 
 

@@ -8,10 +8,12 @@ from lint_reduction.analysis import tensors
 from lint_reduction.analysis.code import Const, Expr
 from lint_reduction.analysis.code import Slice as SliceExpr
 from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.options import option_value
 from lint_reduction.analysis.shapes import alone
 from lint_reduction.analysis.values import (
     BATCH_AXES,
     SCALAR,
+    Class,
     Constant,
     External,
     Items,
@@ -53,9 +55,9 @@ def item(machine: Machine, value: Value, keys: tuple[Value, ...], exprs: tuple[E
             return Parameters() if isinstance(key, Constant) and key.value == "params" else Opaque()
         case ParamGroups(optimizer, False):
             return replace(value, single=True)
-        case Options(defaults):
-            name = key.value if isinstance(key, Constant) else None
-            return dict(defaults).get(str(name), Opaque(str(name or "")))
+        case Options():
+            name = str(key.value) if isinstance(key, Constant) else ""
+            return option_value(machine, value, name) or Opaque(name)
         case Tensor():
             return _tensor(machine, value, keys, exprs)
         case _:
@@ -74,6 +76,9 @@ def _other(machine: Machine, value: Value, keys: tuple[Value, ...]) -> Value:
             if row:
                 return Opaque(named, Batch.SINGLE, varies=True)
             return Opaque(named, drawn, called, varies or any(_draws(k) for k in keys))
+        case Class():
+            # a generic class for some type
+            return value
         case Parameters(single=True, is_data=False) if any(_draws(k) for k in keys):
             # a row of the weights for each sample
             return tensors.data(Batch.DRAWN, replace(BATCH_AXES, certain=False))

@@ -48,7 +48,8 @@ from lint_reduction.analysis.conversion import as_factor, as_tensor
 from lint_reduction.analysis.evaluation import counts_something, evaluate, known_when, truth, usually
 from lint_reduction.analysis.indexing import size_by_name, sizes
 from lint_reduction.analysis.machine import Frame, Hooks, Machine
-from lint_reduction.analysis.objects import call_function, symbolic
+from lint_reduction.analysis.objects import call_function, stand_in_for, symbolic, unknown_arguments
+from lint_reduction.analysis.options import set_option
 from lint_reduction.analysis.reading import escape, read_as_number
 from lint_reduction.analysis.state import UNUSUAL, Loop, State, merge
 from lint_reduction.analysis.training import ManualUpdate, Window
@@ -67,6 +68,7 @@ from lint_reduction.analysis.values import (
     Object,
     Opaque,
     Option,
+    Options,
     Parameters,
     ParamGroups,
     Repeated,
@@ -204,6 +206,8 @@ def _assign_statement(machine: Machine, statement: Assign) -> None:
             _update(machine, Update(target, "+", value.left, value.mark))
             return
     result = machine.evaluate(value)
+    if isinstance(result, Opaque):
+        result = stand_in_for(machine, statement.annotation) or result
     for target in statement.targets:
         assign(machine, target, result)
     if len(statement.targets) == 1:
@@ -244,6 +248,8 @@ def _assign_attribute(machine: Machine, base: Expr, name: str, value: Value, tar
                 machine.state.heap[(owner.identity, name)] = value
             case Criterion() if name == "reduction":
                 machine.state.heap[(owner.identity, name)] = value
+            case Options(identity=identity) if identity:
+                set_option(machine, owner, Constant(name), value)
             case Parameters() if name == "grad":
                 gradients.assigned_gradient(machine, value, target.mark)
             case Gradient() if name == "data":
@@ -283,6 +289,8 @@ def _assign_item(machine: Machine, base: Expr, key: Expr, value: Value) -> None:
         else:
             rest = value if owner.rest is None else join((*options_of(owner.rest), *options_of(value)))
             assign(machine, base, Mapping(owner.entries, rest))
+    elif isinstance(owner, Options):
+        set_option(machine, owner, machine.evaluate(key), value)
     elif isinstance(owner, Tensor) and owner.is_loss:
         _assign_into_loss(machine, base, key, value, owner)
     else:
@@ -612,8 +620,7 @@ def run_with_unknown_arguments(machine: Machine, function: Function) -> Value:
     """Run a function of which no call is in view."""
     code = function.code
     params = code.params[1:] if function.owner is not None and code.params else code.params
-    keywords = {p.name: symbolic(machine, p) for p in params if p.kind in ("", "keyword")}
-    return call_function(machine, function, (), keywords)
+    return call_function(machine, function, (), unknown_arguments(machine, params, code))
 
 
 _HOOKS = Hooks(

@@ -17,6 +17,14 @@ from lint_reduction.analysis.methods import operands, product_of
 from lint_reduction.analysis.operations import operate
 from lint_reduction.analysis.optimizers import default_optimizer, lambda_lr, make_optimizer
 from lint_reduction.analysis.products import contracted
+from lint_reduction.analysis.settings_files import (
+    copied,
+    instantiated,
+    loaded,
+    loaded_by_path,
+    merged_settings,
+    same_settings,
+)
 from lint_reduction.analysis.training import Companioned, InputGradient
 from lint_reduction.analysis.values import (
     BATCH_AXES,
@@ -144,8 +152,8 @@ def _operation(machine: Machine, operation: str, call: Call, values: Sequence[Va
 def _by_last_name(machine: Machine, name: str, call: Call, values: Sequence[Value]) -> Value | None:
     root, _, _ = name.partition(".")
     last = name.rpartition(".")[2]
-    if last.endswith(("DataLoader", "Loader", "NeighborSampler")):
-        return _loader(machine, call, values)
+    if last.endswith(_LOADERS):
+        return loader(machine, call, values)
     if last in _ITERATION and values:
         return values[0]
     if last[:1].isupper():
@@ -163,6 +171,13 @@ def _by_last_name(machine: Machine, name: str, call: Call, values: Sequence[Valu
     return None
 
 
+def is_known_by_name(name: str) -> bool:
+    """Say whether the last component of a name says what it does: a loader, an iterator, an optimizer."""
+    last = name.rpartition(".")[2]
+    return last.endswith(_LOADERS) or last in _ITERATION or (last[:1].isupper() and "optim" in name.lower())
+
+
+_LOADERS = ("DataLoader", "Loader", "NeighborSampler")
 #: Functions of numbers whose values do not grow with anything.
 _BOUNDED = frozenset({"cos", "sin", "tanh"})
 _NUMBER_FUNCTIONS = frozenset({"prod", "sqrt", "abs", "mean", "sum", "log", "exp", *_BOUNDED})
@@ -199,7 +214,8 @@ def _number_function(machine: Machine, last: str, call: Call, values: Sequence[V
     return Opaque(last, called=True)
 
 
-def _loader(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
+def loader(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
+    """Return the loader that a call makes which takes what torch's own does."""
     size = sinks.argument(call, values, (1, "batch_size"))
     keywords = {arg.keyword for arg in call.args if arg.keyword}
     has_sampler = "batch_sampler" in keywords or any(arg.stars for arg in call.args)
@@ -350,4 +366,15 @@ _HANDLERS: dict[str, _Handler] = {
     "einops.reduce": _einops_reduce,
     "torch.einsum": contracted,
     "argparse.ArgumentParser": _argument_parser,
+    "yaml.safe_load": loaded,
+    "yaml.full_load": loaded,
+    "yaml.load": loaded,
+    "omegaconf.OmegaConf.load": loaded_by_path,
+    "omegaconf.OmegaConf.create": same_settings,
+    "omegaconf.OmegaConf.merge": merged_settings,
+    "argparse.Namespace": same_settings,
+    "types.SimpleNamespace": same_settings,
+    "easydict.EasyDict": same_settings,
+    "hydra.utils.instantiate": instantiated,
+    "copy.deepcopy": copied,
 }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from lint_reduction.analysis.evaluation import star_imported
+from lint_reduction.analysis.library_calls import is_known_by_name
 from lint_reduction.analysis.machine import Frame, Machine
 from lint_reduction.analysis.state import State
-from lint_reduction.analysis.values import External, Imported, Items, Value
+from lint_reduction.analysis.values import External, Imported, Items, Opaque, Value
 
 #: Modules that are imported for one file; a larger project is not followed to its end.
 MAX_MODULES = 60
+#: The same for modules of installed packages.
+MAX_INSTALLED_MODULES = 20
 
 
 def run_import(machine: Machine, bindings: tuple[tuple[str, str], ...]) -> None:
@@ -39,12 +42,16 @@ def resolve(machine: Machine, value: Imported) -> Value:
     """Return what a name of another module stands for: its value there, or a name that is not known."""
     if not value.name:
         return value
+    assert machine.project is not None
+    installed = machine.project.is_installed(value.path)
+    if installed and (machine.libraries.lists(value.dotted) or is_known_by_name(value.dotted)):
+        return External(value.dotted)
     first, _, rest = value.name.partition(".")
     # imported under another name, it is mentioned nowhere under its own
     machine.names |= {first}
     frame = _module(machine, value.path)
     found = None if frame is None else _member(machine, frame, first)
-    if found is None:
+    if found is None or (installed and isinstance(found, Opaque)):
         return External(value.dotted)
     return machine.lift(found, lambda v: _attributes(machine, v, rest)) if rest else found
 
@@ -73,30 +80,38 @@ def _member(machine: Machine, frame: Frame, name: str) -> Value | None:
     return star_imported(machine, frame, name)
 
 
+def _may_load(machine: Machine, path: str) -> bool:
+    assert machine.project is not None
+    if machine.project.is_installed(path):
+        return machine.installed_modules < MAX_INSTALLED_MODULES and machine.installed > 0
+    return len(machine.modules) - machine.installed_modules < MAX_MODULES and machine.abroad > 0
+
+
 def _module(machine: Machine, path: str) -> Frame | None:
     """Return the frame of a module after it was run, None if it cannot be had."""
     assert machine.project is not None
     if path == machine.frames[0].path:
         return machine.frames[0]
     known = machine.modules.get(path)
-    if known is not None or len(machine.modules) >= MAX_MODULES or machine.abroad <= 0:
+    if known is not None or not _may_load(machine, path):
         return known
     unit = machine.project.unit(path, frozenset(machine.names))
     if unit is None:
         return None
     machine.batch_sizes |= unit.module.batch_sizes
     machine.names |= unit.module.names
-    frames, heap, left = machine.frames, machine.state.heap, machine.budget
+    frames, heap, left, installed = machine.frames, machine.state.heap, machine.budget, machine.installed
     machine.frames = [frames[0]]
     frame = machine.push("", None, State(heap=dict(heap)))
     frame.path = path
     machine.modules[path] = frame
+    machine.installed_modules += machine.project.is_installed(path)
     try:
         machine.execute(unit.module.body)
     finally:
         machine.frames = frames
         frame.state.alive = True
-        machine.abroad -= left - machine.budget
+        machine.charge(frame, left, installed)
     for running in frames:
         # whatever the module built is there for all who run
         for key, value in frame.state.heap.items():

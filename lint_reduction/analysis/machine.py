@@ -35,6 +35,8 @@ MAX_FRAMES = 12
 BUDGET = 200_000
 #: Of them, for one file, in functions of other modules; after that these are functions not known.
 BUDGET_ABROAD = 20_000
+#: The same for functions of installed packages, so that these take nothing away from the project.
+BUDGET_INSTALLED = 10_000
 
 
 class BudgetExceededError(Exception):
@@ -138,12 +140,19 @@ class Machine:
         identities: how many objects have an identity.
         averages_ranks: whether a model was wrapped so that its gradients are averaged over processes.
         gathers: whether something was called that brings together what several processes computed.
+        installed, installed_modules: expressions left in functions of installed packages, and how many of those ran.
+        entry: the call of the project by which control is in such a package.
+        made: the calls of the project by which objects came to be, by their identities.
+        settings, tracked: the identities of settings that were read, by where, and of all options kept in the heap.
         project: the modules around, None if only this one is looked at.
         modules: the frames of imported modules, by path.
         homes: the frames that classes were defined in.
         batch_sizes, names: those of all modules that ran, as in ``ModuleCode``.
         root: the function that is being run for its own sake, without calls.
         calling: mark of the call that is being made.
+        lineages: a class and its bases by the identity of the class, as far as they were asked for.
+        grown: qualified names of functions of this module that returned a loss which grows with the samples.
+        stand_in: what an argument is whose annotation names its class or one of the bases, None if nothing is.
     """
 
     module: ModuleCode
@@ -161,6 +170,12 @@ class Machine:
     averages_ranks: bool = False
     gathers: bool = False
     abroad: int = BUDGET_ABROAD
+    installed: int = BUDGET_INSTALLED
+    installed_modules: int = 0
+    entry: int = 0
+    made: dict[int, Call] = field(default_factory=dict)
+    settings: dict[str, int] = field(default_factory=dict)
+    tracked: set[int] = field(default_factory=set)
     project: Project | None = None
     modules: dict[str, Frame] = field(default_factory=dict)
     homes: dict[int, Frame] = field(default_factory=dict)
@@ -168,6 +183,9 @@ class Machine:
     names: set[str] = field(default_factory=set)
     root: RouteDraft = field(default_factory=RouteDraft)
     calling: int = 0
+    lineages: dict[int, tuple[ClassCode, ...]] = field(default_factory=dict)
+    grown: set[str] = field(default_factory=set)
+    stand_in: Instance | None = None
 
     def __post_init__(self) -> None:
         self.batch_sizes |= self.module.batch_sizes
@@ -277,6 +295,30 @@ class Machine:
     def is_abroad(self, frame: Frame | None) -> bool:
         """Say whether what is defined in a frame is of another module than the one that is looked at."""
         return frame is not None and bool(self.modules) and module_of(frame) is not self.frames[0]
+
+    def is_installed(self, frame: Frame | None) -> bool:
+        """Say whether what is defined in a frame is of a package that is installed beside the project."""
+        if frame is None or self.project is None or not self.installed_modules:
+            return False
+        return self.project.is_installed(module_of(frame).path)
+
+    def leaves_for(self, home: Frame | None) -> bool:
+        """Say whether a call of what is defined in a frame leaves the module looked at, or is in a package."""
+        return self.is_installed(home) or (self.is_abroad(home) and not self.is_abroad(self.frame))
+
+    def may_run(self, home: Frame | None) -> bool:
+        """Say whether there are expressions left for what is defined in a frame."""
+        if not self.is_abroad(home):
+            return True
+        return (self.installed if self.is_installed(home) else self.abroad) > 0
+
+    def charge(self, home: Frame | None, budget: int, installed: int) -> None:
+        """Count the expressions since a budget was that large as those of the module that a frame is of."""
+        spent = budget - self.budget
+        if self.is_installed(home):
+            self.installed = installed - spent
+        else:
+            self.abroad -= spent - (installed - self.installed)
 
     def home_of(self, body: ClassCode) -> Frame:
         """Return the frame that a class was defined in."""

@@ -11,6 +11,7 @@ from lint_reduction.analysis.code import Attr, Call, Expr, Var, text
 from lint_reduction.analysis.conversion import DIFFERENCE
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.operations import Operands, operate
+from lint_reduction.analysis.settings_files import file_method, options_method
 from lint_reduction.analysis.training import ZeroGrad
 from lint_reduction.analysis.values import (
     COMPARISON,
@@ -278,7 +279,9 @@ def _object_method(machine: Machine, owner: Value, name: str, call: Call, values
             return owner
     if isinstance(owner, Object):
         return _library_object(machine, owner, name, call, values)
-    if isinstance(owner, (Constant, Options, Method)):
+    if isinstance(owner, Options):
+        return options_method(machine, owner, name, call, values)
+    if isinstance(owner, (Constant, Method)):
         return Opaque(name, called=True)
     return None
 
@@ -289,7 +292,7 @@ def _library_object(machine: Machine, owner: Object, name: str, call: Call, valu
         return sinks.parser_method(machine, owner, name, call, values)
     if last in ("ModuleList", "Sequential", "ModuleDict") and name in ("append", "add_module"):
         return owner
-    return None
+    return file_method(machine, owner, name, call, values)
 
 
 def write_back(machine: Machine, call: Call, func: Value, values: Sequence[Value], result: Value) -> None:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import reduce
+from typing import cast
 
 from lint_reduction.analysis.attributes import foreign_bases, lineage
 from lint_reduction.analysis.code import (
     Assign,
+    Attr,
+    Binary,
     Call,
     ClassCode,
     Const,
     Expr,
     FunctionCode,
+    Item,
     Param,
     Var,
     dotted,
+    last_name,
 )
+from lint_reduction.analysis.code import Items as ItemsExpr
 from lint_reduction.analysis.machine import MAX_FRAMES, Frame, Machine
+from lint_reduction.analysis.open_losses import grows
 from lint_reduction.analysis.options import default_value
+from lint_reduction.analysis.settings_files import given_by_hydra
 from lint_reduction.analysis.state import State, merge
 from lint_reduction.analysis.tensors import data
 from lint_reduction.analysis.values import (
@@ -130,10 +139,10 @@ def call_function(
     if code.body is None or len(machine.frames) >= MAX_FRAMES or machine.running.count(code) > 1:
         return Opaque(code.name, called=True)
     home = machine.all_frames.get(function.frame)
-    leaves = machine.is_abroad(home) and not machine.is_abroad(machine.frame)
-    if leaves and machine.abroad <= 0:
+    leaves = machine.leaves_for(home)
+    if leaves and not machine.may_run(home):
         return Opaque(code.name, called=True)
-    left = machine.budget
+    left, installed = machine.budget, machine.installed
     machine.visited.add(id(code))
     caller = machine.frame
     state = State(heap=caller.state.heap)
@@ -146,12 +155,15 @@ def call_function(
         _bind(machine, frame, function, positional, keywords)
         machine.execute(code.body)
         machine.run_unused_functions(frame)
-        return _finish(machine, frame, caller, code)
+        value = _finish(machine, frame, caller, code)
+        if not machine.is_abroad(home) and grows(machine, value):
+            machine.grown.add(code.qualname)
+        return value
     finally:
         machine.running.pop()
         machine.frames.remove(frame)
         if leaves:
-            machine.abroad -= left - machine.budget
+            machine.charge(home, left, installed)
 
 
 def _inherited_owner(frame: Frame) -> Value | None:
@@ -167,10 +179,10 @@ def _bind(
         given.insert(0, function.owner)
     rest = dict(keywords)
     for param in function.code.params:
-        frame.state.variables[param.name] = _argument(machine, frame, param, given, rest)
+        frame.state.variables[param.name] = _argument(machine, function.code, param, given, rest)
 
 
-def _argument(machine: Machine, frame: Frame, param: Param, given: list[Value], rest: dict[str, Value]) -> Value:
+def _argument(machine: Machine, code: FunctionCode, param: Param, given: list[Value], rest: dict[str, Value]) -> Value:
     if param.kind == "*":
         entries = tuple(given)
         given.clear()
@@ -183,13 +195,67 @@ def _argument(machine: Machine, frame: Frame, param: Param, given: list[Value], 
         return given.pop(0)
     if param.default is not None:
         return machine.evaluate(param.default)
-    return symbolic(machine, param)
+    return symbolic(machine, param, code)
 
 
-def symbolic(machine: Machine, param: Param) -> Value:
-    """Return what is known of a parameter when no caller is in view."""
+def symbolic_instance(machine: Machine, body: ClassCode) -> Instance:
+    """Return an instance of a class that nobody builds in view: its arguments are not known."""
+    constructor = next((c.methods["__init__"] for c in lineage(machine, body) if "__init__" in c.methods), None)
+    params = constructor.params[1:] if constructor is not None else ()
+    instance = instantiate(machine, body, (), unknown_arguments(machine, params))
+    assert isinstance(instance, Instance)
+    return instance
+
+
+def unknown_arguments(machine: Machine, params: Sequence[Param], code: FunctionCode | None = None) -> dict[str, Value]:
+    """Return arguments for a call that is not in view; a criterion is the one that is there by default."""
+    unknown = (p for p in params if p.kind in ("", "keyword") and not _has_criterion(machine, p))
+    return {p.name: symbolic(machine, p, code) for p in unknown}
+
+
+def _has_criterion(machine: Machine, param: Param) -> bool:
+    named = isinstance(param.default, (Var, Attr, Call))
+    return named and machine.libraries.names.role(param.name) == "criterion"
+
+
+def stand_in_for(machine: Machine, annotation: Expr | None) -> Instance | None:
+    """Return what stands in for a value of which only the annotation is known, None if nothing does."""
+    stand_in = machine.stand_in
+    if stand_in is None or annotation is None:
+        return None
+    family = {id(body) for body in lineage(machine, stand_in.body)}
+    named = (o.value for expr in _types(annotation) for o in options_of(machine.evaluate(expr)))
+    return stand_in if any(isinstance(v, Class) and id(v.body) in family for v in named) else None
+
+
+def _types(annotation: Expr) -> Iterator[Expr]:
+    """Yield the classes that an annotation names: of ``Optional[A]``, ``Union[A, B]``, ``A | B`` and ``"A"``."""
+    match annotation:
+        case Const(str() as text):
+            for choice in text.replace("Optional[", "").strip("] ").split("|"):
+                first, *rest = choice.strip().split(".")
+                yield reduce(lambda base, name: Attr(base, name), rest, cast("Expr", Var(first)))
+        case Item(base, key):
+            parts = key.items if isinstance(key, ItemsExpr) else (key,)
+            for part in parts if last_name(base) in ("Optional", "Union") else (base,):
+                yield from _types(part)
+        case Binary("|", left, right):
+            yield from _types(left)
+            yield from _types(right)
+        case Var() | Attr():
+            yield annotation
+
+
+def symbolic(machine: Machine, param: Param, code: FunctionCode | None = None) -> Value:
+    """Return what is known of a parameter when no caller is in view, of the function if that matters."""
+    settings = given_by_hydra(machine, code) if code is not None and param in code.params[:1] else None
+    if settings is not None:
+        return settings
     names = machine.libraries.names
     if param.annotation is not None:
+        stand_in = stand_in_for(machine, param.annotation)
+        if stand_in is not None:
+            return stand_in
         for option in options_of(machine.evaluate(param.annotation)):
             if isinstance(option.value, Class):
                 options = configuration_of(machine, option.value.body)

@@ -6,7 +6,7 @@ for an option; a number keeps only its name, since people change numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lint_reduction.analysis.code import Call
 from lint_reduction.analysis.machine import Machine
@@ -55,4 +55,35 @@ def parsed(machine: Machine, parser: Object) -> Options:
         for (identity, name), value in machine.state.heap.items()
         if identity == parser.identity and name.startswith("option ")
     )
-    return Options(found)
+    return tracked(machine, Options(found, identity=machine.new_identity()))
+
+
+def tracked(machine: Machine, options: Options) -> Options:
+    """Return options whose values are kept in the heap from now on, where a program may change them."""
+    machine.tracked.add(options.identity)
+    for name, value in options.defaults:
+        machine.state.heap[(options.identity, name)] = value
+    return options
+
+
+def option_value(machine: Machine, options: Options, name: str) -> Value | None:
+    """Return the value of an option, None if there is none of that name."""
+    changed = machine.state.heap.get((options.identity, name)) if options.identity else None
+    return dict(options.defaults).get(name) if changed is None else changed
+
+
+def set_option(machine: Machine, options: Options, name: Value, value: Value) -> None:
+    """Give an option a value; where it is not known which one, none is known any more."""
+    if not options.identity:
+        return
+    if isinstance(name, Constant):
+        machine.state.heap[(options.identity, str(name.value))] = value
+        return
+    for known, _ in options.defaults:
+        machine.state.heap[(options.identity, known)] = Opaque(known)
+
+
+def current(machine: Machine, options: Options) -> Iterator[tuple[str, Value]]:
+    """Yield the options and the values that they have now."""
+    for name, default in options.defaults:
+        yield name, option_value(machine, options, name) or default

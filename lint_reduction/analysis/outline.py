@@ -60,10 +60,11 @@ class Definition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outline:
-    """A module as CPython sees it: the tree, and the definitions, outer ones before inner ones."""
+    """A module as CPython sees it: the tree, the definitions, outer ones before inner ones, and the imports."""
 
     tree: ast.Module
     definitions: tuple[Definition, ...]
+    imports: tuple[ast.Import | ast.ImportFrom, ...]
 
 
 def outline(text: str) -> Outline | None:
@@ -73,7 +74,10 @@ def outline(text: str) -> Outline | None:
         SourceError: it is nested too deeply, or holds what no Python accepts.
     """
     tree = _parse(text)
-    return None if isinstance(tree, SyntaxError) else Outline(tree, tuple(_definitions(tree)))
+    if isinstance(tree, SyntaxError):
+        return None
+    definitions, imports = _definitions(tree)
+    return Outline(tree, tuple(definitions), tuple(imports))
 
 
 def syntax_error(text: str) -> SourceError:
@@ -100,9 +104,10 @@ def _parse(text: str) -> ast.Module | SyntaxError:
             raise SourceError(str(error)) from None
 
 
-def _definitions(tree: ast.Module) -> list[Definition]:
+def _definitions(tree: ast.Module) -> tuple[list[Definition], list[ast.Import | ast.ImportFrom]]:
     top = Definition(tree, "", None)
     found = [top]
+    imports: list[ast.Import | ast.ImportFrom] = []
     stack: list[tuple[ast.AST, Definition, int]] = [(statement, top, 0) for statement in reversed(tree.body)]
     while stack:
         node, owner, depth = stack.pop()
@@ -116,6 +121,8 @@ def _definitions(tree: ast.Module) -> list[Definition]:
         elif isinstance(node, ast.Call) and _is_type_test(node):
             stack.append((node.args[0], owner, depth + 1))
             continue
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            imports.append(node)
         else:
             _add_names(node, owner.own)
         # statements do not add up: a long chain of elif is nested as well
@@ -124,7 +131,54 @@ def _definitions(tree: ast.Module) -> list[Definition]:
             raise SourceError(_TOO_DEEP, node.lineno, node.col_offset + 1)
         for child in children(node):
             stack.append((child, owner, depth))
-    return found
+    return found, imports
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """The names of a module.
+
+    Attributes:
+        bound: those of what is defined or assigned at its top.
+        imports: the dotted names that imported ones stand for, wherever they are imported.
+        stars: the modules of which all names are imported.
+    """
+
+    bound: frozenset[str]
+    imports: dict[str, str]
+    stars: tuple[str, ...]
+
+
+def top_of(outline: Outline) -> Top:
+    """Return the names of a module."""
+    imports: dict[str, str] = {}
+    stars: list[str] = []
+    for node in outline.imports:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                first = alias.name.partition(".")[0]
+                imports[alias.asname or first] = alias.name if alias.asname else first
+            continue
+        module = "." * node.level + (node.module or "")
+        dot = "" if module.endswith(".") else "."
+        for alias in node.names:
+            if alias.name == "*":
+                stars.append(module)
+            else:
+                imports[alias.asname or alias.name] = f"{module}{dot}{alias.name}"
+    return Top(frozenset(_bound(outline.tree.body)), imports, tuple(stars))
+
+
+def _bound(body: list[ast.stmt]) -> Iterator[str]:
+    for statement in body:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield statement.name
+        elif isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            yield from (t.id for target in targets for t in ast.walk(target) if isinstance(t, ast.Name))
+        elif isinstance(statement, (ast.If, ast.Try, ast.With)):
+            for part in (statement.body, getattr(statement, "orelse", []), getattr(statement, "finalbody", [])):
+                yield from _bound(part)
 
 
 def _is_type_test(node: ast.AST) -> bool:

@@ -6,19 +6,24 @@ like those of the importer, beginning at a number of its own, and are found when
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lint_reduction.analysis.code import ModuleCode
-from lint_reduction.analysis.outline import Outline, outline
-from lint_reduction.analysis.relevance import requested, trains
+from lint_reduction.analysis.outline import Outline, Top, outline, top_of
+from lint_reduction.analysis.relevance import Relevant, requested, sink_words, trains
 from lint_reduction.errors import SourceError
 from lint_reduction.facts import Span
-from lint_reduction.libraries import Libraries
-from lint_reduction.source.file import MAX_BYTES, decode, read_bytes
-from lint_reduction.source.imports import Found, find, inside
+from lint_reduction.libraries import Libraries, known_packages
+from lint_reduction.source.environment import Environment
+from lint_reduction.source.file import MAX_BYTES, decode, is_ascii_superset, read_bytes
+from lint_reduction.source.hydra import compose
+from lint_reduction.source.imports import Found, find, inside, is_module, module_below, root_of
+from lint_reduction.source.yaml_file import Tree, read_yaml
 
 if TYPE_CHECKING:
     from lint_reduction.analysis.lowering import Lowered
@@ -27,6 +32,10 @@ if TYPE_CHECKING:
 _KEPT = 48
 #: Marks of one module; a larger module has no places.
 MARKS = 1 << 20
+#: A larger file of an installed package is not followed, nor one that is larger than the second and names no torch.
+_MAX_INSTALLED, _MAX_WITHOUT_TORCH = 400_000, 16_000
+#: Modules of installed packages that are parsed in one run.
+_MAX_INSTALLED_UNITS = 400
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +45,7 @@ class Unit:
     path: str
     module: ModuleCode
     names: frozenset[str]
+    functions: frozenset[str] | None
     first_mark: int
 
 
@@ -46,37 +56,87 @@ class Project:
     Attributes:
         libraries: says which names are losses and sinks.
         contents: what to read instead of some files, by their paths.
+        environment: the packages installed beside the project, None to leave them alone.
     """
 
     libraries: Libraries
     contents: Mapping[str, bytes] = field(default_factory=dict)
+    environment: Environment | None = None
     _texts: dict[str, tuple[str, Outline] | None] = field(default_factory=dict)
+    _tops: dict[str, Top | None] = field(default_factory=dict)
     _names: dict[str, frozenset[str]] = field(default_factory=dict)
     _trains: dict[str, bool] = field(default_factory=dict)
+    _training: re.Pattern[bytes] | None = None
+    _relevant: dict[tuple[str, frozenset[str]], Relevant] = field(default_factory=dict)
     _units: dict[str, Unit | None] = field(default_factory=dict)
     _by_first_mark: dict[int, Unit] = field(default_factory=dict)
+    _settings: dict[tuple[str, str], dict[str, Tree] | None] = field(default_factory=dict)
+    _installed: dict[str, Found | None] = field(default_factory=dict)
+    _installed_units: int = 0
 
     def find(self, importer: str, dotted: str) -> Found | None:
-        """Return where a name leads that a file imports, None if not into the project.
+        """Return where a name leads that a file imports, None if not into the project or a package beside it.
 
         Args:
             importer: absolute path of the importing file.
             dotted: as written, with leading dots for a relative import.
         """
-        return find(importer, dotted)
+        absolute = not dotted.startswith(".")
+        if absolute and self.is_installed(importer):
+            return self._find_installed(dotted)
+        found = find(importer, dotted)
+        return self._find_installed(dotted) if found is None and absolute else found
+
+    def is_installed(self, path: str) -> bool:
+        """Say whether a file is one of a package that is installed beside the project."""
+        return self.environment is not None and self.environment.holds(path)
+
+    def is_installed_mark(self, mark: int) -> bool:
+        """Say whether a place is in such a file."""
+        unit = self._by_first_mark.get(mark - mark % MARKS) if mark >= MARKS else None
+        return unit is not None and self.is_installed(unit.path)
+
+    def _find_installed(self, dotted: str) -> Found | None:
+        parts = dotted.split(".")
+        if self.environment is None or parts[0] in known_packages() or not all(parts):
+            return None
+        if dotted not in self._installed:
+            bases = [base for base in self.environment.directories if is_module(base, parts[0])]
+            found = (module_below(Path(base), parts) for base in bases)
+            self._installed[dotted] = next((f for f in found if f is not None), None)
+        return self._installed[dotted]
 
     def inside(self, path: str, name: str) -> Found | None:
         """Return the submodule of a package that an attribute of it may be."""
         return inside(path, name)
+
+    def settings(self, importer: str, written: str) -> dict[str, Tree] | None:
+        """Return the settings in the one YAML file that a path in a module may mean, None if not known."""
+        here = Path(importer).parent
+        candidates = {Path(os.path.normpath(base / written)) for base in (here, root_of(str(here)))}
+        found = [path for path in candidates if path.is_file()]
+        key = str(found[0]) if len(found) == 1 else "", ""
+        if key not in self._settings:
+            self._settings[key] = read_yaml(found[0]) if key[0] else None
+        return self._settings[key]
+
+    def composed(self, importer: str, directory: str, name: str) -> dict[str, Tree] | None:
+        """Return the settings that Hydra hands to a function of a module, None if not known."""
+        key = os.path.normpath(Path(importer).parent / directory), name
+        if key not in self._settings:
+            self._settings[key] = compose(Path(key[0]), name)
+        return self._settings[key]
 
     def unit(self, path: str, names: frozenset[str]) -> Unit | None:
         """Return a module lowered for some names, None if it cannot be read or parsed."""
         known = self._units.get(path)
         if known is not None:
             needed = names & self._defined(path)
-            if needed <= known.names:
-                return known
             names = known.names | needed
+            if self._needed(path, names).functions == known.functions:
+                # the other names need nothing that was not lowered
+                self._units[path] = replace(known, names=names)
+                return self._units[path]
         elif path in self._units:
             return None
         unit = self._load(path, names)
@@ -88,9 +148,38 @@ class Project:
     def trains(self, path: str) -> bool:
         """Say whether a module may train on something."""
         if path not in self._trains:
-            text = self._text(path)
-            self._trains[path] = text is not None and trains(text[1], self.libraries)
+            self._trains[path] = self._may_train(path) and self._trains_outlined(path)
         return self._trains[path]
+
+    def _may_train(self, path: str) -> bool:
+        """Say whether the text of a module, which is not parsed, has a word that training takes."""
+        if path in self._texts:
+            return True
+        if self._training is None:
+            words = sink_words(self.libraries) | frozenset(self.libraries.returns)
+            self._training = re.compile(b"|".join(rb"\b" + word.encode() + rb"\b" for word in sorted(words)))
+        try:
+            data = self.contents.get(path)
+            data = read_bytes(Path(path)) if data is None else data
+        except SourceError:
+            return False
+        return self._training.search(data) is not None or not is_ascii_superset(data)
+
+    def _trains_outlined(self, path: str) -> bool:
+        lines = self.outline(path)
+        return lines is not None and trains(lines, self.libraries)
+
+    def outline(self, path: str) -> Outline | None:
+        """Return the outline of a module, None if it cannot be read or parsed."""
+        known = self._text(path)
+        return None if known is None else known[1]
+
+    def top(self, path: str) -> Top | None:
+        """Return what is bound at the top of a module, None if it cannot be read or parsed."""
+        if path not in self._tops:
+            lines = self.outline(path)
+            self._tops[path] = None if lines is None else top_of(lines)
+        return self._tops[path]
 
     def locate(self, marks: Iterable[int]) -> dict[int, Span]:
         """Return the spans of marks of imported modules."""
@@ -105,15 +194,16 @@ class Project:
         return spans
 
     def _load(self, path: str, names: frozenset[str]) -> Unit | None:
-        if self._text(path) is None:
+        if self._text(path) is None or (self.is_installed(path) and self._installed_units >= _MAX_INSTALLED_UNITS):
             return None
+        self._installed_units += self.is_installed(path)
         needed = names & self._defined(path)
         first = (len(self._by_first_mark) + 1) * MARKS
         try:
             lowered = self._lower(path, needed, first)
         except SourceError:
             return None
-        return Unit(path, lowered.module, needed, first)
+        return Unit(path, lowered.module, needed, self._needed(path, needed).functions, first)
 
     def _lower(self, path: str, names: frozenset[str], first: int) -> Lowered:
         from lint_reduction.analysis.lowering import lower_module  # it imports libcst
@@ -121,7 +211,16 @@ class Project:
         known = self._text(path)
         assert known is not None
         text, lines = known
-        return lower_module(path, text, lines, requested(lines, self.libraries, names), first)
+        return lower_module(path, text, lines, self._needed(path, names), first)
+
+    def _needed(self, path: str, names: frozenset[str]) -> Relevant:
+        """Return what of a module some of its names need."""
+        key = path, names
+        if key not in self._relevant:
+            known = self._text(path)
+            assert known is not None
+            self._relevant[key] = requested(known[1], self.libraries, names)
+        return self._relevant[key]
 
     def _defined(self, path: str) -> frozenset[str]:
         if path not in self._names:
@@ -134,17 +233,24 @@ class Project:
         if path not in self._texts:
             if len(self._texts) >= _KEPT:
                 self._texts.pop(next(iter(self._texts)))
-            self._texts[path] = _read(path, self.contents.get(path))
+            self._texts[path] = _read(path, self.contents.get(path), installed=self.is_installed(path))
         return self._texts[path]
 
 
-def _read(path: str, data: bytes | None) -> tuple[str, Outline] | None:
+def _read(path: str, data: bytes | None, *, installed: bool) -> tuple[str, Outline] | None:
     try:
         data = read_bytes(Path(path)) if data is None else data
-        if len(data) > MAX_BYTES:
+        if len(data) > MAX_BYTES or (installed and not _is_worth_following(data)):
             return None
         text = decode(data)
         lines = outline(text)
     except SourceError:
         return None
     return None if lines is None else (text, lines)
+
+
+def _is_worth_following(data: bytes) -> bool:
+    """Say whether a file of an installed package may concern a loss, and does not cost too much."""
+    return len(data) <= (_MAX_INSTALLED if b"torch" in data else _MAX_WITHOUT_TORCH)
+
+

@@ -7,14 +7,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from lint_reduction.analysis.outline import Definition, Outline, children
+from lint_reduction.analysis.outline import Definition, Outline, children, top_of
 from lint_reduction.libraries import Libraries
 
 #: What a loss of one's own reduces with; the ``forward`` of a class is looked at only if it has one of them.
 _REDUCTIONS = frozenset({"sum", "mean", "reduce", "nansum", "nanmean", "div", "mul"})
 _ADDING = frozenset({"sum", "mean", "reduce", "nansum", "nanmean", "size", "numel"})
 #: How a program says what its options are.
-_OPTIONS = frozenset({"add_argument", "ArgumentParser", "parse_args", "DataLoader"})
+_OPTIONS = frozenset({"add_argument", "ArgumentParser", "parse_args", "DataLoader", "yaml", "OmegaConf"})
 _CALLED_BY_INSTANCE = ("__init__", "forward", "__call__")
 _TOO_COMMON = frozenset({"", *_CALLED_BY_INSTANCE})
 
@@ -38,7 +38,9 @@ class Relevant:
     trains: bool = True
 
 
-def relevant(outline: Outline | None, libraries: Libraries, *, inherits: bool = False) -> Relevant:
+def relevant(
+    outline: Outline | None, libraries: Libraries, *, inherits: bool = False, given: frozenset[str] = frozenset()
+) -> Relevant:
     """Choose the functions that can concern a loss.
 
     Those that mention a loss or train on something, those that mention what the former define, what these
@@ -49,14 +51,15 @@ def relevant(outline: Outline | None, libraries: Libraries, *, inherits: bool = 
         outline: of the module, None if it could not be made.
         libraries: says which names are losses and sinks.
         inherits: whether a class has a base in another module that trains on something.
+        given: names of losses of the project, which another module may train on for this one.
     """
     names = libraries.loss_names()
     if outline is None:
         return Relevant(None, names, libraries.names.window_words, True)
     definitions = outline.definitions
-    loss_words = names | _aliases(outline.tree, names)
+    loss_words = names | _aliases(outline, names) | given
     steps = frozenset(libraries.returns)
-    is_trained = inherits or trains(outline, libraries)
+    is_trained = inherits or bool(given) or trains(outline, libraries)
     seeds = loss_words | sink_words(libraries) if is_trained else loss_words
     first = [d for d in definitions if d.own & seeds or d.name in steps]
     carriers = {name for d in first for name in _carriers(d, loss_words)}
@@ -82,7 +85,7 @@ def requested(outline: Outline, libraries: Libraries, names: frozenset[str]) -> 
         names: the names that the importer uses.
     """
     loss_names = libraries.loss_names()
-    loss_words = loss_names | _aliases(outline.tree, loss_names)
+    loss_words = loss_names | _aliases(outline, loss_names)
     seeds = loss_words | sink_words(libraries)
     graph = _Graph(outline.definitions, seeds, trains=True)
     chosen: set[Definition] = set()
@@ -92,9 +95,9 @@ def requested(outline: Outline, libraries: Libraries, names: frozenset[str]) -> 
         if definition not in chosen:
             chosen.add(definition)
             queue += graph.needs(definition)
-    words = seeds | _ADDING | _OPTIONS | {name.rpartition(".")[2] for name in libraries.optimizers}
+    words = seeds | _ADDING | _OPTIONS | {"step"} | {name.rpartition(".")[2] for name in libraries.optimizers}
     steps = frozenset(libraries.returns)
-    goals = [d for d in chosen if d.own & words or d.name in steps or _returns_comparison(d)]
+    goals = [d for d in chosen if d.own & words or d.name in steps or _returns_comparison(d) or _sets_options(d)]
     carriers = {name for d in goals for name in _carriers(d, loss_words)}
     goals += [d for d in chosen if d.own & carriers and d not in goals]
     kept = graph.leading_to(goals, chosen)
@@ -106,6 +109,24 @@ def _returns_comparison(definition: Definition) -> bool:
     """Say whether a function may make a mask."""
     returned = (node.value for node in definition.node.body if isinstance(node, ast.Return) and node.value is not None)
     return any(isinstance(part, ast.Compare) for value in returned for part in ast.walk(value))
+
+
+def _sets_options(definition: Definition) -> bool:
+    """Say whether a function may change the settings that it is handed: ``config["reduction"] = "mean"``."""
+    node = definition.node
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return False
+    handed = {arg.arg for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)} - {"self", "cls"}
+    stores = (
+        p for p in ast.walk(node) if isinstance(p, (ast.Subscript, ast.Attribute)) and isinstance(p.ctx, ast.Store)
+    )
+    return any(_root_name(store) in handed for store in stores)
+
+
+def _root_name(node: ast.expr) -> str:
+    while isinstance(node, (ast.Subscript, ast.Attribute)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def sink_words(libraries: Libraries) -> frozenset[str]:
@@ -122,30 +143,29 @@ def sink_words(libraries: Libraries) -> frozenset[str]:
 
 def imported_bases(outline: Outline) -> Iterator[str]:
     """Yield the dotted names of the bases of classes that are imported at the top of a module."""
-    imports: dict[str, str] = {}
-    for node in ast.walk(outline.tree):
-        if isinstance(node, ast.ImportFrom):
-            module = "." * node.level + (node.module or "")
-            dot = "" if module.endswith(".") else "."
-            imports.update((alias.asname or alias.name, f"{module}{dot}{alias.name}") for alias in node.names)
-        elif isinstance(node, ast.Import):
-            imports.update(
-                (a.asname or a.name.partition(".")[0], a.name if a.asname else a.name.partition(".")[0])
-                for a in node.names
-            )
+    imports = top_of(outline).imports
     for definition in outline.definitions:
-        for base in definition.node.bases if isinstance(definition.node, ast.ClassDef) else ():
-            names: list[str] = []
-            while isinstance(base, ast.Attribute):
-                names.append(base.attr)
-                base = base.value
-            if isinstance(base, ast.Name) and base.id in imports:
-                yield ".".join([imports[base.id], *reversed(names)])
+        for base in bases_of(definition):
+            first, _, rest = base.partition(".")
+            if first in imports:
+                yield f"{imports[first]}.{rest}" if rest else imports[first]
 
 
-def _aliases(tree: ast.Module, names: frozenset[str]) -> set[str]:
+def bases_of(definition: Definition) -> Iterator[str]:
+    """Yield the bases of a class as they are written, without what is in brackets."""
+    for base in definition.node.bases if isinstance(definition.node, ast.ClassDef) else ():
+        names: list[str] = []
+        node = base.value if isinstance(base, ast.Subscript) else base
+        while isinstance(node, ast.Attribute):
+            names.append(node.attr)
+            node = node.value
+        if isinstance(node, ast.Name):
+            yield ".".join([node.id, *reversed(names)])
+
+
+def _aliases(outline: Outline, names: frozenset[str]) -> set[str]:
     """Return other names that losses are imported under: ``from torch.nn import MSELoss as Mse``."""
-    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+    imports = (node for node in outline.imports if isinstance(node, ast.ImportFrom))
     return {a.asname for node in imports for a in node.names if a.asname and a.name in names}
 
 

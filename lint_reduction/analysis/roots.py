@@ -14,7 +14,7 @@ from lint_reduction.analysis.attributes import foreign_bases, instance_attribute
 from lint_reduction.analysis.code import ClassCode, FunctionCode
 from lint_reduction.analysis.interpreter import run_with_unknown_arguments
 from lint_reduction.analysis.machine import BUDGET, BudgetExceededError, Machine
-from lint_reduction.analysis.objects import instantiate, symbolic
+from lint_reduction.analysis.objects import symbolic_instance, unknown_arguments
 from lint_reduction.analysis.optimizers import default_optimizer
 from lint_reduction.analysis.reading import escape
 from lint_reduction.analysis.relevance import sink_words
@@ -24,6 +24,7 @@ from lint_reduction.analysis.values import (
     Constant,
     Function,
     Hop,
+    Imported,
     Instance,
     Items,
     Mapping,
@@ -69,6 +70,17 @@ def run_module(machine: Machine) -> list[Trace]:
     return traces
 
 
+def set_stand_in(machine: Machine, path: str, name: str) -> None:
+    """Let a class of another module stand in wherever one of its bases is annotated."""
+
+    def build() -> None:
+        found = machine.resolve(Imported(path, name, name))
+        if isinstance(found, Class):
+            machine.stand_in = symbolic_instance(machine, found.body)
+
+    _run(machine, build)
+
+
 def _inherited_roots(machine: Machine) -> Iterator[Root]:
     """Yield the methods that train on something and that a class has from a base in another module."""
     steps = machine.libraries.returns
@@ -96,6 +108,7 @@ def _run(machine: Machine, body: object) -> Trace:
     machine.budget = BUDGET
     machine.root, machine.calling = RouteDraft(), 0
     frame = machine.frames[0]
+    options = {key: value for key, value in frame.state.heap.items() if key[0] in machine.tracked}
     try:
         assert callable(body)
         body()
@@ -108,6 +121,8 @@ def _run(machine: Machine, body: object) -> Trace:
         frame.loops.clear()
         frame.no_grad = 0
         frame.state.alive = True
+        # what one root does to the options of the program is not what another one finds
+        frame.state.heap.update(options)
     return machine.trace
 
 
@@ -135,7 +150,7 @@ def _run_root(machine: Machine, root: Root, instances: dict[int, Instance]) -> N
         return
     instance = instances.get(id(root.home))
     if instance is None:
-        instance = instances[id(root.home)] = _symbolic_instance(machine, root.home)
+        instance = instances[id(root.home)] = symbolic_instance(machine, root.home)
     before = dict(frame.state.heap)
     model = _trainer(machine, root)
     if model is not None and not _is_manual(machine, instance):
@@ -166,7 +181,7 @@ def _run_method(machine: Machine, root: Root, instances: dict[int, Instance]) ->
     """Run a method for what it returns, whoever calls it in view."""
     assert root.home is not None
     machine.root = _begins(machine, root)
-    instance = instances.get(id(root.home)) or _symbolic_instance(machine, root.home)
+    instance = instances.get(id(root.home)) or symbolic_instance(machine, root.home)
     instances[id(root.home)] = instance
     before = dict(machine.frames[0].state.heap)
     result = run_with_unknown_arguments(machine, _method(machine, root, instance))
@@ -194,16 +209,6 @@ def _leaves(machine: Machine, result: Value, code: FunctionCode) -> None:
             machine.record(Sink(result, Fate.RETURNED, hop, code.qualname, route=machine.route))
         case _:
             escape(machine, result, code.mark, "returned")
-
-
-def _symbolic_instance(machine: Machine, body: ClassCode) -> Instance:
-    """Return an instance of a class that nobody builds in view: its arguments are not known."""
-    constructor = next((c.methods["__init__"] for c in lineage(machine, body) if "__init__" in c.methods), None)
-    params = constructor.params[1:] if constructor is not None else ()
-    keywords = {p.name: symbolic(machine, p) for p in params if p.kind in ("", "keyword")}
-    instance = instantiate(machine, body, (), keywords)
-    assert isinstance(instance, Instance)
-    return instance
 
 
 def _trainer(machine: Machine, root: Root) -> SinkModel | None:
@@ -236,7 +241,7 @@ def _run_trainer_step(machine: Machine, root: Root, instance: Instance, model: S
     """Run a step as the framework does: with a batch, and with the optimizer it is configured with."""
     function = _method(machine, root, instance)
     params = root.code.params[1:]
-    keywords = {p.name: symbolic(machine, p) for p in params if p.kind in ("", "keyword")}
+    keywords = unknown_arguments(machine, params)
     batch = tensors.data(Batch.LOADER)
     for param in params[:1] if model.returns == "training_step" else ():
         keywords[param.name] = replace(batch, may_be_container=True, text=param.name)

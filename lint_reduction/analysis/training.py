@@ -45,6 +45,7 @@ class SiteRecord:
         function: qualified name of the function that holds the call.
         ignored_parameter: a parameter around it that should decide the reduction and does not.
         is_open: whether there may be more arguments than are bound.
+        inside: where in an installed package the call is, ``mark`` being that of the project which leads there.
     """
 
     mark: int
@@ -61,6 +62,7 @@ class SiteRecord:
     function: str = ""
     ignored_parameter: str = ""
     is_open: bool = False
+    inside: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ class Hop:
     doubt: Doubt | None = None
     method: int = 0
     """The mark of the name in a bare method call."""
+    inside: int = 0
+    """Where in an installed package it is done, ``mark`` being the call of the project that leads there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,10 +482,17 @@ class ParamGroups:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """A parsed command line or a configuration object with known defaults, by name."""
+    """A parsed command line or a configuration object with known defaults, by name.
+
+    Attributes:
+        defaults: the values that the options have at first.
+        name: the parameter that it is handed in as.
+        identity: the owner, in the heap, of the values that they have now; 0 if none can have changed.
+    """
 
     defaults: tuple[tuple[str, Value], ...]
     name: str = ""
+    identity: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,10 +70,12 @@ class _Linting(Linting):
         """Print a report."""
         from lint_reduction.formats import Style, render
 
+        style = Style(_use_color(no_color=self.no_color, out=out), unsafe_fixes)
         if self.statistics:
-            _print(_statistics(report), out)
+            from lint_reduction.frontends.statistics import statistics
+
+            _print(statistics(report, style, as_json=self.output_format == "json"), out)
         else:
-            style = Style(_use_color(no_color=self.no_color, out=out), unsafe_fixes)
             _print(render(self.output_format, report, style), out)
 
     def finish(self, report: Report, *, failed: bool = False, strict: bool = False) -> NoReturn:
@@ -156,7 +158,9 @@ def _verify(linting: _Linting, options: dict[str, Any]) -> NoReturn:
 
 
 def _checked(paths: Sequence[str], stdin_filename: str | None) -> list[Path]:
-    if stdin_filename is not None or "-" in paths:
+    if stdin_filename is not None:
+        raise click.UsageError("--stdin-filename names code from standard input; leave the paths out")
+    if "-" in paths:
         raise click.UsageError("code from standard input cannot be linted together with files")
     if "" in paths:
         raise click.UsageError("a path is empty")
@@ -246,16 +250,6 @@ def _with_bar(candidates: Sequence[Candidate], done: int) -> Iterator[Candidate]
         for candidate in candidates[done:]:
             yield candidate
             progress.advance(task)
-
-
-def _statistics(report: Report) -> str:
-    counts: dict[tuple[str, str], int] = {}
-    for diagnostic in report.diagnostics:
-        key = diagnostic.finding.code, diagnostic.finding.name
-        counts[key] = counts.get(key, 0) + 1
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    width = max((len(str(count)) for count in counts.values()), default=1)
-    return "".join(f"{count:>{width}}  {code}  {name}\n" for (code, name), count in ordered)
 
 
 @cli.command(context_settings=_HELP)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from lint_reduction.analysis import Project, analyze
+from lint_reduction.analysis import analyze
 from lint_reduction.errors import ConfigError, SourceError
 from lint_reduction.facts import Certainty, LossFlow, LossSite, Span, Term
 from lint_reduction.run.pipeline import Contexts, Overrides, with_large_stack
@@ -23,8 +23,12 @@ def describe_file(path: Path) -> str:
     context = Contexts(Overrides()).of(path.absolute().parent)
     cells = None
     try:
-        text, cells = _read(path)
-        project, absolute = Project(context.libraries), str(path.absolute())
+        data = read_bytes(path)
+    except SourceError as error:
+        raise ConfigError(f"{path}: {error.reason}") from None
+    try:
+        text, cells = _decoded(path, data)
+        project, absolute = context.surroundings(), str(path.absolute())
         facts = with_large_stack(
             lambda: analyze(str(path), text, context.libraries, project=project, absolute=absolute, complete=True)
         )
@@ -47,9 +51,8 @@ def describe_file(path: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _read(path: Path) -> tuple[str, Cells | None]:
+def _decoded(path: Path, data: bytes) -> tuple[str, Cells | None]:
     """Return the code in a file, and where the cells of a notebook stand in it."""
-    data = read_bytes(path)
     if not is_notebook(str(path)):
         check_size(data)
         return decode(data), None
@@ -81,7 +84,8 @@ def _site(site: LossSite, cells: Cells | None) -> Iterator[str]:
     where = f" in {site.function}()" if site.function else ""
     path = f"{os.path.relpath(site.span.path)}:" if site.span.path else ""
     at = f"{path}{_place(site.span.line, site.span.column, None if path else cells)}"
-    yield f"{at} {site.callee}{where}: reduction {reduction} ({site.decided_by.value})"
+    inside = f", inside {_line(site.inside, cells)}" if site.inside is not None else ""
+    yield f"{at} {site.callee}{where}: reduction {reduction} ({site.decided_by.value}){inside}"
 
 
 def _flow(flow: LossFlow, site: LossSite | None, cells: Cells | None) -> Iterator[str]:

@@ -41,6 +41,12 @@ LINTING = (
         envvar="LINT_REDUCTION_OUTPUT_FORMAT",
         help="How to print findings.",
     ),
+    click.option(
+        "--follow-installed/--no-follow-installed",
+        "follow_installed",
+        default=None,
+        help="Follow losses into the packages installed beside the project. [default: no]",
+    ),
     click.option("--statistics", is_flag=True, help="Print how often each rule was found, and nothing else."),
     click.option("-e", "--exit-zero", is_flag=True, help="Exit with 0 even if there are findings."),
     click.option("--stdin-filename", metavar="PATH", help="What to call the code read from standard input, `-`."),
@@ -108,6 +114,7 @@ class Linting:
     ignore: tuple[str, ...]
     min_confidence: str | None
     output_format: str
+    follow_installed: bool | None
     statistics: bool
     exit_zero: bool
     stdin_filename: str | None
@@ -142,6 +149,7 @@ class Linting:
             self.force_exclude,
             self.isolated,
             self.configuration,
+            self.follow_installed,
         )
 
 

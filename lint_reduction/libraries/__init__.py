@@ -29,6 +29,8 @@ else:
 _HERE = Path(__file__).parent
 _WORD_LISTS = ("uncertain", "constants", "losses", "drawing", "optimizers", "models", "gathering")
 _NOT_TABLES = ("names.toml", "operations.toml")
+#: Packages without a table of which the analysis knows what their functions do.
+_BY_HEART = frozenset({"numpy", "einops", "tqdm", "omegaconf", "hydra", "yaml"})
 _Kept = TypeVar("_Kept")
 _CallModel: TypeAlias = SinkModel | WrapperModel | CompanionModel
 
@@ -155,6 +157,10 @@ class Libraries:
                 return new + name[len(old) :]
         return name
 
+    def lists(self, name: str) -> bool:
+        """Say whether a table has an entry of a resolved name."""
+        return name in self.losses or name in self.optimizers or name in self.functions
+
     def operation(self, name: str) -> str | None:
         """Return the operation that a resolved function name stands for: ``exp`` for ``torch.exp``."""
         module, _, operation = name.rpartition(".")
@@ -242,3 +248,15 @@ def load_libraries() -> Libraries:
         else:
             operations.update(dict.fromkeys(listed, kind))
     return _build(tables, names, operations, modules)
+
+
+@functools.cache
+def known_packages() -> frozenset[str]:
+    """Return the packages whose source says no more than is known of them."""
+    libraries = load_libraries()
+    tables = libraries.tables
+    names = [*libraries.losses, *libraries.optimizers, *libraries.functions, *libraries.operation_modules]
+    names += [name for sink in tables.sinks for name in (sink.method, *sink.bases)]
+    names += [wrapper.method for wrapper in tables.wrappers]
+    names += [name for alias in tables.aliases for name in alias]
+    return _BY_HEART | {name.partition(".")[0] for name in names if name}

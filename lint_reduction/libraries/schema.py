@@ -296,6 +296,14 @@ def _loss(entry: Entry) -> LossModel:
     entry.taken.update(("default", *_REDUCTIONS))
     if not model.name and not model.function:
         raise ConfigError(f"{entry.place}: a loss needs a name or a function")
+    entry.finish()
+    if not {"default", "fixed", "none", *_REDUCTIONS} & entry.values.keys():
+        raise ConfigError(f'{entry.place}: nothing says how it is reduced; give its default, such as "sum"')
+    if model.default != "none" and model.growth(model.default) is None:
+        known = ", ".join(("none", *growths))
+        raise ConfigError(
+            f"{entry.place}: {'fixed' if fixed else 'default'} must be one of {known}, not {model.default!r}"
+        )
     return model
 
 

@@ -58,7 +58,8 @@ class Rule:
             for flow in facts.flows:
                 yield from (replace(self._named(finding), flow=flow) for finding in self.check_flow(flow))
         if self.check_site is not None:
-            for site in facts.sites:
+            # what is written in an installed package is for others to mend
+            for site in (site for site in facts.sites if site.inside is None):
                 yield from map(self._named, self.check_site(site))
 
     def _named(self, finding: Finding) -> Finding:

@@ -60,6 +60,6 @@ def mixed_reduction_terms(flow: LossFlow) -> Iterator[Finding]:
             min(confidence_of(flow, term), confidence_of(flow, mean)),
             "Reduce both terms alike: sum over a sample, average over the batch.",
             term.growth,
-            (*path_of(flow, mean, cause.span), *path_of(flow, term, cause.span)),
+            tuple(dict.fromkeys((*path_of(flow, mean, cause.span), *path_of(flow, term, cause.span)))),
         )
         return

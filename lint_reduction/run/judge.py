@@ -149,7 +149,8 @@ def _suppress(findings: list[Finding], suppressions: tuple[Suppression, ...]) ->
 def _silences(suppression: Suppression, rule: str, finding: Finding) -> bool:
     if rule.upper() != finding.code and rule != finding.name:
         return False
-    lines = {finding.span.line, *(r.span.line for r in finding.related if r.role == "backward")}
+    here = [related for related in finding.related if related.role == "backward" and not related.span.path]
+    lines = {finding.span.line, *(related.span.line for related in here)}
     return suppression.whole_file or any(suppression.first <= line <= suppression.last for line in lines)
 
 

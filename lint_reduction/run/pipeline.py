@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -15,13 +15,15 @@ from pathspec import GitIgnoreSpec
 
 from lint_reduction.config import Settings, configuration_in, load_settings
 from lint_reduction.errors import ConfigError, SourceError
-from lint_reduction.facts import Fate, ModuleFacts, Span
+from lint_reduction.facts import Span
 from lint_reduction.finding import Confidence, Finding
 from lint_reduction.growth import Count
 from lint_reduction.impact import Severity
 from lint_reduction.libraries import Libraries, load_libraries
 from lint_reduction.libraries.schema import read_tables
+from lint_reduction.run.handing import handed_on, with_given
 from lint_reduction.run.judge import judge
+from lint_reduction.run.modules import project_of
 from lint_reduction.run.report import FileResult, Report, collect
 from lint_reduction.run.selection import (
     UNREADABLE,
@@ -44,8 +46,6 @@ _Result = TypeVar("_Result")
 #: Deeply nested code recurses; a thread can have the stack for it.
 _STACK_BYTES = 256 * 1024 * 1024
 _RECURSION_LIMIT = 20_000
-#: How a path ends that may go on in another module.
-_HANDED_ON = (Fate.RETURNED, Fate.ESCAPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ class Overrides:
         force_exclude: leave out excluded files even if they are named.
         isolated: read no configuration.
         configuration: the configuration for all files.
+        follow_installed: whether losses are followed into installed packages, None to leave it to the settings.
     """
 
     select: tuple[str, ...] | None = None
@@ -67,6 +68,7 @@ class Overrides:
     force_exclude: bool = False
     isolated: bool = False
     configuration: Path | None = None
+    follow_installed: bool | None = None
 
 
 @dataclass(slots=True)
@@ -82,6 +84,12 @@ class Context:
     exclude: Patterns
     project: Project | None = None
     contents: Mapping[str, bytes] = field(default_factory=dict)
+
+    def surroundings(self) -> Project:
+        """Return the modules around the files, as far as they are known."""
+        if self.project is None:
+            self.project = project_of(self.settings, self.libraries, self.contents)
+        return self.project
 
 
 @dataclass(slots=True)
@@ -159,6 +167,8 @@ def make_context(settings: Settings, overrides: Overrides) -> Context:
         ConfigError: a rule, a table or a count is wrong.
     """
     _check(settings)
+    if overrides.follow_installed is not None:
+        settings = replace(settings, follow_installed=overrides.follow_installed)
     said = Choice(settings.select, settings.extend_select, settings.ignore)
     selection = select_rules(said, Choice(overrides.select, overrides.extend_select, overrides.ignore))
     exclude = (*(DEFAULT_EXCLUDE if settings.exclude is None else settings.exclude), *settings.extend_exclude)
@@ -243,7 +253,11 @@ def find_candidates(paths: Sequence[Path], contexts: Contexts) -> Sequence[Candi
 def lint_candidates(candidates: Iterable[Candidate], contexts: Contexts) -> list[FileResult]:
     """Lint files, and return what their rules found."""
     here = Path.cwd()
-    return with_large_stack(lambda: [lint_candidate(candidate, contexts, here) for candidate in candidates])
+
+    def run() -> list[FileResult]:
+        return with_given([lint_candidate(candidate, contexts, here) for candidate in candidates], contexts)
+
+    return with_large_stack(run)
 
 
 def judged(results: Sequence[FileResult], contexts: Contexts) -> list[FileResult]:
@@ -321,24 +335,16 @@ def _lint_bytes(data: bytes, shown: str, absolute: str, context: Context, named:
 
 
 def _lint_text(text: str, shown: str, absolute: str, context: Context) -> FileResult:
-    from lint_reduction.analysis import Project, analyze
+    from lint_reduction.analysis import analyze
 
-    if context.project is None:
-        context.project = Project(context.libraries, context.contents)
-    project = context.project if Path(absolute).is_absolute() else None
+    project = context.surroundings() if Path(absolute).is_absolute() else None
     try:
         facts = analyze(shown, text, context.libraries, project=project, absolute=absolute)
     except RecursionError:
         raise SourceError("nested too deeply to be analyzed") from None
     found = tuple(finding for rule in context.selection.rules for finding in rule.check(facts))
-    return FileResult(shown, absolute, found, text, analyzed=True, handed_on=frozenset(_handed_on(facts)))
-
-
-def _handed_on(facts: ModuleFacts) -> Iterator[int]:
-    """Yield the lines of losses that are no mean and have no known end: another module may train on them."""
-    followed = {term.site for flow in facts.flows if flow.fate not in _HANDED_ON for term in flow.terms}
-    open_sites = (site for site in facts.sites if site.reduction != "mean" and site not in followed)
-    yield from (site.span.line for site in open_sites if not site.span.path)
+    lines = frozenset(handed_on(facts))
+    return FileResult(shown, absolute, found, text, analyzed=True, handed_on=lines, open_losses=facts.open_losses)
 
 
 def _lint_notebook(data: bytes, shown: str, absolute: str, context: Context, named: bool) -> FileResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from lint_reduction.facts import Span
+from lint_reduction.facts import OpenLoss, Span
 from lint_reduction.finding import Finding, Related
 from lint_reduction.impact import Severity
 from lint_reduction.source.notebook import Cells
@@ -57,6 +57,7 @@ class FileResult:
         crash: what went wrong inside the tool, empty if nothing.
         cells: of a notebook, where they stand in the module of which the findings have the lines.
         handed_on: the lines on which there are losses that other modules may train on.
+        open_losses: what returns them, where they grow with the samples.
     """
 
     path: str
@@ -69,6 +70,7 @@ class FileResult:
     crash: str = ""
     cells: Cells | None = None
     handed_on: frozenset[int] = frozenset()
+    open_losses: tuple[OpenLoss, ...] = ()
 
     def place(self, span: Span) -> str:
         """Return a place in the file as shown."""

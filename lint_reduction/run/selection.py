@@ -74,6 +74,10 @@ def find_rule(selector: str) -> Rule:
     raise ConfigError(_no_rule(selector))
 
 
+#: How alike a name must be to be what was meant, as in ``difflib.get_close_matches``.
+_NEAR = 0.6
+
+
 def _no_rule(selector: str) -> str:
     known = [word for rule in all_rules() for word in (rule.code, rule.name)]
 
@@ -82,7 +86,10 @@ def _no_rule(selector: str) -> str:
         # of codes that are as like, one of the same family is meant
         return difflib.SequenceMatcher(None, given, other).ratio(), given[:4] == other[:4]
 
-    return f"no rule {selector!r}; did you mean {max(known, key=likeness)!r}?"
+    near = max(known, key=likeness)
+    if likeness(near)[0] < _NEAR:
+        return f"no rule {selector!r}; `lint-reduction rules` lists them"
+    return f"no rule {selector!r}; did you mean {near!r}?"
 
 
 def codes_of(selector: str) -> tuple[str, ...]:

@@ -31,9 +31,9 @@ def find(importer: str, dotted: str) -> Found | None:
 def inside(path: str, name: str) -> Found | None:
     """Return the submodule of a package that an attribute of it may be."""
     package = Path(path)
-    if package.name != "__init__.py" or not _is_module(str(package.parent), name):
+    if package.name != "__init__.py" or not is_module(str(package.parent), name):
         return None
-    return _module(package.parent, [name])
+    return module_below(package.parent, [name])
 
 
 @lru_cache(maxsize=65536)
@@ -45,12 +45,12 @@ def _find(directory: str, dotted: str) -> Found | None:
     if level:
         for _ in range(level - 1):
             here = here.parent
-        return _module(here, parts)
+        return module_below(here, parts)
     if not parts:
         return None
     for base in _bases(directory):
-        if _is_module(base, parts[0]):
-            return _module(Path(base), parts)
+        if is_module(base, parts[0]):
+            return module_below(Path(base), parts)
     return None
 
 
@@ -67,18 +67,26 @@ def _bases(directory: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(str, bases)))
 
 
+@lru_cache(maxsize=4096)
+def root_of(directory: str) -> Path:
+    """Return the root of the project that a directory is in, the directory itself if there is none."""
+    here = Path(directory)
+    return next((p for p in (here, *here.parents) if any((p / name).exists() for name in _ROOTS)), here)
+
+
 @lru_cache(maxsize=65536)
-def _is_module(base: str, name: str) -> bool:
+def is_module(base: str, name: str) -> bool:
+    """Say whether a directory holds a module or a package of a name."""
     path = Path(base) / name
     return path.with_name(name + ".py").is_file() or path.is_dir()
 
 
-def _module(base: Path, parts: list[str]) -> Found | None:
+def module_below(base: Path, parts: list[str]) -> Found | None:
     """Return the module that the longest beginning of a dotted name leads to."""
     path = base
     for index, part in enumerate(parts):
         rest = ".".join(parts[index:])
-        if not _is_module(str(path), part):
+        if not is_module(str(path), part):
             package = path / "__init__.py"
             return Found(str(package), rest) if package.is_file() else None
         if not (path / part).is_dir():

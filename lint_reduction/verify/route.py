@@ -170,9 +170,10 @@ class _Reader:
     def steps(self) -> Iterator[tuple[Spot, StepKind]]:
         given: list[Step] = [step for term in self.flow.terms for step in term.steps]
         seen = set()
-        if self.flow.optimizer is not None and self.optimizer() is None:
+        stepping = None if self.flow.optimizer is None else self.flow.optimizer.span
+        if stepping is not None and self.optimizer() is None:
             # where nothing builds it in view, it is the step that is known
-            given.append(Step(StepKind.OPTIMIZER, self.flow.optimizer.span))
+            given.append(Step(StepKind.OPTIMIZER, stepping))
         for step in (*given, *self.flow.steps):
             spot = None if step.kind is StepKind.SITE else self.spot(step.span)
             if spot is not None and (spot.node, step.kind) not in seen:
@@ -196,7 +197,7 @@ class _Reader:
 
     def optimizer(self) -> Spot | None:
         fact = self.flow.optimizer
-        spot = None if fact is None else self.spot(fact.span)
+        spot = None if fact is None or fact.span is None else self.spot(fact.span)
         if spot is None or not isinstance(spot.node, ast.Call):
             return None
         function = spot.node.func
