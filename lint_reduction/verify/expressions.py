@@ -12,7 +12,6 @@ from lint_reduction.verify.allowed import (
     MATH_CONSTANTS,
     MAX_LENGTH,
     MAX_ROUNDS,
-    MOVING,
     TENSOR_ATTRIBUTES,
     TENSOR_METHODS,
     TEXT_METHODS,
@@ -369,11 +368,6 @@ def _constant_of(library: str, name: str) -> Value:
     if library in ("math", "numpy", "torch") and name in MATH_CONSTANTS:
         return {"pi": 3.141592653589793, "e": 2.718281828459045, "tau": 6.283185307179586}.get(name, float(name[:3]))
     return None
-
-
-def moves(name: str) -> bool:
-    """Whether a method only moves what it is called on."""
-    return name in MOVING
 
 
 _METHODS: dict[type[ast.expr], str] = {

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 import torch
 
+from lint_reduction.verify.abstract import Findings
 from lint_reduction.verify.calls import looks_like_loss
 from lint_reduction.verify.decoding import decode
 from lint_reduction.verify.experiment import Experiment
@@ -23,7 +24,7 @@ from lint_reduction.verify.planning import Plan, plans, sizes_of
 from lint_reduction.verify.running import Run
 from lint_reduction.verify.stepping import Update, first_update
 from lint_reduction.verify.synth import Maker, Sizes, norm
-from lint_reduction.verify.trace import Findings, Trace
+from lint_reduction.verify.trace import Trace
 from lint_reduction.verify.values import BlockedError, RaisedError, UserError
 
 SIZES = (1, 2, 3, 4, 6, 8)

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lint_reduction.verify import names
+from lint_reduction.verify.abstract import Findings
 from lint_reduction.verify.losses import BY_HAND, TIME_FIRST, Loss, Role
 from lint_reduction.verify.names import Size
 from lint_reduction.verify.synth import BASE, IGNORED, Sizes
-from lint_reduction.verify.trace import Findings
 
 _MAX_LITERAL = 4_096
 _GENERIC = ("same", "BD", "B", "BC", "", "BTD", "BT", "B1", "BDHW")
