@@ -179,3 +179,13 @@ def test_the_same_experiment_gives_the_same_measurement() -> None:
     source = next(p for p in PROGRAMS if p.name == "noise is repeated").source
     first, second = measured(source), measured(source)
     assert first["trials"] == second["trials"]
+
+
+@pytest.mark.parametrize("composition", COMPOSITIONS, ids=lambda c: c.name)
+def test_single_precision_says_the_same(composition: Composition) -> None:
+    data = json.loads(experiment(composition.source).to_json())
+    answer = laboratory.run(data, torch.device("cpu"), torch.float32)
+    if composition.samples is not None:
+        assert exponents(answer) == pytest.approx(sorted(composition.samples), abs=TOLERANCE)
+        if composition.update is not None:
+            assert exponents(answer, what="update") == pytest.approx([composition.update], abs=TOLERANCE)

@@ -275,7 +275,7 @@ def _dials(plan: Plan, sizes: Sizes) -> list[tuple[str, str, list[Sizes]]]:
     for letter, what in (("T", "gradient"), ("D", "gradient" if "T" not in letters else "gradient over features")):
         if letter in letters:
             dials.append(("elements", what, [sizes.grown(letter, times) for times in FEW]))
-    if "T" in letters and plan.has_padding:
+    if "T" in letters and (plan.has_padding or sizes.is_written):
         longest, base = max(FEW), sizes.base["T"]
         padded = [replace(sizes.grown("T", times), padding=base * (longest - times)) for times in FEW]
         dials.append(("valid", "gradient", padded))

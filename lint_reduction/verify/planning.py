@@ -131,7 +131,7 @@ def sizes_of(found: Findings) -> Sizes:
         base["C"] = size
         if found.labels:
             base["D"] = size
-    return Sizes(base=base, ignored=found.ignored[0] if found.ignored else IGNORED)
+    return Sizes(base=base, ignored=next(iter(found.ignored), IGNORED), is_written=bool(found.ignored))
 
 
 def plans(found: Findings, *, time_first: bool = False) -> Iterator[Plan]:
