@@ -48,6 +48,7 @@ class Findings:
         ignored: numbers that targets are compared with, or that a loss ignores.
         boolean: paths that are negated or used to select.
         labels: paths whose values are class indices.
+        gathered: paths whose values say which entry of each row is taken.
         lengths: paths whose values positions are compared with.
         classes: numbers of classes, as written.
         normalized: the axis along which a path is normalized to probabilities.
@@ -66,6 +67,7 @@ class Findings:
     ignored: list[int] = field(default_factory=list)
     boolean: set[str] = field(default_factory=set)
     labels: set[str] = field(default_factory=set)
+    gathered: set[str] = field(default_factory=set)
     lengths: set[str] = field(default_factory=set)
     classes: list[int] = field(default_factory=list)
     normalized: dict[str, int] = field(default_factory=dict)

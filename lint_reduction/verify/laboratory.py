@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
@@ -112,7 +113,9 @@ def run(experiment: Mapping[str, object], device: torch.device, dtype: torch.dty
     """
     start = time.perf_counter()
     try:
-        measurement = measure(decode(experiment), device, dtype)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            measurement = measure(decode(experiment), device, dtype)
     except BlockedError as error:
         measurement = Measurement(Status.BLOCKED, str(error))
     except Exception as error:  # the answer to anything is a measurement; a bug shows in the reason

@@ -164,7 +164,9 @@ def _fills(
         fills[path] = Fill(Role.TARGET_PROBABILITY if role is Role.CLASS and "C" in own else role, own)
     for path in holes.generic:
         alike = prediction if prediction[0] != "S" or _is_alike(found, path) else "BD"
-        fills[path] = Fill(Role.REAL, alike if others == "same" else others)
+        # where no loss says what it takes, what a model puts out is taken for the prediction
+        is_prediction = others == "same" or (not holes.roles and "(" in path)
+        fills[path] = Fill(Role.REAL, alike if is_prediction else others)
     shape = {"target": target, "prediction": prediction}.get(mask, mask)
     for path in holes.masks:
         is_boolean = path in found.boolean
@@ -250,6 +252,8 @@ def _fixed(found: Findings, path: str, uses: set[str], *, has_role: bool) -> Fil
     """Return what is put in a hole whose use leaves no choice."""
     if path in found.lengths:
         return Fill(Role.LENGTH, "B")
+    if path in found.gathered and not has_role:
+        return Fill(Role.CLASS, "B1")
     if path in found.labels and not has_role:
         return Fill(Role.CLASS, "B")
     if "class weight" in uses:

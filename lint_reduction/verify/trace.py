@@ -1,4 +1,4 @@
-"""The world of abstract tensors: a run without numbers that finds out what is not known, and what it is used for."""
+"""The world of abstract tensors: a run without numbers that finds out what is not known, and what it is for."""
 
 from __future__ import annotations
 
@@ -214,6 +214,9 @@ class Trace:
             self._axis(value, [*arguments, *options.values()])
         if "softmax" in name:
             self._normalized(value, [*arguments, *options.values()])
+        if name == "gather" and len(arguments) > 1 and isinstance(arguments[1], Abstract) and arguments[1].is_pure:
+            self.found.gathered |= arguments[1].roots
+            return Abstract(value.roots)
         if name == "permute":
             flat = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], list | tuple) else arguments
             self.found.rank(value, exact=len(flat) if isinstance(flat, Sequence) else None)
