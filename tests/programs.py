@@ -475,15 +475,14 @@ def train(model, loader, optimizer, device):
         0,
     ),
     Program(
-        "deep Q learning",
-        """def train(policy, target, memory, optimizer, BATCH_SIZE=128, GAMMA=0.99):
-    batch = memory.sample(BATCH_SIZE)
-    q = policy(batch.state).gather(1, batch.action)
-    following = target(batch.following).max(1)[0].detach()
-    expected = following * GAMMA + batch.reward
-    loss = F.smooth_l1_loss(q, expected.unsqueeze(1), reduction="sum")
-    loss.backward()
-    optimizer.step()
+        "the entry of each row that was taken",
+        """\
+def train(policy, memory, optimizer):
+    for batch in memory:
+        q = policy(batch.state).gather(1, batch.action)
+        loss = F.smooth_l1_loss(q, batch.expected, reduction="sum")
+        loss.backward()
+        optimizer.step()
 """,
         1,
     ),

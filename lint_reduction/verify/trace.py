@@ -164,9 +164,7 @@ class Trace:
                     self.found.boolean |= part.roots
         if isinstance(value, Abstract) and value.is_shape:
             self._axis(value, [index])
-            if isinstance(index, slice):
-                return value
-            return Abstract(is_number=True)
+            return value if isinstance(index, slice) else Abstract(is_number=True)
         self.use(value, "tensor")
         if isinstance(index, tuple):
             # what stands for "all other axes" stands for one at least: nobody writes it for none
