@@ -445,4 +445,45 @@ def train(loader, optimizer):
 """,
         0,
     ),
+    Program(
+        "a batch that is moved by its names",
+        """\
+def train(model, loader, optimizer, device):
+    criterion = nn.CrossEntropyLoss(reduction="none")
+    for data in loader:
+        data = {key: value.to(device) for key, value in data.items()}
+        out = model(data["ids"])
+        error = criterion(out.transpose(1, 2), data["label"])
+        loss = (error * data["mask"]).sum() / data["mask"].sum()
+        loss.backward()
+        optimizer.step()
+""",
+        0,
+    ),
+    Program(
+        "supervised contrast",
+        """def train(model, loader, optimizer):
+    for x, labels in loader:
+        features = F.normalize(model(x), dim=1)
+        similarity = features @ features.t() / 0.1
+        mask = torch.eq(labels.view(-1, 1), labels.view(1, -1)).float()
+        log_prob = similarity - torch.logsumexp(similarity, dim=1, keepdim=True)
+        loss = (-(mask * log_prob).sum(1) / mask.sum(1)).mean()
+        loss.backward()
+        optimizer.step()
+""",
+        0,
+    ),
+    Program(
+        "the entry of each row that was taken",
+        """\
+def train(policy, memory, optimizer):
+    for batch in memory:
+        q = policy(batch.state).gather(1, batch.action)
+        loss = F.smooth_l1_loss(q, batch.expected, reduction="sum")
+        loss.backward()
+        optimizer.step()
+""",
+        1,
+    ),
 )

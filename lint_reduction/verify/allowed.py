@@ -139,3 +139,13 @@ CLIPPING = _words(
     """torch.nn.utils.clip_grad_norm_ torch.nn.utils.clip_grad_norm torch.nn.utils.clip_grad_value_
     torch.nn.utils.clip_grad.clip_grad_norm_ torch.nn.utils.clip_grad.clip_grad_value_"""
 )
+#: Activations that keep the shape.
+ELEMENTWISE_ACTIVATIONS = _words(
+    "logsigmoid gelu elu leaky_relu softplus normalize silu hardtanh threshold selu celu mish softmin dropout"
+)
+#: Functions and methods that change the shape or the type, and no value.
+SHAPING = _words(
+    """view reshape flatten squeeze unsqueeze transpose permute t contiguous float double long int bool expand repeat
+    type type_as view_as swapaxes movedim detach clone cat stack concat chunk split
+    unbind to byte half"""
+)

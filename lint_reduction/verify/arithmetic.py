@@ -9,7 +9,15 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lint_reduction.verify.allowed import MAX_INTEGER_BITS, MAX_LENGTH, MAX_TEXT
+from lint_reduction.verify.allowed import (
+    DICT_METHODS,
+    LIST_METHODS,
+    MAX_INTEGER_BITS,
+    MAX_LENGTH,
+    MAX_TEXT,
+    TEXT_METHODS,
+    TUPLE_METHODS,
+)
 from lint_reduction.verify.values import BlockedError, Text, UserError, Value
 
 #: How deep the lists are that are compared.
@@ -183,3 +191,18 @@ def mathematics(name: str, arguments: Sequence[Value]) -> Value:
         return getattr(math, name)(*map(float, numbers))
     except (ValueError, OverflowError, TypeError) as error:
         raise UserError(type(error).__name__) from None
+
+
+def methods_of(value: Value) -> frozenset[str]:
+    """Return the methods that a plain value has."""
+    if isinstance(value, list):
+        return LIST_METHODS
+    if isinstance(value, dict):
+        return DICT_METHODS
+    if isinstance(value, tuple):
+        return TUPLE_METHODS | {"numel"}
+    if isinstance(value, str | Text):
+        return TEXT_METHODS
+    if isinstance(value, int | float):
+        return frozenset({"item"})
+    return frozenset()

@@ -7,16 +7,12 @@ from collections.abc import Callable, Iterator
 
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import (
-    DICT_METHODS,
-    LIST_METHODS,
     MATH_CONSTANTS,
     MAX_LENGTH,
     MAX_ROUNDS,
     MOVING,
     TENSOR_ATTRIBUTES,
     TENSOR_METHODS,
-    TEXT_METHODS,
-    TUPLE_METHODS,
 )
 from lint_reduction.verify.machine import Machine
 from lint_reduction.verify.values import (
@@ -267,7 +263,7 @@ class Expressions(Machine):
                 return Bound(value, name)
             if name in TENSOR_ATTRIBUTES:
                 return self.domain.attribute(value, name)
-        elif name in _table(value):
+        elif name in arithmetic.methods_of(value):
             return Bound(value, name)
         raise BlockedError(f"the attribute `{name}` of `{arithmetic.name_of(value)}` is not allowed")
 
@@ -312,6 +308,11 @@ class Expressions(Machine):
         return [self.evaluate(node.elt) for _ in self._rounds(node.generators)]
 
     def _dict_comprehension(self, node: ast.DictComp) -> Value:
+        first = node.generators[0]
+        if len(node.generators) == 1 and _only_moves(node.value):
+            values = self.evaluate(first.iter)
+            if isinstance(values, Hole) and values.path.endswith(".items()"):
+                return Hole.at(values.path[: -len(".items()")])
         return {self.key(self.evaluate(node.key)): self.evaluate(node.value) for _ in self._rounds(node.generators)}
 
     def _rounds(self, generators: list[ast.comprehension]) -> Iterator[None]:
@@ -347,33 +348,21 @@ class Expressions(Machine):
         raise BlockedError("`*` stands where it is not read")
 
 
+def _only_moves(node: ast.expr) -> bool:
+    """Whether an expression is a variable, or one that is moved to a device."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MOVING:
+        node = node.func.value
+    return isinstance(node, ast.Name)
+
+
 def _sequence(value: Value) -> Value:
     return value if isinstance(value, list) or not isinstance(value, tuple) else tuple(value)
-
-
-def _table(value: Value) -> frozenset[str]:
-    if isinstance(value, list):
-        return LIST_METHODS
-    if isinstance(value, dict):
-        return DICT_METHODS
-    if isinstance(value, tuple):
-        return TUPLE_METHODS | {"numel"}
-    if isinstance(value, str | Text):
-        return TEXT_METHODS
-    if isinstance(value, int | float):
-        return frozenset({"item"})
-    return frozenset()
 
 
 def _constant_of(library: str, name: str) -> Value:
     if library in ("math", "numpy", "torch") and name in MATH_CONSTANTS:
         return {"pi": 3.141592653589793, "e": 2.718281828459045, "tau": 6.283185307179586}.get(name, float(name[:3]))
     return None
-
-
-def moves(name: str) -> bool:
-    """Whether a method only moves what it is called on."""
-    return name in MOVING
 
 
 _METHODS: dict[type[ast.expr], str] = {

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import torch
 
+from lint_reduction.verify.abstract import Findings
 from lint_reduction.verify.calls import looks_like_loss
 from lint_reduction.verify.decoding import decode
 from lint_reduction.verify.experiment import Experiment
@@ -23,7 +25,7 @@ from lint_reduction.verify.planning import Plan, plans, sizes_of
 from lint_reduction.verify.running import Run
 from lint_reduction.verify.stepping import Update, first_update
 from lint_reduction.verify.synth import Maker, Sizes, norm
-from lint_reduction.verify.trace import Findings, Trace
+from lint_reduction.verify.trace import Trace
 from lint_reduction.verify.values import BlockedError, RaisedError, UserError
 
 SIZES = (1, 2, 3, 4, 6, 8)
@@ -111,7 +113,9 @@ def run(experiment: Mapping[str, object], device: torch.device, dtype: torch.dty
     """
     start = time.perf_counter()
     try:
-        measurement = measure(decode(experiment), device, dtype)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            measurement = measure(decode(experiment), device, dtype)
     except BlockedError as error:
         measurement = Measurement(Status.BLOCKED, str(error))
     except Exception as error:  # the answer to anything is a measurement; a bug shows in the reason
@@ -274,7 +278,7 @@ def _dials(plan: Plan, sizes: Sizes) -> list[tuple[str, str, list[Sizes]]]:
     for letter, what in (("T", "gradient"), ("D", "gradient" if "T" not in letters else "gradient over features")):
         if letter in letters:
             dials.append(("elements", what, [sizes.grown(letter, times) for times in FEW]))
-    if "T" in letters and plan.has_padding:
+    if "T" in letters and (plan.has_padding or sizes.is_written):
         longest, base = max(FEW), sizes.base["T"]
         padded = [replace(sizes.grown("T", times), padding=base * (longest - times)) for times in FEW]
         dials.append(("valid", "gradient", padded))

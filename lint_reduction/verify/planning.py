@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lint_reduction.verify import names
+from lint_reduction.verify.abstract import Findings
 from lint_reduction.verify.losses import BY_HAND, TIME_FIRST, Loss, Role
 from lint_reduction.verify.names import Size
 from lint_reduction.verify.synth import BASE, IGNORED, Sizes
-from lint_reduction.verify.trace import Findings
 
 _MAX_LITERAL = 4_096
 _GENERIC = ("same", "BD", "B", "BC", "", "BTD", "BT", "B1", "BDHW")
@@ -131,7 +131,7 @@ def sizes_of(found: Findings) -> Sizes:
         base["C"] = size
         if found.labels:
             base["D"] = size
-    return Sizes(base=base, ignored=found.ignored[0] if found.ignored else IGNORED)
+    return Sizes(base=base, ignored=next(iter(found.ignored), IGNORED), is_written=bool(found.ignored))
 
 
 def plans(found: Findings, *, time_first: bool = False) -> Iterator[Plan]:
@@ -164,7 +164,9 @@ def _fills(
         fills[path] = Fill(Role.TARGET_PROBABILITY if role is Role.CLASS and "C" in own else role, own)
     for path in holes.generic:
         alike = prediction if prediction[0] != "S" or _is_alike(found, path) else "BD"
-        fills[path] = Fill(Role.REAL, alike if others == "same" else others)
+        # where no loss says what it takes, what a model puts out is taken for the prediction
+        is_prediction = others == "same" or (not holes.roles and "(" in path)
+        fills[path] = Fill(Role.REAL, alike if is_prediction else others)
     shape = {"target": target, "prediction": prediction}.get(mask, mask)
     for path in holes.masks:
         is_boolean = path in found.boolean
@@ -250,6 +252,8 @@ def _fixed(found: Findings, path: str, uses: set[str], *, has_role: bool) -> Fil
     """Return what is put in a hole whose use leaves no choice."""
     if path in found.lengths:
         return Fill(Role.LENGTH, "B")
+    if path in found.gathered and not has_role:
+        return Fill(Role.CLASS, "B1")
     if path in found.labels and not has_role:
         return Fill(Role.CLASS, "B")
     if "class weight" in uses:

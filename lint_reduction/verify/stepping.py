@@ -49,9 +49,11 @@ def first_update(machine: Interpreter, maker: Maker) -> Update | None:
 def _stepped(
     optimizer: Optimizer, options: dict[str, Any], leaves: list[Tensor], gradients: list[Tensor | None]
 ) -> list[Tensor] | None:
-    copies = [leaf.detach().clone().requires_grad_() for leaf in leaves]
+    # in double precision: an update is small beside the weights, and would be rounded away
+    exact = {"device": "cpu", "dtype": torch.float64, "copy": True}
+    copies = [leaf.detach().to(**exact).requires_grad_() for leaf in leaves]
     for copy, gradient in zip(copies, gradients, strict=True):
-        copy.grad = None if gradient is None else gradient.detach().clone()
+        copy.grad = None if gradient is None else gradient.detach().to(**exact)
     try:
         getattr(torch.optim, optimizer.name)(copies, **options).step()
     except (RuntimeError, ValueError, TypeError, AttributeError):

@@ -35,6 +35,7 @@ class Sizes:
         ranks: processes.
         weights: what class weights are multiplied with.
         ignored: what stands in a target that has no class.
+        is_written: whether the program says so.
     """
 
     base: Mapping[str, int] = field(default_factory=lambda: dict(BASE))
@@ -44,6 +45,7 @@ class Sizes:
     ranks: int = 1
     weights: int = 1
     ignored: int = IGNORED
+    is_written: bool = False
 
     def size(self, letter: str) -> int:
         """Return the size of an axis."""
@@ -151,7 +153,7 @@ class Maker:
     @property
     def _padding(self) -> float:
         """What stands in a target where there is nothing: what the program compares it with, if it does."""
-        return 0 if self.sizes.ignored == IGNORED else self.sizes.ignored
+        return self.sizes.ignored if self.sizes.is_written else 0
 
     def _draw_indices(self, role: Role, layout: str, draw: Callable[[int, int], Tensor]) -> tuple[Tensor, float]:
         """Return whole numbers, and what stands in padding: an index that a loss ignores is never drawn."""

@@ -1,104 +1,33 @@
-"""The world of abstract tensors: a run without numbers that finds out what is not known, and what it is used for."""
+"""The world of abstract tensors: a run without numbers that finds out what is not known, and what it is for."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
-from lint_reduction.verify.allowed import CONSTANTS, ELEMENTWISE, ELEMENTWISE_METHODS, FACTORIES, REDUCTIONS
+from lint_reduction.verify.abstract import NO_PATHS, Abstract, Findings
+from lint_reduction.verify.allowed import (
+    CONSTANTS,
+    ELEMENTWISE,
+    ELEMENTWISE_ACTIVATIONS,
+    ELEMENTWISE_METHODS,
+    FACTORIES,
+    REDUCTIONS,
+    SHAPING,
+)
 from lint_reduction.verify.arithmetic import mathematics
 from lint_reduction.verify.experiment import Place
 from lint_reduction.verify.losses import Loss
 from lint_reduction.verify.values import Criterion, Distribution, Hole, Layer, Value, parts
 
-_NO_PATHS: frozenset[str] = frozenset()
-_SHAPING = frozenset(
-    """
-    view reshape flatten squeeze unsqueeze transpose permute t contiguous float double long int bool expand repeat type
-    type_as view_as swapaxes movedim detach clone cat stack concat chunk split unbind to byte half""".split()
-)
 #: What a method's integer arguments say about the rank: they are axes.
 _AXES = frozenset("sum mean softmax log_softmax size transpose permute max min std var argmax norm logsumexp".split())
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Abstract:
-    """A tensor, or a number, of which only the origin is known.
-
-    Attributes:
-        roots: paths of the holes it is computed from, as far as a gradient or a value flows.
-        like: paths of the holes whose shape it has.
-        is_pure: whether it still has the values of its hole, in whatever shape.
-        is_shape: whether it is the shape of what it is like.
-        is_number: whether it is a plain number.
-        length: how many numbers it is written with, 0 if it is not.
-        is_range: whether it counts positions.
-    """
-
-    roots: frozenset[str] = _NO_PATHS
-    like: frozenset[str] = _NO_PATHS
-    is_pure: bool = False
-    is_shape: bool = False
-    is_number: bool = False
-    length: int = 0
-    is_range: bool = False
-
-
-@dataclass(eq=False, slots=True)
-class Findings:
-    """What a trace has found out.
-
-    Attributes:
-        uses: for each path, how it is used: tensor, arithmetic, divisor, size, index, class weight, option, test.
-        roles: for each path, the losses it goes into, by argument, and whether with its own values.
-        losses: the losses met, in order.
-        reductions: hand-made reductions met.
-        equal: pairs of sets of paths that have one shape.
-        least, exact: what is known of the number of axes of a path.
-        literals: sizes of later axes, multiplied out, as written.
-        ignored: numbers that targets are compared with, or that a loss ignores.
-        boolean: paths that are negated or used to select.
-        labels: paths whose values are class indices.
-        lengths: paths whose values positions are compared with.
-        classes: numbers of classes, as written.
-        normalized: the axis along which a path is normalized to probabilities.
-        trained: the paths that reach the end; None where it is not reached.
-        direct: the path that is the loss itself, if it is one.
-    """
-
-    uses: dict[str, set[str]] = field(default_factory=dict)
-    roles: dict[str, list[tuple[Loss, int, bool]]] = field(default_factory=dict)
-    losses: list[Loss] = field(default_factory=list)
-    reductions: set[str] = field(default_factory=set)
-    equal: list[frozenset[str]] = field(default_factory=list)
-    least: dict[str, int] = field(default_factory=dict)
-    exact: dict[str, int] = field(default_factory=dict)
-    literals: list[tuple[frozenset[str], int]] = field(default_factory=list)
-    ignored: list[int] = field(default_factory=list)
-    boolean: set[str] = field(default_factory=set)
-    labels: set[str] = field(default_factory=set)
-    lengths: set[str] = field(default_factory=set)
-    classes: list[int] = field(default_factory=list)
-    normalized: dict[str, int] = field(default_factory=dict)
-    trained: frozenset[str] | None = None
-    direct: str = ""
-
-    @property
-    def structures(self) -> set[str]:
-        """Paths that other paths lead through."""
-        found: set[str] = set()
-        for path in self.uses:
-            for other in self.uses:
-                if len(other) > len(path) and other.startswith(path) and other[len(path)] in ".[(":
-                    found.add(path)
-        return found
 
 
 class Trace:
     """The abstract world."""
 
-    def __init__(self, tensors: frozenset[str] = _NO_PATHS, structures: frozenset[str] = _NO_PATHS) -> None:
+    def __init__(self, tensors: frozenset[str] = NO_PATHS, structures: frozenset[str] = NO_PATHS) -> None:
         self.found = Findings()
         self.tensors = tensors
         self.structures = structures
@@ -114,24 +43,17 @@ class Trace:
                     self.found.uses.setdefault(path, set()).update(tags)
 
     def _roots(self, *values: Value) -> frozenset[str]:
-        found = _NO_PATHS
+        found = NO_PATHS
         for value in values:
             for part in parts(value):
                 if isinstance(part, Abstract):
                     found |= part.roots
         return found
 
-    def _rank(self, value: Value, *, least: int = 0, exact: int | None = None) -> None:
-        if isinstance(value, Abstract):
-            for path in value.like:
-                self.found.least[path] = max(self.found.least.get(path, 0), least)
-                if exact is not None:
-                    self.found.exact[path] = exact
-
     def _axis(self, value: Value, arguments: Sequence[Value]) -> None:
         for argument in parts(list(arguments)):
             if type(argument) is int:
-                self._rank(value, least=argument + 1 if argument >= 0 else -argument)
+                self.found.rank(value, least=argument + 1 if argument >= 0 else -argument)
 
     # Holes
 
@@ -190,8 +112,8 @@ class Trace:
         self.use(right, "divisor" if isinstance(operator, ast.Div | ast.FloorDiv) else "arithmetic")
         if isinstance(operator, ast.MatMult):
             self.use((left, right), "tensor")
-            self._rank(left, least=2)
-            self._rank(right, least=2)
+            self.found.rank(left, least=2)
+            self.found.rank(right, least=2)
             return Abstract(self._roots(left, right))
         return self._joined(left, right)
 
@@ -210,7 +132,7 @@ class Trace:
         if len(likes) == 2 and likes[0] != likes[1]:
             self.found.equal.append(likes[0] | likes[1])
         is_number = all(not isinstance(v, Abstract) or v.is_number for v in (left, right))
-        like = frozenset().union(*likes) if likes else _NO_PATHS
+        like = frozenset().union(*likes) if likes else NO_PATHS
         return Abstract(self._roots(left, right), like, is_number=is_number)
 
     def truth(self, value: Value) -> bool:
@@ -227,10 +149,10 @@ class Trace:
         """Return rows of a tensor, or the sizes of a shape."""
         if isinstance(value, Abstract) and value.is_shape:
             if count is not None:
-                self._rank(value, exact=count)
+                self.found.rank(value, exact=count)
             return [Abstract(is_number=True) for _ in range(count or 2)]
         self.use(value, "tensor")
-        self._rank(value, least=1)
+        self.found.rank(value, least=1)
         return [Abstract(self._roots(value)) for _ in range(2 if count is None else count)]
 
     def item(self, value: Value, index: Value) -> Value:
@@ -242,13 +164,11 @@ class Trace:
                     self.found.boolean |= part.roots
         if isinstance(value, Abstract) and value.is_shape:
             self._axis(value, [index])
-            if isinstance(index, slice):
-                return value
-            return Abstract(is_number=True)
+            return value if isinstance(index, slice) else Abstract(is_number=True)
         self.use(value, "tensor")
         if isinstance(index, tuple):
             # what stands for "all other axes" stands for one at least: nobody writes it for none
-            self._rank(value, least=sum(entry is not None for entry in index))
+            self.found.rank(value, least=sum(entry is not None for entry in index))
         pure = isinstance(value, Abstract) and value.is_pure
         is_range = isinstance(value, Abstract) and value.is_range
         return Abstract(self._roots(value), is_pure=pure, is_range=is_range)
@@ -271,7 +191,7 @@ class Trace:
             case "requires_grad" | "is_cuda" | "is_leaf":
                 return True
             case "T" | "mT":
-                self._rank(value, least=2)
+                self.found.rank(value, least=2)
                 return Abstract(value.roots, is_pure=value.is_pure)
         return Abstract(value.roots, value.like)
 
@@ -292,15 +212,18 @@ class Trace:
             self._axis(value, [*arguments, *options.values()])
         if "softmax" in name:
             self._normalized(value, [*arguments, *options.values()])
+        if name == "gather" and len(arguments) > 1 and isinstance(arguments[1], Abstract) and arguments[1].is_pure:
+            self.found.gathered |= arguments[1].roots
+            return Abstract(value.roots)
         if name == "permute":
             flat = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], list | tuple) else arguments
-            self._rank(value, exact=len(flat) if isinstance(flat, Sequence) else None)
+            self.found.rank(value, exact=len(flat) if isinstance(flat, Sequence) else None)
         if name in ("size", "numel", "dim", "nelement", "ndimension", "stride"):
             return Abstract(like=value.like, is_shape=name == "size" and not arguments, is_number=True)
         return self._result(name, value, [value, *arguments], options, ELEMENTWISE_METHODS)
 
     def _normalized(self, value: Value, arguments: Sequence[Value]) -> None:
-        self._rank(value, least=2)
+        self.found.rank(value, least=2)
         axis = next((entry for entry in arguments if type(entry) is int), None)
         if isinstance(value, Abstract) and axis is not None:
             for path in value.like:
@@ -327,16 +250,16 @@ class Trace:
             is_pair = len(arguments) > 1 and not isinstance(arguments[1], Abstract)
             if is_pair or "dim" in options or name in ("sort", "topk"):
                 return (Abstract(roots), Abstract())
-        if name == "arange" or (isinstance(value, Abstract) and value.is_range and name in _SHAPING | {"to", "repeat"}):
+        if name == "arange" or (isinstance(value, Abstract) and value.is_range and name in SHAPING | {"to", "repeat"}):
             return Abstract(is_range=True)
         if name in CONSTANTS:
-            like = value.like if isinstance(value, Abstract) and name.endswith("_like") else _NO_PATHS
+            like = value.like if isinstance(value, Abstract) and name.endswith("_like") else NO_PATHS
             return Abstract(like=like, is_number=name in ("numel",))
-        pure = isinstance(value, Abstract) and value.is_pure and name in _SHAPING
+        pure = isinstance(value, Abstract) and value.is_pure and name in SHAPING
         if name in ("chunk", "split", "unbind"):
             return [Abstract(roots, is_pure=pure) for _ in range(2)]
         if name in alike:
-            shapes: frozenset[str] = _NO_PATHS
+            shapes: frozenset[str] = NO_PATHS
             for entry in arguments:
                 if isinstance(entry, Abstract) and not entry.is_number:
                     if shapes and entry.like and shapes != entry.like:
@@ -373,7 +296,7 @@ class Trace:
             self.found.classes += [size for size in arguments[1:2] if type(size) is int]
         if last == "tensor" and isinstance(first, list | tuple) and not isinstance(first[:1], Abstract):
             return Abstract(self._roots(values), length=len(first))
-        return self._result(last, first, list(arguments), options, ELEMENTWISE | _ACTIVATION_LIKE)
+        return self._result(last, first, list(arguments), options, ELEMENTWISE | ELEMENTWISE_ACTIVATIONS)
 
     # Losses and objects
 
@@ -418,7 +341,7 @@ class Trace:
             self.found.ignored.insert(0, ignored)
         if loss not in self.found.losses:
             self.found.losses.append(loss)
-        like: frozenset[str] = _NO_PATHS
+        like: frozenset[str] = NO_PATHS
         first = arguments[0] if arguments else None
         if options.get("reduction") == "none" and isinstance(first, Abstract) and loss.layouts[0][0] == "BD":
             like = first.like
@@ -436,7 +359,7 @@ class Trace:
         """Return its result."""
         self.use(list(arguments), "tensor")
         first = arguments[0] if arguments else None
-        like = first.like if isinstance(first, Abstract) and layer.name not in ("Flatten",) else _NO_PATHS
+        like = first.like if isinstance(first, Abstract) and layer.name not in ("Flatten",) else NO_PATHS
         return Abstract(self._roots(list(arguments)), like)
 
     def distribution(self, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Distribution:
@@ -444,7 +367,7 @@ class Trace:
         values = [*arguments, *options.values()]
         self.use(values, "tensor")
         likes = [v.like for v in values if isinstance(v, Abstract)]
-        like = frozenset().union(*likes) if likes else _NO_PATHS
+        like = frozenset().union(*likes) if likes else NO_PATHS
         if len(like) > 1:
             self.found.equal.append(like)
         return Distribution(name, tuple(arguments), options, Abstract(self._roots(values), like))
@@ -463,7 +386,7 @@ class Trace:
     def backward(self, value: Value, gradient: Value) -> None:
         """Note that the end is reached."""
         roots = self._roots(value)
-        self.found.trained = (self.found.trained or _NO_PATHS) | roots
+        self.found.trained = (self.found.trained or NO_PATHS) | roots
         if isinstance(value, Abstract) and value.is_pure and len(roots) == 1:
             self.found.direct = next(iter(roots))
 
@@ -474,8 +397,3 @@ class Trace:
 
     def without_gradient(self, entered: bool) -> None:
         """Change nothing."""
-
-
-_ACTIVATION_LIKE = frozenset(
-    "logsigmoid gelu elu leaky_relu softplus normalize silu hardtanh threshold selu celu mish softmin dropout".split()
-)

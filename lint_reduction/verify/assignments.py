@@ -1,0 +1,114 @@
+"""Binds values to names, attributes and parts."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from lint_reduction.verify import arithmetic
+from lint_reduction.verify.expressions import Expressions
+from lint_reduction.verify.values import (
+    BlockedError,
+    Class,
+    Hole,
+    Instance,
+    Unnamed,
+    UserError,
+    Value,
+)
+
+_DUNDER = re.compile(r"__\w+__")
+
+
+class Assignments(Expressions):
+    """Runs assignments."""
+
+    def _assign(self, node: ast.Assign) -> None:
+        value = self.evaluate(node.value)
+        for target in node.targets:
+            self.assign(target, value)
+
+    def _annotated(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self.assign(node.target, self.evaluate(node.value))
+
+    def _augmented(self, node: ast.AugAssign) -> None:
+        target = node.target
+        if isinstance(target, ast.Name):
+            before = self.lookup(target.id)
+            self.assign(target, self._augment(node, before))
+        elif isinstance(target, ast.Attribute):
+            owner = self.evaluate(target.value)
+            before = self.attribute(owner, target.attr)
+            self.set_attribute(owner, target.attr, self._augment(node, before))
+        elif isinstance(target, ast.Subscript):
+            whole, index = self.evaluate(target.value), self.index(target.slice)
+            self.set_item(whole, index, self._augment(node, self.item(whole, index)))
+
+    def _augment(self, node: ast.AugAssign, before: Value) -> Value:
+        value = self.evaluate(node.value)
+        if isinstance(before, list) and isinstance(node.op, ast.Add):
+            before += self.iterate(value)
+            return before
+        return self.admit(self.binary(node.op, before, value))
+
+    def assign(self, target: ast.expr, value: Value) -> None:
+        """Bind a value to a target."""
+        match target:
+            case ast.Name(id=name):
+                is_own = isinstance(value, Unnamed) or (isinstance(value, Hole) and value.path in self.built)
+                self.bind(name, Hole.at(name) if is_own else value)
+            case ast.Tuple(elts=entries) | ast.List(elts=entries):
+                self._unpack(entries, value)
+            case ast.Attribute(value=owner, attr=attr):
+                self.set_attribute(self.evaluate(owner), attr, value)
+            case ast.Subscript(value=whole, slice=index):
+                self.set_item(self.evaluate(whole), self.index(index), value)
+            case _:
+                raise BlockedError("a target is not allowed")
+
+    def _unpack(self, targets: list[ast.expr], value: Value) -> None:
+        count = len(targets)
+        if isinstance(value, Unnamed):
+            values: list[Value] = [value] * count
+        else:
+            values = self.iterate(value, count)
+        starred = next((i for i, target in enumerate(targets) if isinstance(target, ast.Starred)), None)
+        if starred is not None:
+            behind = count - starred - 1
+            if len(values) < count - 1:
+                raise UserError("ValueError")
+            middle = values[starred : len(values) - behind]
+            values = [*values[:starred], middle, *values[len(values) - behind :]]
+        if len(values) != count:
+            raise UserError("ValueError")
+        for target, entry in zip(targets, values, strict=True):
+            self.assign(target.value if isinstance(target, ast.Starred) else target, entry)
+
+    def set_attribute(self, owner: Value, name: str, value: Value) -> None:
+        """Assign an attribute of an object of a user class, or the gradient of a tensor; nothing else has any."""
+        if _DUNDER.fullmatch(name):
+            raise BlockedError(f"the attribute `{name}` is not allowed")
+        if isinstance(owner, Instance):
+            is_built = isinstance(value, Hole) and value.path.endswith(")")
+            owner.attributes[name] = Hole.at(f"{owner.path}.{name}") if is_built else value
+            self.admit(owner.attributes)
+        elif isinstance(owner, Class):
+            owner.attributes[name] = value
+            self.admit(owner.attributes)
+        elif self.domain.is_tensor(owner) and name in ("grad", "data"):
+            self.domain.assign(owner, name, self.settle(value))
+
+    def set_item(self, whole: Value, index: Value, value: Value) -> None:
+        """Assign a part of a list, a dictionary or a tensor."""
+        if isinstance(whole, Hole) and self.domain.is_indexed(whole, index):
+            whole = self.settle(whole)
+        if isinstance(whole, dict):
+            whole[self.key(index)] = value
+            self.admit(whole)
+        elif isinstance(whole, list) and isinstance(index, int) and -len(whole) <= index < len(whole):
+            whole[index] = value
+        elif self.domain.is_tensor(whole):
+            self.domain.store(whole, index, self.settle(value))
+        elif not isinstance(whole, Hole):
+            raise BlockedError(f"a part of `{arithmetic.name_of(whole)}` is not assigned")
