@@ -40,11 +40,13 @@ class Parsed:
         tree: passed by the gate.
         links: unit and name there of what it imports from other units.
         bindings: by name, the statements that bind it.
+        starred: the modules that everything is imported from.
     """
 
     tree: ast.Module
     links: dict[str, tuple[int, str]]
     bindings: dict[str, list[ast.stmt]]
+    starred: tuple[str, ...]
 
 
 @dataclass(eq=False, slots=True)
@@ -130,7 +132,8 @@ class Program:
             for statement in tree.body:
                 for name in bound_names(statement):
                     bindings.setdefault(name, []).append(statement)
-            found.append(Parsed(tree, {link.name: (link.unit, link.member) for link in unit.links}, bindings))
+            links = {link.name: (link.unit, link.member) for link in unit.links}
+            found.append(Parsed(tree, links, bindings, _starred(tree)))
         return cls(experiment, tuple(found), Decisions.of(experiment))
 
     def note(self, kind: str, node: ast.AST, find: Callable[[], _Note]) -> _Note:
@@ -260,11 +263,10 @@ class Machine(ABC):
 
     def _from_star(self, source: Source, name: str) -> Value:
         """Return a name of a library that everything is imported from."""
-        for statement in source.parsed.tree.body:
-            if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*" and not statement.level:
-                library = Library(f"{statement.module}.{name}")
-                if self.is_allowed(library):
-                    return library
+        for module in source.parsed.starred:
+            library = Library(f"{module}.{name}")
+            if self.is_allowed(library):
+                return library
         return None
 
     @abstractmethod
@@ -291,6 +293,17 @@ class Machine(ABC):
     @abstractmethod
     def member(self, owner: Class, name: str) -> Value:
         """Return what a name stands for in a class, unbound."""
+
+
+def _starred(tree: ast.Module) -> tuple[str, ...]:
+    return tuple(
+        statement.module
+        for statement in tree.body
+        if isinstance(statement, ast.ImportFrom)
+        and statement.module
+        and not statement.level
+        and statement.names[0].name == "*"
+    )
 
 
 def bound_names(statement: ast.stmt) -> set[str]:
