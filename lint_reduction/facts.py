@@ -91,6 +91,7 @@ class StepKind(enum.Enum):
     MEAN = "mean"
     REDUNDANT = "reduction of one number"
     MULTIPLY = "multiplication"
+    MASK = "masking"
     MODULATE = "multiplication with itself"
     PER_SAMPLE = "use per sample"
     DIVIDE = "division"
@@ -193,6 +194,7 @@ class LossSite:
         divisor: what a mean divides by: ``numel``, ``samples``, ``valid`` (the weights of what is not ignored).
         ignored_parameter: a parameter of the function or class around it that should decide the reduction and does not.
         is_open: whether there may be arguments that are not in view (``*args``, ``**options``).
+        own_mean_too: whether the module also has a loss with weights of the same name under its own mean.
     """
 
     callee: str
@@ -211,6 +213,7 @@ class LossSite:
     divisor: str = ""
     ignored_parameter: str = ""
     is_open: bool = False
+    own_mean_too: bool = False
 
     def argument(self, parameter: str) -> Argument | None:
         """Return the argument bound to a parameter, None if it is not given."""
