@@ -279,7 +279,8 @@ def test_a_fix_that_does_not_hold_does_not_keep_the_others_back(
 
 
 def test_a_fix_that_opens_the_way_to_another_does_not_keep_the_others_back() -> None:
-    head = "import torch\nfrom torch import nn\n\nmodel = nn.Linear(2, 2)\noptimizer = torch.optim.SGD(model.parameters())\n"
+    head = "import torch\nfrom torch import nn\n\nmodel = nn.Linear(2, 2)\n"
+    head += "optimizer = torch.optim.SGD(model.parameters())\n"
     step = "    nn.L1Loss({})(model(x), y).backward()\n    optimizer.step()\n"
     body = "for x, y in loader:\n" + step.format('reduction="{0}"') * fixes.MAX_ROUNDS
     written = fixed_by(head + body.format("sum") + step.format('"sum"'), unsafe=True)

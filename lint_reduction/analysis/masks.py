@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lint_reduction.analysis.values import Constant, Hop, Opaque, Summand, Tensor, Value
-from lint_reduction.libraries import Names
 from lint_reduction.facts import Evidence, StepKind
 from lint_reduction.growth import DENSITY, ONE
+from lint_reduction.libraries import Names
 
 _CHOICE = frozenset({"choice"})
 #: What makes a comparison a choice among the values computed, not a look at which positions hold data.
@@ -53,12 +53,16 @@ def finds_padding(names: Names, op: str, left: Value, right: Value) -> bool:
     """Say whether a comparison tells data from padding: ``x != 0``, ``x.ne(pad)``, ``arange(n) < lengths[:, None]``."""
     if op not in ("==", "!="):
         return any(isinstance(v, Tensor) and POSITIONS in v.made_of for v in (left, right))
-    for value in (left, right):
-        if isinstance(value, Constant) and value.value == 0 and type(value.value) is int:
-            return True
-        if isinstance(value, Opaque) and names.role(value.name) == "padding_value" and "ignore" not in value.name.lower():
-            return True
-    return False
+    return any(_is_padding(names, value) for value in (left, right))
+
+
+def _is_padding(names: Names, value: Value) -> bool:
+    """Say whether a number stands for padding; labels that are ignored may be all of them."""
+    if isinstance(value, Constant):
+        return type(value.value) is int and value.value == 0
+    if not isinstance(value, Opaque) or names.role(value.name) != "padding_value":
+        return False
+    return "ignore" not in value.name.lower()
 
 
 def counts_kept(mask: Tensor) -> bool:

@@ -90,7 +90,9 @@ def operate(machine: Machine, name: str, owner: Value, given: Operands) -> Value
         return _stacked(machine, owner, kind)
     if kind == "creating":
         created = _created(machine, name, owner, given)
-        return tensors.made_of(created, masks.POSITIONS) if name == "arange" and isinstance(created, Tensor) else created
+        if name == "arange" and isinstance(created, Tensor):
+            return replace(created, made_of=created.made_of | {masks.POSITIONS})
+        return created
     if kind == "drawing":
         batch = Batch.DRAWN if machine.in_loop else Batch.FIXED
         return drawn(tensors.data(batch, replace(BATCH_AXES, certain=False), gradient=False))
