@@ -108,6 +108,13 @@ class Outcome:
 
 def examine(package: Path) -> Outcome:
     """Fix a package in place, and return what was fixed and what is not as it has to be."""
+    try:
+        return _examine(package)
+    except RuntimeError as error:
+        return Outcome(violations=[str(error)])
+
+
+def _examine(package: Path) -> Outcome:
     before = contents(package)
     outcome = Outcome(files=len(before))
     edits: dict[Path, list[dict[str, object]]] = defaultdict(list)
@@ -145,8 +152,8 @@ def diagnostics(done: subprocess.CompletedProcess[str]) -> list[Any]:
 def run(package: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the tool on a package."""
     done = subprocess.run([*CHECK, *options, str(package)], capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 1):
-        raise RuntimeError(f"{package}: exit status {done.returncode}: {done.stderr[-2000:]}")
+    if done.returncode not in (0, 1) or "Traceback" in done.stderr:
+        raise RuntimeError(f"{package.name}: exit status {done.returncode}: {done.stderr[-2000:]}")
     return done
 
 
