@@ -1,11 +1,12 @@
-"""Measure how often the default rules are right on labeled real code.
+"""Measure how often the rules are right on labeled real code.
 
     python benchmarks/accuracy.py [--corpus DIR]
 
 Downloads the packages of `fixtures/corpus` by hash, lints them, and prints, for the files in which all sites are
 labeled, per rule the true and false alarms, per verdict the missed alarms, precision and recall with Wilson intervals,
 and every disagreement. A finding is right when it stands at a labeled site of a matching verdict, or at a
-reduction that such a site feeds.
+reduction that such a site feeds. So much for the default rules; those that run only when selected are measured on
+all files of the packages, against the findings that were judged one by one (`judged.tsv`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from corpus import DEFAULT_DESTINATION, fetch_all, rows
+from judged import OPT_IN, Judged, Judgment
 
 from lint_reduction import lint_paths
 from lint_reduction.finding import Finding
@@ -145,15 +147,25 @@ def main() -> int:
     labels = labels_by_path()
     covered = [_path(row) for row in rows("covered.tsv")]
     existing = [path for path in covered if (corpus / path).is_file()]
+    packages = [corpus / f"{row['package']}=={row['version']}" for row in rows("packages.tsv")]
     found: dict[str, list[Finding]] = defaultdict(list)
     # whole packages: what a file trains on may be of another one
-    for diagnostic in lint_paths(sorted({corpus / path.partition("/")[0] for path in existing})):
+    for diagnostic in lint_paths([package for package in packages if package.is_dir()], select=["ALL"]):
         found[Path(diagnostic.absolute).relative_to(corpus.absolute()).as_posix()].append(diagnostic.finding)
     tally = Tally()
     for path in existing:
-        tally.add_file(path, labels[path], found[path])
+        tally.add_file(path, labels[path], [finding for finding in found[path] if finding.code not in OPT_IN])
     print(f"{len(existing)} of {len(covered)} files, {sum(map(len, labels.values()))} labeled sites\n")
     tally.show()
+    judged = Judged()
+    judged.add(
+        [
+            Judgment(_path(row), int(row["line"]), row["rule"], row["verdict"] == "true", row["why"])
+            for row in rows("judged.tsv")
+        ],
+        found,
+    )
+    judged.show()
     for problem in problems:
         print(problem)
     return bool(problems)

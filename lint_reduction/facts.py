@@ -91,6 +91,7 @@ class StepKind(enum.Enum):
     MEAN = "mean"
     REDUNDANT = "reduction of one number"
     MULTIPLY = "multiplication"
+    MASK = "masking"
     MODULATE = "multiplication with itself"
     PER_SAMPLE = "use per sample"
     DIVIDE = "division"
@@ -196,6 +197,7 @@ class LossSite:
         ignored_parameter: a parameter of the function or class around it that should decide the reduction and does not.
         is_open: whether there may be arguments that are not in view (``*args``, ``**options``).
         inside: where in an installed package the call is, ``span`` being that of the project which leads there.
+        own_mean_too: whether the module also has a loss with weights of the same name under its own mean.
     """
 
     callee: str
@@ -215,6 +217,7 @@ class LossSite:
     ignored_parameter: str = ""
     is_open: bool = False
     inside: Span | None = None
+    own_mean_too: bool = False
 
     def argument(self, parameter: str) -> Argument | None:
         """Return the argument bound to a parameter, None if it is not given."""

@@ -278,6 +278,29 @@ def test_a_fix_that_does_not_hold_does_not_keep_the_others_back(
     assert path.read_text().endswith('size_average=True)\nb = nn.L1Loss(reduction="mean")\n')
 
 
+def test_a_fix_that_opens_the_way_to_another_does_not_keep_the_others_back() -> None:
+    head = "import torch\nfrom torch import nn\n\nmodel = nn.Linear(2, 2)\n"
+    head += "optimizer = torch.optim.SGD(model.parameters())\n"
+    step = "    nn.L1Loss({})(model(x), y).backward()\n    optimizer.step()\n"
+    body = "for x, y in loader:\n" + step.format('reduction="{0}"') * fixes.MAX_ROUNDS
+    written = fixed_by(head + body.format("sum") + step.format('"sum"'), unsafe=True)
+    assert written == head + body.format("mean") + step.format('reduction="mean"')
+
+
+def test_a_sum_in_a_file_without_losses_of_its_own_is_fixed(tmp_path: Path) -> None:
+    (tmp_path / "rewards.py").write_text("def total(values):\n    return values.sum()\n")
+    (tmp_path / "train.py").write_text(
+        "import torch\nfrom torch import nn\nfrom rewards import total\n\nmodel = nn.Linear(2, 2)\n"
+        "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+        "for x, y in torch.utils.data.DataLoader(data, 8):\n"
+        "    loss = total(nn.functional.mse_loss(model(x), y, reduction='none'))\n"
+        "    loss.backward()\n    optimizer.step()\n"
+    )
+    assert "    return values.sum()\n" in run("--isolated", "--select", "RED102", tmp_path).out
+    assert run("--fix", "--unsafe-fixes", "--isolated", "--select", "RED102", tmp_path).code == 0
+    assert (tmp_path / "rewards.py").read_text() == "def total(values):\n    return values.mean()\n"
+
+
 def test_a_circle_of_fixes_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     rounds = []
     monkeypatch.setattr(fixes, "_repair", lambda *args: rounds.append(args))

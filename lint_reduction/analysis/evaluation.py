@@ -38,7 +38,7 @@ from lint_reduction.analysis.code import (
 from lint_reduction.analysis.conversion import as_tensor
 from lint_reduction.analysis.indexing import item
 from lint_reduction.analysis.machine import Frame, Machine
-from lint_reduction.analysis.masks import as_mask, chooses
+from lint_reduction.analysis.masks import as_mask, beside_padding, chooses, finds_padding
 from lint_reduction.analysis.reading import read_as_number
 from lint_reduction.analysis.state import UNUSUAL, unusual, visible
 from lint_reduction.analysis.tensors import broadcast
@@ -250,15 +250,9 @@ def compare(machine: Machine, op: str, left: Value, right: Value) -> Value:
             return Opaque()
         if op in ("is", "is not", "in", "not in"):
             return _identity(op, a, b)
-        mask = _mask_of(op, a, b)
+        mask = _mask_of(op, a, b) or _mask_of_unknown(machine, a, b)
         if mask is not None:
-            return mask
-        if isinstance(a, Opaque) and isinstance(b, Opaque) and machine.libraries.names.role(b.name) == "padding_value":
-            # labels != pad_id
-            return as_mask(as_tensor(machine, a))
-        if isinstance(a, Opaque) and not a.varies and isinstance(b, Constant) and type(b.value) in (int, float):
-            # labels != -100
-            return as_mask(as_tensor(machine, a))
+            return beside_padding(mask) if finds_padding(machine.libraries.names, op, a, b) else mask
         varies = any(isinstance(v, Opaque) and v.varies for v in (a, b))
         if isinstance(a, Opaque) and isinstance(b, Constant) and b.value in _REDUCTIONS and op in ("==", "!="):
             # a reduction that is chosen elsewhere: it is not known to be one that is no mean
@@ -282,6 +276,15 @@ def _mask_of(op: str, left: Value, right: Value) -> Tensor | None:
     for other in sized:
         known = replace(known, axes=broadcast(known.axes, other.axes))
     return as_mask(known, choice=pairs or any(chooses(v) for v in operands))
+
+
+def _mask_of_unknown(machine: Machine, left: Value, right: Value) -> Tensor | None:
+    """Return the mask that a comparison of something unknown makes: ``labels != pad_id``, ``labels != -100``."""
+    if not isinstance(left, Opaque):
+        return None
+    named = isinstance(right, Opaque) and machine.libraries.names.role(right.name) == "padding_value"
+    number = isinstance(right, Constant) and type(right.value) in (int, float)
+    return as_mask(as_tensor(machine, left)) if named or (number and not left.varies) else None
 
 
 def counts_something(machine: Machine, value: Value) -> bool:

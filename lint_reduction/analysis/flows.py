@@ -96,7 +96,8 @@ def build(machine: Machine, traces: Iterable[Trace], locate: Locate, *, complete
     if not marks:
         return ModuleFacts(machine.module.path)
     spans = locate(marks)
-    built = {index: _site(machine.sites[index], spans) for index in sorted(sites)}
+    averaged = _weights_of_means(machine.sites)
+    built = {index: _site(machine.sites[index], spans, averaged) for index in sorted(sites)}
     flows = tuple(dict.fromkeys(_flow(flow, built, spans) for flow in found))
     ordered = tuple(sorted(built.values(), key=lambda site: site.span))
     return ModuleFacts(machine.module.path, ordered, flows)
@@ -307,7 +308,18 @@ def _optimizer(draft: OptimizerFactDraft | None, spans: dict[int, Span]) -> Opti
     return OptimizerFact(draft.name, draft.behavior, draft.learning_rate, span, rate_span)
 
 
-def _site(record: SiteRecord, spans: dict[int, Span]) -> LossSite:
+def _weights_of_means(records: Iterable[SiteRecord]) -> frozenset[str]:
+    """Return the texts of the weights by which means divide."""
+    means = [r for r in records if r.model.divisor == "valid" and r.reductions == {"mean"}]
+    return frozenset(filter(None, map(_weights, means)))
+
+
+def _weights(record: SiteRecord) -> str:
+    """Return the text of the weights that a loss is given, empty if it is given none."""
+    return next((argument.text for argument in record.arguments if argument.parameter == "weight"), "")
+
+
+def _site(record: SiteRecord, spans: dict[int, Span], averaged: frozenset[str]) -> LossSite:
     reductions = record.reductions
     return LossSite(
         callee=record.callee,
@@ -327,6 +339,7 @@ def _site(record: SiteRecord, spans: dict[int, Span]) -> LossSite:
         ignored_parameter=record.ignored_parameter,
         is_open=record.is_open,
         inside=spans[record.inside] if record.inside else None,
+        own_mean_too=_weights(record) in averaged,
     )
 
 

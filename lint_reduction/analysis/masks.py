@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lint_reduction.analysis.values import Hop, Summand, Tensor
+from lint_reduction.analysis.values import Constant, Hop, Opaque, Summand, Tensor, Value
 from lint_reduction.facts import Evidence, StepKind
 from lint_reduction.growth import DENSITY, ONE
+from lint_reduction.libraries import Names
 
 _CHOICE = frozenset({"choice"})
 #: What makes a comparison a choice among the values computed, not a look at which positions hold data.
 _CHOOSING = frozenset({"difference", "draw", "choice"})
+#: What a mask is made of that keeps all but the padding of a sample, and so one position at least.
+_PADDING = frozenset({"padding"})
+#: What the numbers of positions are made of: ``torch.arange``.
+POSITIONS = "positions"
 
 
 def chooses(value: Tensor) -> bool:
@@ -39,12 +44,38 @@ def as_mask(value: Tensor, evidence: Evidence = Evidence.SHAPE, *, choice: bool 
     )
 
 
+def beside_padding(mask: Tensor) -> Tensor:
+    """Return a mask that keeps all but the padding of each sample."""
+    return replace(mask, made_of=mask.made_of | _PADDING)
+
+
+def finds_padding(names: Names, op: str, left: Value, right: Value) -> bool:
+    """Say whether a comparison tells data from padding: ``x != 0``, ``x.ne(pad)``, ``arange(n) < lengths[:, None]``."""
+    if op not in ("==", "!="):
+        return any(isinstance(v, Tensor) and POSITIONS in v.made_of for v in (left, right))
+    return any(_is_padding(names, value) for value in (left, right))
+
+
+def _is_padding(names: Names, value: Value) -> bool:
+    """Say whether a number stands for padding; labels that are ignored may be all of them."""
+    if isinstance(value, Constant):
+        return type(value.value) is int and value.value == 0
+    if not isinstance(value, Opaque) or names.role(value.name) != "padding_value":
+        return False
+    return "ignore" not in value.name.lower()
+
+
+def counts_kept(mask: Tensor) -> bool:
+    """Say whether the sum of a value may be 0 because it is a mask, and one that may keep nothing."""
+    return mask.is_mask and not mask.made_of & _PADDING
+
+
 def keep_masked(value: Tensor, mask: Tensor, mark: int, text: str) -> Tensor:
     """Return a tensor with what a mask leaves out set to zero."""
     growth = mask.growth
     if growth is None or growth == ONE:
         return replace(value, arithmetic=True)
-    hop = Hop(StepKind.MULTIPLY, mark, growth, mask.evidence, text)
+    hop = Hop(StepKind.MASK, mark, growth, mask.evidence, text)
     return replace(value, summands=tuple(s.step(hop) for s in value.summands), arithmetic=True, is_mask=False)
 
 

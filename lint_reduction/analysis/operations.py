@@ -89,7 +89,10 @@ def operate(machine: Machine, name: str, owner: Value, given: Operands) -> Value
     if kind in ("stacking", "concatenating"):
         return _stacked(machine, owner, kind)
     if kind == "creating":
-        return _created(machine, name, owner, given)
+        created = _created(machine, name, owner, given)
+        if name == "arange" and isinstance(created, Tensor):
+            return replace(created, made_of=created.made_of | {masks.POSITIONS})
+        return created
     if kind == "drawing":
         batch = Batch.DRAWN if machine.in_loop else Batch.FIXED
         return drawn(tensors.data(batch, replace(BATCH_AXES, certain=False), gradient=False))
@@ -126,11 +129,12 @@ def _on_tensor(machine: Machine, name: str, kind: str, tensor: Tensor, given: Op
         case "normalized" | "normalizing":
             return _normalized(name, kind, tensor, given)
         case "comparing":
-            return _compared(name, tensor, given.get(0, "other"))
+            return _compared(machine, name, tensor, given.get(0, "other"))
         case "summing" | "averaging" | "choosing" | "norming" | "multiplying":
             return _reduced(machine, name, kind, tensor, given)
         case "counting":
-            return _reduced(machine, name, "summing", masks.as_mask(tensor), given)
+            mask = tensor if tensor.is_mask else masks.beside_padding(masks.as_mask(tensor))
+            return _reduced(machine, name, "summing", mask, given)
         case "testing":
             return _tested(machine, tensor, given)
         case "detaching":
@@ -160,13 +164,19 @@ def drawn(value: Tensor) -> Tensor:
     return replace(value, made_of=value.made_of | {"draw"})
 
 
-def _compared(name: str, tensor: Tensor, other: Value | None) -> Value:
+_EQUALITIES = ("eq", "ne", "not_equal")
+
+
+def _compared(machine: Machine, name: str, tensor: Tensor, other: Value | None) -> Value:
     if tensor.axes.is_scalar:
         return Opaque()
-    if not isinstance(other, Tensor):
-        return masks.as_mask(tensor)
-    pairs = name in ("eq", "ne", "not_equal") and bool(other.summands) and not other.axes.is_scalar
-    return masks.as_mask(tensor, choice=pairs or masks.chooses(other))
+    mask = masks.as_mask(tensor)
+    if isinstance(other, Tensor):
+        pairs = name in _EQUALITIES and bool(other.summands) and not other.axes.is_scalar
+        mask = masks.as_mask(tensor, choice=pairs or masks.chooses(other))
+    op = "!=" if name in _EQUALITIES else "<"
+    finds_padding = other is not None and masks.finds_padding(machine.libraries.names, op, tensor, other)
+    return masks.beside_padding(mask) if finds_padding else mask
 
 
 def _tested(machine: Machine, tensor: Tensor, given: Operands) -> Value:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from lint_reduction.analysis.masks import counts_kept
 from lint_reduction.analysis.reweighting import OF_A_LOSS
 from lint_reduction.analysis.values import (
     BATCH_AXES,
@@ -433,14 +434,14 @@ def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool
     elif step is not None and dims is None and value.axes == SCALAR and len(value.summands) == 1:
         summands = tuple(s.step(Hop(StepKind.REDUNDANT, mark, method=method)) if _is_fresh(s) else s for s in summands)
     axes = replace(removal.axes, rank=value.axes.rank) if keepdim and removal.axes != SCALAR else removal.axes
-    counts_kept = value.is_mask and kind == "summing" and dims is None
+    may_be_zero = counts_kept(value) and kind == "summing" and dims is None
     return replace(
         value,
         summands=summands,
         axes=axes,
         is_mask=False,
         may_be_container=False,
-        may_be_zero=counts_kept,
+        may_be_zero=may_be_zero,
         least_rank=0,
     )
 

@@ -2,8 +2,8 @@
 
 ## What goes wrong
 
-For a batch in which the mask keeps nothing, 0 / 0 is NaN, and so are the gradients: one such batch and every
-weight of the model is NaN after the step.
+For a batch in which the mask keeps nothing, 0 / 0 is NaN, and where the loss was multiplied with the mask so are the
+gradients, 0 times infinity: one such batch and every weight of the model is NaN after the step.
 
 ## How to fix it
 
@@ -12,7 +12,9 @@ weight of the model is NaN after the step.
 ## When it is fine
 
 When the mask cannot be empty; behind a guard such as `if mask.any()`. A `max(n, 1)`, an added epsilon and a
-guard in the same function are recognized.
+guard in the same function are recognized, and so are masks of padding, which keep a position of each sample:
+`tokens != 0`, `positions < lengths`. Where the mask selects or fills (`loss[mask]`, `masked_fill`, `where`,
+`ignore_index`), an empty one makes the loss NaN, but its gradients are zero: that is not reported.
 
 ## References
 
@@ -23,10 +25,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lint_reduction.facts import Doubt, Fate, LossFlow
+from lint_reduction.facts import Doubt, Fate, LossFlow, StepKind, Term
 from lint_reduction.finding import Finding, confidence_of, path_of
+from lint_reduction.growth import Count
 from lint_reduction.impact import Severity
 from lint_reduction.rules import rule
+
+
+def _is_multiplied_by_mask(term: Term) -> bool:
+    """Say whether what a mask leaves out is multiplied with zero: its gradient is that of the rest times zero."""
+    return any(step.kind is StepKind.MULTIPLY and step.growth.exponent(Count.VALID) > 0 for step in term.steps)
 
 
 @rule("RED208", over=LossFlow, severity=Severity.NOTE, default=False)
@@ -36,7 +44,7 @@ def empty_denominator(flow: LossFlow) -> Iterator[Finding]:
         return
     for term in flow.terms:
         divisor = next((step for step in term.steps if step.doubt is Doubt.EMPTY), None)
-        if divisor is None:
+        if divisor is None or not _is_multiplied_by_mask(term):
             continue
         yield Finding(
             divisor.span,

@@ -38,7 +38,10 @@ def epoch_sum_over_batches(flow: LossFlow) -> Iterator[Finding]:
         if flow.fate is not Fate.REPORTED or growth is None or term.site is None or term.batch <= Batch.SINGLE:
             continue
         cause, division = term.cause(1), term.last(StepKind.DIVIDE)
-        if growth.in_samples != 1 or growth.exponent(Count.BATCHES) or cause is None or division is None:
+        if growth.in_samples != 1 or cause is None or division is None:
+            continue
+        # a count of rounds that are not those over the batches may be one of samples
+        if growth.exponent(Count.BATCHES) or growth.exponent(Count.ITERATIONS):
             continue
         if cause.kind not in (StepKind.SITE, StepKind.SUM, StepKind.MULTIPLY):
             continue

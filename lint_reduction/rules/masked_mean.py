@@ -34,8 +34,9 @@ from lint_reduction.rules import rule
 
 
 def _mask(term: Term) -> Step | None:
-    """Return the step that multiplies with a mask."""
-    return next((s for s in term.steps if s.kind is StepKind.MULTIPLY and s.growth.exponent(Count.VALID) > 0), None)
+    """Return the step that multiplies with a mask, or sets to zero what it leaves out."""
+    kinds = (StepKind.MULTIPLY, StepKind.MASK)
+    return next((s for s in term.steps if s.kind in kinds and s.growth.exponent(Count.VALID) > 0), None)
 
 
 def _mean(term: Term) -> Step | None:

@@ -4,8 +4,8 @@
 
 With class weights, `reduction="mean"` divides by the sum of the weights of the targets. `.mean()` divides by
 their number: within a batch that is a factor, the mean weight of its targets, and from batch to batch the
-factor follows the mix of classes. Either is a fair loss; to train with one and to validate with the other, or
-to compare runs across them, is not.
+factor follows the mix of classes. Either is a fair loss; to train with one and to validate with the other is not.
+Reported is the mean by hand where the module also has a loss with these weights under `reduction="mean"`.
 
 ## How to fix it
 
@@ -13,7 +13,7 @@ Use one of them everywhere. As `reduction="mean"`: `loss.sum() / weight[target].
 
 ## When it is fine
 
-When the weights are meant to change how much a batch counts, and all numbers are computed the same way.
+When the two are never compared. A module that has only one of the two forms is not reported.
 
 ## References
 
@@ -40,7 +40,7 @@ def weighted_none_mean(flow: LossFlow) -> Iterator[Finding]:
         if site is None or site.divisor != "valid" or site.reduction != "none" or term.growth is None:
             continue
         weight, mean = site.argument("weight"), term.averaged_at_once
-        if weight is None or weight.known == Literal(None) or mean is None:
+        if weight is None or weight.known == Literal(None) or mean is None or not site.own_mean_too:
             continue
         yield Finding(
             mean.span,

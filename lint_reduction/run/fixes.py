@@ -196,19 +196,18 @@ def _key(result: FileResult, finding: Finding) -> tuple[str, str, str]:
 
 
 def _repair(result: FileResult, chosen: Sequence[Finding], work: _Work) -> None:
-    """Apply fixes to a file; if they do not all hold, those that hold alone."""
+    """Apply fixes to a file; if they do not all hold, as many as hold together."""
     if _attempt(result, chosen, work):
         return
-    good = []
+    good: list[Finding] = []
     for finding in chosen:
-        reason = _problem(result, [finding], work)[1]
-        if reason:
+        if not _problem(result, [*good, finding], work)[1]:
+            good.append(finding)
+        elif reason := _problem(result, [finding], work)[1]:
             place = result.place(finding.span)
             work.withdrawn[_key(result, finding)] = f"{place}: the fix of {finding.code} is withdrawn: {reason}"
-        else:
-            good.append(finding)
-    if good and not _attempt(result, good, work):
-        _attempt(result, good[:1], work)
+    if good:
+        _attempt(result, good, work)
 
 
 def _attempt(result: FileResult, chosen: Sequence[Finding], work: _Work) -> bool:

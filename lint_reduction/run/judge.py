@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lint_reduction.errors import ConfigError, SourceError
@@ -32,7 +33,10 @@ class _Place:
 
 
 def judge(
-    results: Sequence[FileResult], context_of: Callable[[str], Context], shown_as: Callable[[str], str]
+    results: Sequence[FileResult],
+    context_of: Callable[[str], Context],
+    shown_as: Callable[[str], str],
+    contents: Mapping[str, bytes] = MappingProxyType({}),
 ) -> list[FileResult]:
     """Return the results with the findings that are reported.
 
@@ -42,13 +46,17 @@ def judge(
         results: of the single files, with all that their rules found.
         context_of: the context of a file, by its absolute path.
         shown_as: how the path of a file is shown, by its absolute path.
+        contents: the content of files that differ from the disk, by absolute path.
     """
     places = {result.absolute: _Place(result) for result in results}
     for result in results:
         for finding in result.findings:
             path = finding.span.path or result.absolute
             if path not in places:
-                places[path] = _Place(FileResult(shown_as(path), path, text=_text(path)))
+                places[path] = _Place(FileResult(shown_as(path), path))
+            if path != result.absolute and not places[path].result.text:
+                # it mentions no loss, so nothing has read it
+                places[path].result = replace(places[path].result, text=_text(path, contents))
             places[path].findings.append(_moved(finding, result.absolute, path, shown_as))
     return [_guarded(place, context_of) for place in places.values()]
 
@@ -61,9 +69,9 @@ def _guarded(place: _Place, context_of: Callable[[str], Context]) -> FileResult:
         return FileResult(path, place.result.absolute, crash=f"internal error in {path}:\n{traceback.format_exc()}")
 
 
-def _text(path: str) -> str:
+def _text(path: str, contents: Mapping[str, bytes]) -> str:
     try:
-        return decode(read_bytes(Path(path)))
+        return decode(contents[path] if path in contents else read_bytes(Path(path)))
     except SourceError:
         return ""
 

@@ -263,7 +263,9 @@ def lint_candidates(candidates: Iterable[Candidate], contexts: Contexts) -> list
 def judged(results: Sequence[FileResult], contexts: Contexts) -> list[FileResult]:
     """Return results with the findings that are reported, each in the file it is in."""
     here = Path.cwd()
-    return judge(results, lambda path: contexts.of(Path(path).parent), lambda path: _shown(path, here))
+    return judge(
+        results, lambda path: contexts.of(Path(path).parent), lambda path: _shown(path, here), contexts.contents
+    )
 
 
 def lint_candidate(candidate: Candidate, contexts: Contexts, here: Path) -> FileResult:
