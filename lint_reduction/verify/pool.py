@@ -150,6 +150,11 @@ class Pool:
             self._folder.cleanup()
             self._folder = None
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes of the workers that run."""
+        return tuple(worker.process.pid for worker in self._workers)
+
     def run(self, experiments: Sequence[Mapping[str, object]]) -> Iterator[tuple[int, Reply]]:
         """Run experiments, and yield the place of each and what came of it, as they are done.
 
