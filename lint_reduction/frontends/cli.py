@@ -6,7 +6,7 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
@@ -20,10 +20,13 @@ from lint_reduction.frontends.options import LINTING, VERIFYING, Linting, taking
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from lint_reduction.finding import Finding
     from lint_reduction.run.fixes import Fixed
     from lint_reduction.run.pipeline import Overrides
     from lint_reduction.run.report import FileResult, Report
     from lint_reduction.source.discover import Candidate
+    from lint_reduction.verdict import Verdict
+    from lint_reduction.verify.session import Session
 
 _Item = TypeVar("_Item")
 
@@ -140,19 +143,22 @@ def verify(**options: Any) -> None:
     _verify(_Linting.split(options), options)
 
 
-def _verify(linting: _Linting, options: dict[str, Any]) -> NoReturn:
+def _session(options: Mapping[str, Any]) -> Session:
     from lint_reduction.verify.session import Session
 
-    session = Session(
+    return Session(
         device=options["verify_device"],
         sandbox=options["verify_sandbox"],
         timeout=options["verify_timeout"],
         jobs=options["verify_jobs"],
-        drop_refuted=options["drop_refuted"],
+        drop_refuted=options.get("drop_refuted", False),
         cache=None if options["no_cache"] else Path(".lint_reduction_cache") / "verify",
         progress=_verifying,
     )
-    report = linting.lint(session.verify)
+
+
+def _verify(linting: _Linting, options: dict[str, Any]) -> NoReturn:
+    report = linting.lint(_session(options).verify)
     linting.show(report, sys.stdout)
     linting.finish(report)
 
@@ -279,11 +285,22 @@ def rules() -> None:
 
 @cli.command(context_settings=_HELP)
 @click.argument("file", type=click.Path(path_type=Path))
-def facts(file: Path) -> None:
+@click.option("--verify", is_flag=True, help="Run what is trained with torch, and measure how it grows.")
+@taking(*VERIFYING[1:])
+def facts(file: Path, *, verify: bool, **options: Any) -> None:
     """Print what is known of the losses in a file, and why the rest is not."""
     from lint_reduction.frontends.facts import describe_file
 
-    _print(describe_file(file))
+    if not verify:
+        _print(describe_file(file))
+        return
+    session = _session(options)
+
+    def measure(findings: Sequence[tuple[str, Finding]], text: str) -> Mapping[tuple[str, Finding], Verdict]:
+        session.texts.update((path, text) for path, _ in findings)
+        return session.verdicts(findings)
+
+    _print(describe_file(file, measure))
 
 
 def _use_color(*, no_color: bool, out: TextIO | None = None) -> bool:

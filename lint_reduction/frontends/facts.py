@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lint_reduction.analysis import analyze
 from lint_reduction.errors import ConfigError, SourceError
-from lint_reduction.facts import Certainty, LossFlow, LossSite, Span, Term
+from lint_reduction.facts import Certainty, Fate, LossFlow, LossSite, Span, Term
+from lint_reduction.finding import Confidence, Finding
+from lint_reduction.growth import Count
+from lint_reduction.impact import Severity
 from lint_reduction.run.pipeline import Contexts, Overrides, with_large_stack
 from lint_reduction.source.file import check_size, decode, read_bytes
 from lint_reduction.source.notebook import Cells, is_notebook, read_notebook
+from lint_reduction.verdict import Verdict
+
+#: Returns what was measured of some findings, each with the path of its file.
+Measure = Callable[[Sequence[tuple[str, Finding]], str], Mapping[tuple[str, Finding], Verdict]]
 
 
-def describe_file(path: Path) -> str:
+def describe_file(path: Path, measure: Measure | None = None) -> str:
     """Return what is known of the losses in a file.
 
+    Args:
+        path: the file.
+        measure: runs what is trained and measures how it grows; is given the text of the file as well.
+
     Raises:
-        ConfigError: the file cannot be read or parsed.
+        ConfigError: the file cannot be read or parsed, or nothing can be measured here.
     """
     context = Contexts(Overrides()).of(path.absolute().parent)
     cells = None
@@ -36,6 +47,7 @@ def describe_file(path: Path) -> str:
         raise ConfigError(f"{path}:{_place(error.line, error.column, cells)}: {error.reason}") from None
     except RecursionError:
         raise ConfigError(f"{path}: nested too deeply to be analyzed") from None
+    measured = {} if measure is None else _measured(facts.flows, absolute, text, measure)
     lines = [f"{path}: {len(facts.sites)} loss calls, {len(facts.flows)} flows"]
     for site in facts.sites:
         lines.append("")
@@ -43,12 +55,39 @@ def describe_file(path: Path) -> str:
         for flow in facts.flows:
             if any(term.site == site for term in flow.terms):
                 lines.extend(_flow(flow, site, cells))
+                lines.extend(measured.get(id(flow), ()))
     arithmetic = [flow for flow in facts.flows if all(term.site is None for term in flow.terms)]
     if arithmetic:
         lines += ["", "losses written as arithmetic"]
     for flow in arithmetic:
         lines.extend(_flow(flow, None, cells))
+        lines.extend(measured.get(id(flow), ()))
     return "\n".join(lines) + "\n"
+
+
+def _measured(flows: Sequence[LossFlow], path: str, text: str, measure: Measure) -> dict[int, list[str]]:
+    """Return what was measured of each flow that is trained, by the identity of the flow."""
+    trained = {id(flow): _as_finding(flow, path) for flow in flows if flow.fate is Fate.TRAINED}
+    verdicts = measure([(path, finding) for finding in trained.values()], text)
+    return {flow: list(_result(verdicts[path, finding])) for flow, finding in trained.items()}
+
+
+def _as_finding(flow: LossFlow, path: str) -> Finding:
+    """Return what would be said of a sum, so that what there is can be run in the same way."""
+    first = flow.terms[0]
+    span = first.steps[0].span if first.site is None else first.site.span
+    return Finding(span, "", Severity.NOTE, Confidence.LOW, code="RED101", flow=flow, origin=path)
+
+
+def _result(verdict: Verdict) -> Iterator[str]:
+    if not verdict.curves:
+        yield f"    not measured: {verdict.reason}"
+    for curve in verdict.curves:
+        if curve.count is Count.SAMPLES and curve.exponent is not None:
+            factor = curve.norms[-1] / curve.norms[0]
+            sizes = f"{curve.sizes[0]} → {curve.sizes[-1]}: ×{factor:.2f}"
+            by = f" with {verdict.optimizer}" if curve.what == "update" else ""
+            yield f"    measured {curve.what} ~ samples^{curve.exponent:.2f} ({sizes}){by}".replace("^-0.00", "^0.00")
 
 
 def _decoded(path: Path, data: bytes) -> tuple[str, Cells | None]:
