@@ -252,5 +252,3 @@ def _read(path: str, data: bytes | None, *, installed: bool) -> tuple[str, Outli
 def _is_worth_following(data: bytes) -> bool:
     """Say whether a file of an installed package may concern a loss, and does not cost too much."""
     return len(data) <= (_MAX_INSTALLED if b"torch" in data else _MAX_WITHOUT_TORCH)
-
-
