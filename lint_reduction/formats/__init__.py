@@ -39,7 +39,8 @@ class Style:
 
 def format_names() -> tuple[str, ...]:
     """Return the names of all formats."""
-    return tuple(module.name for module in pkgutil.iter_modules(__path__))
+    modules = pkgutil.iter_modules(__path__)
+    return tuple(module.name.replace("_", "-") for module in modules if not module.name.startswith("_"))
 
 
 def render(name: str, report: Report, style: Style) -> str:
@@ -50,7 +51,7 @@ def render(name: str, report: Report, style: Style) -> str:
     """
     if name not in format_names():
         raise ConfigError(f"no output format {name!r}; known: {', '.join(format_names())}")
-    module = importlib.import_module(f"{__name__}.{name}")
+    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
     function = cast("Callable[[Report, Style], str]", module.render)
     return function(report, style)
 

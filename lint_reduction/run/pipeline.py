@@ -226,7 +226,13 @@ def lint(
     """
     contexts = Contexts(overrides)
     results = lint_candidates(progress(find_candidates(paths, contexts)), contexts)
-    return collect(verify(judged(results, contexts)))
+    return collect(verify(judged(results, contexts)), repository_root())
+
+
+def repository_root() -> str:
+    """Return the closest directory around the current one that is under version control, or the current one."""
+    here = Path.cwd().resolve()
+    return str(next((parent for parent in (here, *here.parents) if (parent / ".git").exists()), here))
 
 
 def find_candidates(paths: Sequence[Path], contexts: Contexts) -> Sequence[Candidate]:

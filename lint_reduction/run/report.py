@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from lint_reduction.facts import Span
 from lint_reduction.finding import Finding, Related
 from lint_reduction.impact import Severity
+from lint_reduction.run.fingerprints import Context, contexts, fingerprints
 from lint_reduction.source.notebook import Cells
 
 
@@ -20,12 +22,16 @@ class Diagnostic:
         absolute: the same file, absolute.
         finding: what was found; in a notebook, its lines are those of cells.
         cell: the number of the cell in a notebook, None elsewhere.
+        context: the function and statement that it is in.
+        fingerprint: what it is known by when lines move; no two of a report are equal.
     """
 
     path: str
     absolute: str
     finding: Finding
     cell: int | None = None
+    context: Context = field(default_factory=Context)
+    fingerprint: str = ""
 
     @property
     def key(self) -> tuple[str, int, int, int, str]:
@@ -90,6 +96,7 @@ class Report:
         suppressed: how many findings comments silenced.
         unparsed: how many files could not be analyzed.
         crashes: what went wrong inside the tool.
+        root: absolute path of the directory that files are named relative to for other programs, empty for the current.
     """
 
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -99,10 +106,17 @@ class Report:
     suppressed: int = 0
     unparsed: int = 0
     crashes: tuple[str, ...] = ()
+    root: str = ""
 
     def count(self, severity: Severity) -> int:
         """Return how many diagnostics have a severity."""
         return sum(d.finding.severity is severity for d in self.diagnostics)
+
+    def address(self, diagnostic: Diagnostic) -> str:
+        """Return the path of a diagnostic for other programs: below the root, links resolved, with slashes."""
+        if not self.root:
+            return diagnostic.path.replace(os.sep, "/")
+        return os.path.relpath(os.path.realpath(diagnostic.absolute), self.root).replace(os.sep, "/")
 
     @property
     def fails(self) -> bool:
@@ -110,18 +124,25 @@ class Report:
         return self.unparsed > 0 or any(d.finding.severity >= Severity.WARNING for d in self.diagnostics)
 
 
-def collect(results: list[FileResult]) -> Report:
-    """Return the report of some files, in an order that does not depend on theirs."""
+def collect(results: list[FileResult], root: str = "") -> Report:
+    """Return the report of some files, in an order that does not depend on theirs.
+
+    Args:
+        results: of the files.
+        root: as in ``Report``.
+    """
     notebooks = {r.path: r.cells for r in results if r.cells is not None}
-    diagnostics = [_diagnostic(r, finding, notebooks) for r in results for finding in r.findings]
+    diagnostics = sorted((d for r in results for d in _diagnostics(r, notebooks)), key=lambda d: d.key)
+    keys = ((d.finding.code, d.path.replace("\\", "/"), d.context.function, d.context.statement) for d in diagnostics)
     return Report(
-        tuple(sorted(diagnostics, key=lambda d: d.key)),
+        tuple(replace(d, fingerprint=made) for d, made in zip(diagnostics, fingerprints(keys), strict=True)),
         {place: text for r in results if r.findings for place, text in _sources(r)},
         len(results),
         sum(r.analyzed for r in results),
         sum(r.suppressed for r in results),
         sum(r.unparsed for r in results),
         tuple(r.crash for r in sorted(results, key=lambda r: r.path) if r.crash),
+        root,
     )
 
 
@@ -129,6 +150,14 @@ def _sources(result: FileResult) -> Iterable[tuple[str, str]]:
     if result.cells is None:
         return [(result.path, result.text)]
     return [(place_of(result.path, number), text) for number, text in result.cells.sources(result.text)]
+
+
+def _diagnostics(result: FileResult, notebooks: Mapping[str, Cells]) -> Iterable[Diagnostic]:
+    if not result.findings:
+        return []
+    around = contexts(result.text, [finding.span.line for finding in result.findings])
+    found = (_diagnostic(result, finding, notebooks) for finding in result.findings)
+    return [replace(d, context=context) for d, context in zip(found, around, strict=True)]
 
 
 def _diagnostic(result: FileResult, finding: Finding, notebooks: Mapping[str, Cells]) -> Diagnostic:
