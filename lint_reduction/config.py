@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lint_reduction.errors import ConfigError
 from lint_reduction.finding import Confidence
+from lint_reduction.impact import Severity
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,6 +44,8 @@ class Settings:
         respect_gitignore: whether to leave out what git ignores.
         fixed_batch_size: the batch size never changes: a sum over it is no more than a note.
         min_confidence: findings that are less sure are not reported, unless their rule is named.
+        min_severity: findings that are less severe are not reported.
+        fail_on: a finding that is at least so severe makes a run fail; of the configuration of the current directory.
         counts: what variables of some names count.
         tables: own losses, optimizers, sinks and more.
     """
@@ -58,13 +61,15 @@ class Settings:
     respect_gitignore: bool = True
     fixed_batch_size: bool = False
     min_confidence: Confidence = Confidence.MEDIUM
+    min_severity: Severity = Severity.NOTE
+    fail_on: Severity = Severity.WARNING
     counts: tuple[tuple[str, str], ...] = ()
     tables: Mapping[str, object] = field(default_factory=dict)
 
 
 KNOWN_KEYS = (
     "select", "extend-select", "ignore", "per-file-ignores", "exclude", "extend-exclude", "respect-gitignore",
-    "fixed-batch-size", "min-confidence", "counts", *TABLE_KEYS,
+    "fixed-batch-size", "min-confidence", "min-severity", "fail-on", "counts", *TABLE_KEYS,
 )  # fmt: skip
 
 
@@ -141,6 +146,8 @@ def read_settings(values: Mapping[str, object], root: Path, source: str) -> Sett
         respect_gitignore=_flag(values, "respect-gitignore", source, default=True),
         fixed_batch_size=_flag(values, "fixed-batch-size", source, default=False),
         min_confidence=_confidence(values, source),
+        min_severity=_severity(values, "min-severity", Severity.NOTE, source),
+        fail_on=_severity(values, "fail-on", Severity.WARNING, source),
         counts=_counts(values, source),
         tables={key: values[key] for key in TABLE_KEYS if key in values},
     )
@@ -171,6 +178,14 @@ def _confidence(values: Mapping[str, object], source: str) -> Confidence:
     value = values.get("min-confidence", "medium")
     if not isinstance(value, str) or value not in known:
         raise ConfigError(f"{source}: min-confidence must be one of {', '.join(known)}")
+    return known[value]
+
+
+def _severity(values: Mapping[str, object], key: str, default: Severity, source: str) -> Severity:
+    known = {str(severity): severity for severity in Severity}
+    value = values.get(key, str(default))
+    if not isinstance(value, str) or value not in known:
+        raise ConfigError(f"{source}: {key} must be one of {', '.join(known)}")
     return known[value]
 
 

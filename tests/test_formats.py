@@ -164,7 +164,10 @@ def test_json_is_json_and_keeps_every_finding_in_order() -> None:
 
 
 def test_an_unknown_format_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^no output format 'yaml'; known: concise, full, github, gitlab, json, json-lines, junit, markdown, sarif$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^no output format 'yaml'; known: concise, full, github, .*, sarif$",
+    ):
         render("yaml", Report(), Style())
 
 

@@ -72,9 +72,13 @@ class _Linting(Linting):
 
         if self.statistics:
             _print(_statistics(report), out)
-        else:
-            style = Style(_use_color(no_color=self.no_color, out=out), unsafe_fixes)
-            _print(render(self.output_format, report, style), out)
+            return
+        for output in self.wanted:
+            if output.file is None:
+                style = Style(_use_color(no_color=self.no_color, out=out), unsafe_fixes)
+                _print(render(output.format, report, style), out)
+            else:
+                _write(output.file, render(output.format, report, Style(unsafe_fixes=unsafe_fixes)))
 
     def finish(self, report: Report, *, failed: bool = False, strict: bool = False) -> NoReturn:
         """Exit with the status that a report stands for."""
@@ -166,8 +170,7 @@ def _checked(paths: Sequence[str], stdin_filename: str | None) -> list[Path]:
 def _lint_stdin(
     name: str | None, overrides: Overrides, verify: Callable[[list[FileResult]], list[FileResult]]
 ) -> Report:
-    from lint_reduction.run.pipeline import Contexts, lint_alone
-    from lint_reduction.run.report import collect
+    from lint_reduction.run.pipeline import Contexts, lint_alone, report_on
 
     shown = name or "<stdin>"
     absolute = os.path.abspath(shown)  # noqa: PTH100  # the file need not exist
@@ -175,8 +178,8 @@ def _lint_stdin(
     context = contexts.of(Path(absolute).parent if name else Path.cwd())
     data = _read_stdin()
     if name and overrides.force_exclude and contexts.leaves_out(absolute, False):
-        return collect([])
-    return collect(verify(lint_alone(data, shown, absolute, context)))
+        return report_on([], contexts)
+    return report_on(verify(lint_alone(data, shown, absolute, context)), contexts)
 
 
 def _read_stdin() -> bytes:
@@ -290,6 +293,13 @@ def facts(file: Path) -> None:
     from lint_reduction.frontends.facts import describe_file
 
     _print(describe_file(file))
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8", errors="replace", newline="")
+    except OSError as error:
+        raise LintReductionError(f"{file}: {(error.strerror or str(error)).lower()}") from None
 
 
 def _use_color(*, no_color: bool, out: TextIO | None = None) -> bool:

@@ -15,7 +15,30 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Linting = TypeVar("_Linting", bound="Linting")
 _Option = Callable[[Any], Any]
-_FORMATS = ("full", "concise", "json")
+FORMATS = ("full", "concise", "json", "json-lines", "sarif", "github", "gitlab", "junit", "markdown")
+_SEVERITIES = ("note", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What is printed: a format, and the file for it, None for standard output."""
+
+    format: str
+    file: Path | None = None
+
+
+def _outputs(_: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[Output, ...]:
+    """Read what ``--output-format`` is given: a format each, and the file that it goes to after an equals sign."""
+    outputs = []
+    for value in values:
+        name, equals, file = value.partition("=")
+        if name not in FORMATS:
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(FORMATS)}", param=param)
+        if equals and not file:
+            raise click.BadParameter(f"no file after {value!r}", param=param)
+        outputs.append(Output(name, Path(file) if file else None))
+    return tuple(outputs)
+
 
 #: What every command that lints takes.
 LINTING = (
@@ -33,13 +56,29 @@ LINTING = (
         type=click.Choice(["low", "medium", "high"]),
         help="Report findings that are at least so sure. [default: medium]",
     ),
+    click.option("--min-severity", type=click.Choice(_SEVERITIES), help="Report findings that are at least so severe."),
+    click.option(
+        "--fail-on",
+        type=click.Choice(_SEVERITIES),
+        help="Exit with 1 if a finding is at least so severe. [default: warning]",
+    ),
     click.option(
         "--output-format",
-        type=click.Choice(_FORMATS),
-        default="full",
-        show_default=True,
+        "outputs",
+        callback=_outputs,
+        multiple=True,
+        default=("full",),
+        metavar="FORMAT[=FILE]",
         envvar="LINT_REDUCTION_OUTPUT_FORMAT",
-        help="How to print findings.",
+        help=f"How to print findings: {', '.join(FORMATS)}; several times for several files. [default: full]",
+    ),
+    click.option(
+        "-o",
+        "--output-file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        envvar="LINT_REDUCTION_OUTPUT_FILE",
+        help="Where to print them.",
     ),
     click.option("--statistics", is_flag=True, help="Print how often each rule was found, and nothing else."),
     click.option("-e", "--exit-zero", is_flag=True, help="Exit with 0 even if there are findings."),
@@ -107,7 +146,10 @@ class Linting:
     extend_select: tuple[str, ...]
     ignore: tuple[str, ...]
     min_confidence: str | None
-    output_format: str
+    min_severity: str | None
+    fail_on: str | None
+    outputs: tuple[Output, ...]
+    output_file: Path | None
     statistics: bool
     exit_zero: bool
     stdin_filename: str | None
@@ -127,9 +169,27 @@ class Linting:
         return self.paths == ("-",) or (self.stdin_filename is not None and not self.paths)
 
     @property
+    def wanted(self) -> tuple[Output, ...]:
+        """What to print; at most one goes to standard output.
+
+        Raises:
+            click.UsageError: two would go to the same place.
+        """
+        outputs = self.outputs
+        if self.output_file is not None:
+            if len(outputs) != 1 or outputs[0].file is not None:
+                raise click.UsageError("--output-file is for one format without a file of its own")
+            outputs = (Output(outputs[0].format, self.output_file),)
+        places = [output.file for output in outputs]
+        if len(set(places)) < len(places):
+            raise click.UsageError("two formats go to the same place: write --output-format FORMAT=FILE")
+        return outputs
+
+    @property
     def overrides(self) -> Overrides:
         """What wins over the settings."""
         from lint_reduction.finding import Confidence
+        from lint_reduction.impact import Severity
         from lint_reduction.run.pipeline import Overrides
 
         if self.select and not split_list(self.select):
@@ -142,6 +202,8 @@ class Linting:
             self.force_exclude,
             self.isolated,
             self.configuration,
+            Severity[self.min_severity.upper()] if self.min_severity else None,
+            Severity[self.fail_on.upper()] if self.fail_on else None,
         )
 
 

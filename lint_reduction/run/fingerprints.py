@@ -70,8 +70,8 @@ def _statements(node: ast.AST) -> Iterable[ast.AST]:
 
 def _first(node: ast.AST) -> int:
     if isinstance(node, ast.match_case):
-        return node.pattern.lineno
-    decorators = [d.lineno for d in getattr(node, "decorator_list", ())]
+        return int(getattr(node.pattern, "lineno", 0))
+    decorators = [int(d.lineno) for d in getattr(node, "decorator_list", ())]
     return min([int(getattr(node, "lineno", 0)), *decorators])
 
 

@@ -58,6 +58,8 @@ class Overrides:
         force_exclude: leave out excluded files even if they are named.
         isolated: read no configuration.
         configuration: the configuration for all files.
+        min_severity: how severe a finding must be.
+        fail_on: how severe a finding must be for the run to fail.
     """
 
     select: tuple[str, ...] | None = None
@@ -67,6 +69,8 @@ class Overrides:
     force_exclude: bool = False
     isolated: bool = False
     configuration: Path | None = None
+    min_severity: Severity | None = None
+    fail_on: Severity | None = None
 
 
 @dataclass(slots=True)
@@ -76,6 +80,7 @@ class Context:
     settings: Settings
     selection: Selection
     min_confidence: Confidence
+    min_severity: Severity
     libraries: Libraries
     prefilter: Prefilter
     per_file: tuple[tuple[GitIgnoreSpec, frozenset[str]], ...]
@@ -174,6 +179,7 @@ def make_context(settings: Settings, overrides: Overrides) -> Context:
         settings,
         selection,
         settings.min_confidence if overrides.min_confidence is None else overrides.min_confidence,
+        settings.min_severity if overrides.min_severity is None else overrides.min_severity,
         libraries,
         build_prefilter(libraries),
         per_file,
@@ -226,7 +232,17 @@ def lint(
     """
     contexts = Contexts(overrides)
     results = lint_candidates(progress(find_candidates(paths, contexts)), contexts)
-    return collect(verify(judged(results, contexts)), repository_root())
+    return report_on(verify(judged(results, contexts)), contexts)
+
+
+def report_on(results: Sequence[FileResult], contexts: Contexts) -> Report:
+    """Return the report of some files, with what is severe enough."""
+    kept = []
+    for result in results:
+        least = contexts.of(Path(result.absolute).parent).min_severity
+        kept.append(replace(result, findings=tuple(f for f in result.findings if f.severity >= least)))
+    fail_on = contexts.overrides.fail_on or contexts.of(Path.cwd()).settings.fail_on
+    return replace(collect(kept, repository_root()), fail_on=fail_on)
 
 
 def repository_root() -> str:

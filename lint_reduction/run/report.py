@@ -97,6 +97,7 @@ class Report:
         unparsed: how many files could not be analyzed.
         crashes: what went wrong inside the tool.
         root: absolute path of the directory that files are named relative to for other programs, empty for the current.
+        fail_on: how severe a finding must be for the run to fail.
     """
 
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -107,6 +108,7 @@ class Report:
     unparsed: int = 0
     crashes: tuple[str, ...] = ()
     root: str = ""
+    fail_on: Severity = Severity.WARNING
 
     def count(self, severity: Severity) -> int:
         """Return how many diagnostics have a severity."""
@@ -120,8 +122,8 @@ class Report:
 
     @property
     def fails(self) -> bool:
-        """Whether the run found something that should stop a commit; notes never do."""
-        return self.unparsed > 0 or any(d.finding.severity >= Severity.WARNING for d in self.diagnostics)
+        """Whether the run found something that should stop a commit."""
+        return self.unparsed > 0 or any(d.finding.severity >= self.fail_on for d in self.diagnostics)
 
 
 def collect(results: list[FileResult], root: str = "") -> Report:
