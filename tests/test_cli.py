@@ -324,7 +324,7 @@ def test_the_json_format(project: Path) -> None:
         "repository_path": "a.py",
         "absolute_path": str(project / "a.py"),
         "cell": None,
-        "function": "",
+        "function": "train",
         "line": 7,
         "column": 17,
         "end_line": 7,
