@@ -46,6 +46,7 @@ class Settings:
         min_confidence: findings that are less sure are not reported, unless their rule is named.
         min_severity: findings that are less severe are not reported.
         fail_on: a finding that is at least so severe makes a run fail; of the configuration of the current directory.
+        baseline: a file of known findings that are left out; of the configuration of the current directory.
         counts: what variables of some names count.
         tables: own losses, optimizers, sinks and more.
     """
@@ -63,13 +64,15 @@ class Settings:
     min_confidence: Confidence = Confidence.MEDIUM
     min_severity: Severity = Severity.NOTE
     fail_on: Severity = Severity.WARNING
+    baseline: Path | None = None
     counts: tuple[tuple[str, str], ...] = ()
     tables: Mapping[str, object] = field(default_factory=dict)
 
 
 KNOWN_KEYS = (
     "select", "extend-select", "ignore", "per-file-ignores", "exclude", "extend-exclude", "respect-gitignore",
-    "fixed-batch-size", "min-confidence", "min-severity", "fail-on", "counts", *TABLE_KEYS,
+    "fixed-batch-size", "min-confidence", "min-severity", "fail-on", "baseline",
+    "counts", *TABLE_KEYS,
 )  # fmt: skip
 
 
@@ -148,6 +151,7 @@ def read_settings(values: Mapping[str, object], root: Path, source: str) -> Sett
         min_confidence=_confidence(values, source),
         min_severity=_severity(values, "min-severity", Severity.NOTE, source),
         fail_on=_severity(values, "fail-on", Severity.WARNING, source),
+        baseline=_path(values, "baseline", root, source),
         counts=_counts(values, source),
         tables={key: values[key] for key in TABLE_KEYS if key in values},
     )
@@ -179,6 +183,15 @@ def _confidence(values: Mapping[str, object], source: str) -> Confidence:
     if not isinstance(value, str) or value not in known:
         raise ConfigError(f"{source}: min-confidence must be one of {', '.join(known)}")
     return known[value]
+
+
+def _path(values: Mapping[str, object], key: str, root: Path, source: str) -> Path | None:
+    if key not in values:
+        return None
+    value = values[key]
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{source}: {key} must be a path")
+    return root / value
 
 
 def _severity(values: Mapping[str, object], key: str, default: Severity, source: str) -> Severity:

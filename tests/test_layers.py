@@ -23,6 +23,7 @@ FOREIGN: dict[str, str | tuple[str, ...]] = {
     "torch": "verify/",
     "pytest": "verify/pytest_plugin.py",
     "rich": "frontends/cli.py",
+    "unidiff": "run/changed_lines.py",
     "pathspec": ("source/discover.py", "run/pipeline.py"),
     "tomli": ("config.py", "libraries/__init__.py"),
 }

@@ -60,11 +60,13 @@ def summary_line(report: Report) -> str:
     """Return the last line of a report for people."""
     counts = [(report.count(severity), str(severity)) for severity in reversed(Severity)]
     parts = [f"{count} {word}{'s' * (count != 1)}" for count, word in counts if count]
-    silenced = f" ({report.suppressed} suppressed)" if report.suppressed else ""
+    left_out = [(report.suppressed, "suppressed"), (len(report.baselined), "in the baseline")]
+    listed = ", ".join(f"{count} {word}" for count, word in left_out if count)
+    silenced = f" ({listed})" if listed else ""
     if not parts:
         return f"All checks passed!{silenced}"
-    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-    return f"Found {listed}.{silenced}"
+    found = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"Found {found}.{silenced}"
 
 
 def fixable(report: Report, style: Style) -> str:

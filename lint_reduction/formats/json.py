@@ -25,6 +25,7 @@ def render(report: Report, style: Style) -> str:
             "analyzed": report.analyzed,
             "unparsed": report.unparsed,
             "suppressed": report.suppressed,
+            "baselined": len(report.baselined),
             **{str(severity): report.count(severity) for severity in reversed(Severity)},
         },
         "diagnostics": [as_data(report, diagnostic) for diagnostic in report.diagnostics],

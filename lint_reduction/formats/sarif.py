@@ -44,7 +44,10 @@ def render(report: Report, style: Style) -> str:
         },
         "columnKind": "unicodeCodePoints",
         "invocations": [{"executionSuccessful": not report.crashes}],
-        "results": [_result(report, diagnostic, index) for diagnostic in report.diagnostics],
+        "results": [
+            *(_result(report, diagnostic, index) for diagnostic in report.diagnostics),
+            *(_baselined(_result(report, diagnostic, index)) for diagnostic in report.baselined),
+        ],
     }
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
 
@@ -90,7 +93,10 @@ def _result(report: Report, diagnostic: Diagnostic, index: dict[str, int]) -> di
     uri = _uri(report.address(diagnostic))
     advice = f" {finding.advice}" if finding.advice else ""
     cell = "" if diagnostic.cell is None else f" (cell {diagnostic.cell})"
-    places = [(_place(uri if not r.span.path else _uri(r.span.path), r.span), r.role) for r in finding.related]
+    places = [
+        (_place(uri if not r.span.path else _uri(report.address_of(r.span.path)), r.span), r.role)
+        for r in finding.related
+    ]
     result: dict[str, object] = {
         "ruleId": finding.code,
         "ruleIndex": index[finding.code],
@@ -108,6 +114,11 @@ def _result(report: Report, diagnostic: Diagnostic, index: dict[str, int]) -> di
     if finding.fix is not None:
         result["fixes"] = [_fix(finding.fix, uri)]
     return result
+
+
+def _baselined(result: dict[str, object]) -> dict[str, object]:
+    """Mark a result as known: one that is left out would make its alert close, and open again later."""
+    return {**result, "suppressions": [{"kind": "external"}], "baselineState": "unchanged"}
 
 
 def _properties(diagnostic: Diagnostic) -> dict[str, object]:

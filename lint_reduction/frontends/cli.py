@@ -7,7 +7,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
@@ -66,6 +66,26 @@ class _Linting(Linting):
 
         return lint(_checked(self.paths, self.stdin_filename), self.overrides, _progress, verify)
 
+    def gate(self, report: Report) -> Report:
+        """Take out of a report what is not new: known findings, and those on lines that did not change."""
+        from lint_reduction.run.pipeline import Contexts
+
+        if self.diff_only is not None:
+            from lint_reduction.run.changed_lines import changed_lines, only_changed
+
+            report = only_changed(report, changed_lines(self.diff_only))
+        file = self.baseline or Contexts(self.overrides).of(Path.cwd()).settings.baseline
+        if file is not None:
+            from lint_reduction.run.baseline import Baseline
+
+            report, stale = Baseline.load(file).apply(report)
+            if stale:
+                verb = "entry stands" if stale == 1 else "entries stand"
+                click.echo(
+                    f"{file}: {stale} {verb} for nothing any more; `lint-reduction baseline` removes it", err=True
+                )
+        return report
+
     def show(self, report: Report, out: TextIO | None, *, unsafe_fixes: bool = False) -> None:
         """Print a report."""
         from lint_reduction.formats import Style, render
@@ -115,10 +135,11 @@ def check(
             raise click.UsageError("--verify cannot be combined with --fix or --diff")
         _verify(linting, options)
     if not fix and not diff:
-        report = linting.lint()
+        report = linting.gate(linting.lint())
         linting.show(report, sys.stdout, unsafe_fixes=unsafe_fixes)
         linting.finish(report)
     fixed = _fixed(linting, unsafe=unsafe_fixes)
+    fixed = replace(fixed, report=linting.gate(fixed.report))
     written = _deliver(fixed, diff=diff, reads_stdin=linting.reads_stdin)
     if not diff:
         # what is left is for people where the fixed code is for a program
@@ -154,7 +175,7 @@ def _verify(linting: _Linting, options: dict[str, Any]) -> NoReturn:
         cache=None if options["no_cache"] else Path(".lint_reduction_cache") / "verify",
         progress=_verifying,
     )
-    report = linting.lint(session.verify)
+    report = linting.gate(linting.lint(session.verify))
     linting.show(report, sys.stdout)
     linting.finish(report)
 
@@ -259,6 +280,30 @@ def _statistics(report: Report) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     width = max((len(str(count)) for count in counts.values()), default=1)
     return "".join(f"{count:>{width}}  {code}  {name}\n" for (code, name), count in ordered)
+
+
+@cli.command(context_settings=_HELP)
+@taking(*LINTING)
+def baseline(**options: Any) -> None:
+    """Write down all findings, so that later runs report only new ones.
+
+    The file is that of --baseline or of the configuration, or lint-reduction-baseline.json.
+    """
+    from lint_reduction.run.baseline import Baseline
+    from lint_reduction.run.pipeline import Contexts
+
+    linting = _Linting.split(options)
+    known = linting.baseline or Contexts(linting.overrides).of(Path.cwd()).settings.baseline
+    file = known or Path("lint-reduction-baseline.json")
+    report = linting.lint()
+    written = Baseline.of(file, report)
+    _write(file, written.to_json())
+    count = sum(written.entries.values())
+    click.echo(
+        f"{file}: {count} finding{'s' * (count != 1)}; use it with --baseline, or as `baseline` in the settings",
+        err=True,
+    )
+    linting.finish(replace(report, diagnostics=()))
 
 
 @cli.command(context_settings=_HELP)

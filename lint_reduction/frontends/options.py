@@ -56,6 +56,17 @@ LINTING = (
         type=click.Choice(["low", "medium", "high"]),
         help="Report findings that are at least so sure. [default: medium]",
     ),
+    click.option(
+        "--baseline",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Leave out what this file lists; `lint-reduction baseline` writes it.",
+    ),
+    click.option(
+        "--diff-only",
+        metavar="REV",
+        help="Report only findings on lines that changed since this revision of git.",
+    ),
     click.option("--min-severity", type=click.Choice(_SEVERITIES), help="Report findings that are at least so severe."),
     click.option(
         "--fail-on",
@@ -148,6 +159,8 @@ class Linting:
     min_confidence: str | None
     min_severity: str | None
     fail_on: str | None
+    baseline: Path | None
+    diff_only: str | None
     outputs: tuple[Output, ...]
     output_file: Path | None
     statistics: bool

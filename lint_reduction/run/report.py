@@ -90,6 +90,8 @@ class Report:
 
     Attributes:
         diagnostics: sorted by path and place.
+        baselined: those that a baseline holds; they do not count.
+        looked_at: absolute paths of all files.
         sources: text of the files that have diagnostics; of a notebook, of each cell by its place.
         files: how many files were looked at.
         analyzed: how many of them were parsed.
@@ -109,6 +111,8 @@ class Report:
     crashes: tuple[str, ...] = ()
     root: str = ""
     fail_on: Severity = Severity.WARNING
+    baselined: tuple[Diagnostic, ...] = ()
+    looked_at: tuple[str, ...] = ()
 
     def count(self, severity: Severity) -> int:
         """Return how many diagnostics have a severity."""
@@ -116,9 +120,18 @@ class Report:
 
     def address(self, diagnostic: Diagnostic) -> str:
         """Return the path of a diagnostic for other programs: below the root, links resolved, with slashes."""
+        return self.address_of(diagnostic.path, diagnostic.absolute)
+
+    def address_of(self, shown: str, absolute: str = "") -> str:
+        """Return a path for other programs, as ``address`` does.
+
+        Args:
+            shown: the path as it is shown, relative to the current directory.
+            absolute: the same, absolute, if it is known.
+        """
         if not self.root:
-            return diagnostic.path.replace(os.sep, "/")
-        return os.path.relpath(os.path.realpath(diagnostic.absolute), self.root).replace(os.sep, "/")
+            return shown.replace(os.sep, "/")
+        return os.path.relpath(os.path.realpath(absolute or shown), self.root).replace(os.sep, "/")
 
     @property
     def fails(self) -> bool:
@@ -145,6 +158,7 @@ def collect(results: list[FileResult], root: str = "") -> Report:
         sum(r.unparsed for r in results),
         tuple(r.crash for r in sorted(results, key=lambda r: r.path) if r.crash),
         root,
+        looked_at=tuple(sorted(result.absolute for result in results)),
     )
 
 
