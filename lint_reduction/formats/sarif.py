@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from urllib.parse import quote
 
 from lint_reduction import __version__
 from lint_reduction.facts import Span
-from lint_reduction.finding import Confidence, Fix
+from lint_reduction.finding import Confidence, Fix, Related
 from lint_reduction.formats import Style
 from lint_reduction.impact import Severity
 from lint_reduction.rules import Rule, all_rules
@@ -21,6 +22,8 @@ _PROBLEMS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE
 _PRECISIONS = {Confidence.HIGH: "very-high", Confidence.MEDIUM: "high", Confidence.LOW: "medium"}
 #: The longest that GitHub shows of a short text, and the most places of a result that it keeps.
 _TEXT, _PLACES = 1024, 100
+#: GitHub refuses a log with more results.
+_RESULTS = 25_000
 #: What is reported of files and comments, which is no rule with a file of its own.
 _OWN = (
     ("RED000", "unreadable-file", "The file cannot be analyzed.", Severity.ERROR),
@@ -44,10 +47,7 @@ def render(report: Report, style: Style) -> str:
         },
         "columnKind": "unicodeCodePoints",
         "invocations": [{"executionSuccessful": not report.crashes}],
-        "results": [
-            *(_result(report, diagnostic, index) for diagnostic in report.diagnostics),
-            *(_baselined(_result(report, diagnostic, index)) for diagnostic in report.baselined),
-        ],
+        "results": _results(report, index),
     }
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
 
@@ -88,13 +88,23 @@ def _short(text: str) -> str:
     return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
 
 
+def _results(report: Report, index: dict[str, int]) -> list[dict[str, object]]:
+    """Return the results, of more than GitHub takes the worst; new ones come before known ones."""
+    new, known = report.diagnostics, report.baselined
+    if len(new) + len(known) > _RESULTS:
+        new, known = (tuple(sorted(part, key=lambda d: -d.finding.severity)) for part in (new, known))
+        new, known = new[:_RESULTS], known[: max(_RESULTS - len(new), 0)]
+    results = [_result(report, diagnostic, index) for diagnostic in new]
+    return results + [_baselined(_result(report, diagnostic, index)) for diagnostic in known]
+
+
 def _result(report: Report, diagnostic: Diagnostic, index: dict[str, int]) -> dict[str, object]:
     finding = diagnostic.finding
     uri = _uri(report.address(diagnostic))
     advice = f" {finding.advice}" if finding.advice else ""
-    cell = "" if diagnostic.cell is None else f" (cell {diagnostic.cell})"
+    cell = "" if diagnostic.cell is None else f" (cell {diagnostic.cell}, line {finding.span.line})"
     places = [
-        (_place(uri if not r.span.path else _uri(report.address_of(r.span.path)), r.span), r.role)
+        (_place(uri if not r.span.path else _uri(report.address_of(r.span.path)), r.span), _role(r))
         for r in finding.related
     ]
     result: dict[str, object] = {
@@ -111,9 +121,14 @@ def _result(report: Report, diagnostic: Diagnostic, index: dict[str, int]) -> di
             {"id": number, **place, "message": {"text": role}} for number, (place, role) in enumerate(places[:_PLACES])
         ]
         result["codeFlows"] = [_flow(_place(uri, finding.span), places[: _PLACES - 1])]
-    if finding.fix is not None:
+    if finding.fix is not None and diagnostic.cell is None:
+        # the lines of a cell are not those of the file, in which a program would replace text
         result["fixes"] = [_fix(finding.fix, uri)]
     return result
+
+
+def _role(related: Related) -> str:
+    return related.role if related.cell is None else f"{related.role} (cell {related.cell}, line {related.span.line})"
 
 
 def _baselined(result: dict[str, object]) -> dict[str, object]:
@@ -146,7 +161,8 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
 
 
 def _uri(path: str) -> str:
-    return quote(path.replace("\\", "/"), safe="/~-._")
+    # names need not be text, and quote takes bytes as they are
+    return quote(os.fsencode(path.replace("\\", "/")), safe="/~-._")
 
 
 def _place(uri: str, span: Span) -> dict[str, object]:
