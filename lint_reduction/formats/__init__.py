@@ -56,6 +56,11 @@ def render(name: str, report: Report, style: Style) -> str:
     return function(report, style)
 
 
+def printable(text: str, instead: str = "\ufffd") -> str:
+    """Return a text in one line, without characters that would move the cursor."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else instead for c in text)
+
+
 def summary_line(report: Report) -> str:
     """Return the last line of a report for people."""
     counts = [(report.count(severity), str(severity)) for severity in reversed(Severity)]

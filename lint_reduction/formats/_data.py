@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from lint_reduction.finding import Fix
 from lint_reduction.run.report import Diagnostic, Report
 from lint_reduction.verdict import Verdict
@@ -54,8 +56,8 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
                 "count": curve.count.value,
                 "what": curve.what,
                 "sizes": list(curve.sizes),
-                "norms": list(curve.norms),
-                "exponent": curve.exponent,
+                "norms": [number(norm) for norm in curve.norms],
+                "exponent": number(curve.exponent),
             }
             for curve in verdict.curves
         ],
@@ -66,6 +68,11 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
         "layers": dict(verdict.layers),
         "cached": verdict.cached,
     }
+
+
+def number(value: float | None) -> float | None:
+    """Return a number as JSON can hold it, None for one that is not finite."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _fix(fix: Fix) -> dict[str, object]:

@@ -60,4 +60,4 @@ def _cell(diagnostic: Diagnostic) -> str:
 
 
 def _text(text: str) -> str:
-    return _FORBIDDEN.sub("�", text)
+    return _FORBIDDEN.sub("�", text.replace("\r\n", "\n").replace("\r", "\n"))

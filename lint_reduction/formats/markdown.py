@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from lint_reduction.formats import Style, fixable, summary_line
+from lint_reduction.formats import Style, fixable, printable, summary_line
 from lint_reduction.run.report import Diagnostic, Report
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 
 
 def render(report: Report, style: Style) -> str:
@@ -39,5 +39,4 @@ def _row(report: Report, diagnostic: Diagnostic) -> str:
 
 def _escaped(text: str) -> str:
     """Return text that Markdown shows as it is, in one line."""
-    printable = "".join(c if c.isprintable() else " " for c in text)
-    return _SPECIAL.sub(r"\\\1", printable)
+    return _SPECIAL.sub(r"\\\1", printable(text, " "))

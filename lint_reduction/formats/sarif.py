@@ -11,6 +11,7 @@ from lint_reduction import __version__
 from lint_reduction.facts import Span
 from lint_reduction.finding import Confidence, Fix, Related
 from lint_reduction.formats import Style
+from lint_reduction.formats._data import number
 from lint_reduction.impact import Severity
 from lint_reduction.rules import Rule, all_rules
 from lint_reduction.run.report import Diagnostic, Report
@@ -35,7 +36,7 @@ def render(report: Report, style: Style) -> str:
     """Return a log with one run."""
     del style
     rules = [_own_rule(*own) for own in _OWN] + [_rule(rule) for rule in all_rules()]
-    index = {str(rule["id"]): number for number, rule in enumerate(rules)}
+    index = {str(rule["id"]): position for position, rule in enumerate(rules)}
     run = {
         "tool": {
             "driver": {
@@ -118,7 +119,8 @@ def _result(report: Report, diagnostic: Diagnostic, index: dict[str, int]) -> di
     }
     if places:
         result["relatedLocations"] = [
-            {"id": number, **place, "message": {"text": role}} for number, (place, role) in enumerate(places[:_PLACES])
+            {"id": place_id, **place, "message": {"text": role}}
+            for place_id, (place, role) in enumerate(places[:_PLACES])
         ]
         result["codeFlows"] = [_flow(_place(uri, finding.span), places[: _PLACES - 1])]
     if finding.fix is not None and diagnostic.cell is None:
@@ -155,7 +157,8 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
         "reason": verdict.reason,
         "device": verdict.device,
         "exponents": [
-            {"of": curve.what, "count": curve.count.value, "exponent": curve.exponent} for curve in verdict.curves
+            {"of": curve.what, "count": curve.count.value, "exponent": number(curve.exponent)}
+            for curve in verdict.curves
         ],
     }
 
