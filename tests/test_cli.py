@@ -20,7 +20,7 @@ import pytest
 from lint_reduction import __version__, lint_paths, lint_source
 from lint_reduction.errors import ConfigError
 from lint_reduction.formats import format_names
-from lint_reduction.frontends import cli
+from lint_reduction.frontends import progress
 from lint_reduction.frontends.options import FORMATS
 from lint_reduction.rules import all_rules
 from lint_reduction.run import judge
@@ -475,8 +475,8 @@ def on_terminal(code: str, cwd: Path, *arguments: str) -> tuple[str, str]:
 def test_progress_is_shown_on_the_terminal_of_stderr_and_only_there(project: Path) -> None:
     for index in range(20):
         write(project, **{f"a{index:02}": ERROR})
-    slow = "from lint_reduction.frontends import cli; cli._PROGRESS_AFTER = 0.0; cli.main()"
-    quick = "from lint_reduction.frontends import cli; cli._PROGRESS_AFTER = 1e9; cli.main()"
+    slow = "from lint_reduction.frontends import cli, progress; progress.AFTER = 0.0; cli.main()"
+    quick = "from lint_reduction.frontends import cli, progress; progress.AFTER = 1e9; cli.main()"
     wanted = check(".").out
     out, terminal = on_terminal(slow, project, ".", "--output-format", "concise")
     assert out == wanted
@@ -488,7 +488,7 @@ def test_progress_is_shown_on_the_terminal_of_stderr_and_only_there(project: Pat
 
 def test_progress_is_not_shown_where_stderr_is_no_terminal(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(project, a=ERROR)
-    monkeypatch.setattr(cli, "_PROGRESS_AFTER", 0.0)
+    monkeypatch.setattr(progress, "AFTER", 0.0)
     assert check(".").err == ""
 
 

@@ -6,29 +6,21 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from lint_reduction import __version__
 from lint_reduction.errors import LintReductionError
-from lint_reduction.frontends.options import LINTING, VERIFYING, Linting, taking
+from lint_reduction.frontends import commands, progress
+from lint_reduction.frontends.linting import LintRun
+from lint_reduction.frontends.options import HELP, LINTING, VERIFYING, taking
+from lint_reduction.frontends.streams import read_stdin
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from lint_reduction.run.fixes import Fixed
-    from lint_reduction.run.pipeline import Overrides
-    from lint_reduction.run.report import FileResult, Report
-    from lint_reduction.source.discover import Candidate
-
-_Item = TypeVar("_Item")
-
-#: A run that takes longer shows how far it is.
-_PROGRESS_AFTER = 1.0
 
 
 class _DefaultCommand(click.Group):
@@ -42,7 +34,7 @@ class _DefaultCommand(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=_DefaultCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_DefaultCommand, context_settings=HELP)
 @click.version_option(__version__, "-V", "--version", prog_name="lint-reduction")
 def cli() -> None:
     """Find PyTorch losses whose reduction makes the gradient depend on the batch.
@@ -51,65 +43,7 @@ def cli() -> None:
     """
 
 
-_HELP = {"help_option_names": ["-h", "--help"]}
-
-
-@dataclass(frozen=True, slots=True)
-class _Linting(Linting):
-    """A command that lints, with its options."""
-
-    def lint(self, verify: Callable[[list[FileResult]], list[FileResult]] = list) -> Report:
-        """Lint what the paths name."""
-        if self.reads_stdin:
-            return _lint_stdin(self.stdin_filename, self.overrides, verify)
-        from lint_reduction.run.pipeline import lint
-
-        return lint(_checked(self.paths, self.stdin_filename), self.overrides, _progress, verify)
-
-    def gate(self, report: Report) -> Report:
-        """Take out of a report what is not new: known findings, and those on lines that did not change."""
-        from lint_reduction.run.pipeline import Contexts
-
-        if self.diff_only is not None:
-            from lint_reduction.run.changed_lines import changed_lines, only_changed
-
-            report = only_changed(report, changed_lines(self.diff_only))
-        file = self.baseline or Contexts(self.overrides).of(Path.cwd()).settings.baseline
-        if file is not None:
-            from lint_reduction.run.baseline import Baseline
-
-            report, stale = Baseline.load(file).apply(report)
-            if stale:
-                verb = "entry stands" if stale == 1 else "entries stand"
-                click.echo(
-                    f"{file}: {stale} {verb} for nothing any more; `lint-reduction baseline` removes it", err=True
-                )
-        return report
-
-    def show(self, report: Report, out: TextIO | None, *, unsafe_fixes: bool = False) -> None:
-        """Print a report."""
-        from lint_reduction.formats import Style, render
-
-        if self.statistics:
-            _print(_statistics(report), out)
-            return
-        for output in self.wanted:
-            if output.file is None:
-                style = Style(_use_color(no_color=self.no_color, out=out), unsafe_fixes)
-                _print(render(output.format, report, style), out)
-            else:
-                _write(output.file, render(output.format, report, Style(unsafe_fixes=unsafe_fixes)))
-
-    def finish(self, report: Report, *, failed: bool = False, strict: bool = False) -> NoReturn:
-        """Exit with the status that a report stands for."""
-        for crash in report.crashes:
-            click.echo(f"{crash}\nThis is a bug in lint-reduction; please report it.", err=True)
-        if report.crashes or failed:
-            raise SystemExit(2)
-        raise SystemExit(1 if strict or (report.fails and not self.exit_zero) else 0)
-
-
-@cli.command(context_settings=_HELP)
+@cli.command(context_settings=HELP)
 @taking(*LINTING)
 @click.option("--fix", is_flag=True, help="Apply safe fixes, and report what is left.")
 @click.option("--unsafe-fixes", is_flag=True, help="Offer unsafe fixes too, or with --fix and --diff apply them.")
@@ -128,7 +62,7 @@ def check(
     With --fix the findings that are left count, with --diff whether there is a
     difference.
     """
-    linting = _Linting.split(options)
+    linting = LintRun.split(options)
     gc.disable()  # trees are freed by reference count; the collector only walks them
     if verify:
         if fix or diff:
@@ -149,7 +83,7 @@ def check(
     linting.finish(fixed.report, failed=not written, strict=exit_non_zero_on_fix and bool(fixed.files))
 
 
-@cli.command(context_settings=_HELP)
+@cli.command(context_settings=HELP)
 @taking(*LINTING, *VERIFYING)
 def verify(**options: Any) -> None:
     """Lint, run what is found with torch, and measure how it grows.
@@ -160,10 +94,10 @@ def verify(**options: Any) -> None:
     \b
     Exit status: as of check. What turns out not to be so becomes a note.
     """
-    _verify(_Linting.split(options), options)
+    _verify(LintRun.split(options), options)
 
 
-def _verify(linting: _Linting, options: dict[str, Any]) -> NoReturn:
+def _verify(linting: LintRun, options: dict[str, Any]) -> NoReturn:
     from lint_reduction.verify.session import Session
 
     session = Session(
@@ -173,51 +107,22 @@ def _verify(linting: _Linting, options: dict[str, Any]) -> NoReturn:
         jobs=options["verify_jobs"],
         drop_refuted=options["drop_refuted"],
         cache=None if options["no_cache"] else Path(".lint_reduction_cache") / "verify",
-        progress=_verifying,
+        progress=progress.verifying,
     )
     report = linting.gate(linting.lint(session.verify))
     linting.show(report, sys.stdout)
     linting.finish(report)
 
 
-def _checked(paths: Sequence[str], stdin_filename: str | None) -> list[Path]:
-    if stdin_filename is not None or "-" in paths:
-        raise click.UsageError("code from standard input cannot be linted together with files")
-    if "" in paths:
-        raise click.UsageError("a path is empty")
-    return [Path(path) for path in paths or ["."]]
-
-
-def _lint_stdin(
-    name: str | None, overrides: Overrides, verify: Callable[[list[FileResult]], list[FileResult]]
-) -> Report:
-    from lint_reduction.run.pipeline import Contexts, lint_alone, report_on
-
-    shown = name or "<stdin>"
-    absolute = os.path.abspath(shown)  # noqa: PTH100  # the file need not exist
-    contexts = Contexts(overrides)
-    context = contexts.of(Path(absolute).parent if name else Path.cwd())
-    data = _read_stdin()
-    if name and overrides.force_exclude and contexts.leaves_out(absolute, False):
-        return report_on([], contexts)
-    return report_on(verify(lint_alone(data, shown, absolute, context)), contexts)
-
-
-def _read_stdin() -> bytes:
-    if sys.stdin is None:
-        raise click.UsageError("standard input is closed")
-    return sys.stdin.buffer.read()
-
-
-def _fixed(linting: _Linting, *, unsafe: bool) -> Fixed:
+def _fixed(linting: LintRun, *, unsafe: bool) -> Fixed:
     from lint_reduction.run.fixes import fix_bytes, fix_paths, unchanged
     from lint_reduction.run.pipeline import Contexts
 
     overrides, stdin_filename = linting.overrides, linting.stdin_filename
     if not linting.reads_stdin:
-        return fix_paths(_checked(linting.paths, stdin_filename), overrides, _progress, unsafe=unsafe)
+        return fix_paths(linting.files, overrides, progress.linting, unsafe=unsafe)
     absolute = os.path.abspath(stdin_filename or "<stdin>")  # noqa: PTH100  # the file need not exist
-    data = _read_stdin()
+    data = read_stdin()
     if stdin_filename and overrides.force_exclude and Contexts(overrides).leaves_out(absolute, False):
         return unchanged(data)
     return fix_bytes(data, absolute, overrides, unsafe=unsafe)
@@ -229,139 +134,8 @@ def _deliver(fixed: Fixed, *, diff: bool, reads_stdin: bool) -> bool:
     return apply(fixed, diff=diff, reads_stdin=reads_stdin)
 
 
-def _progress(candidates: Sequence[Candidate]) -> Iterator[Candidate]:
-    """Pass the candidates on; on a terminal show a bar on stderr if that takes long."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield from candidates
-        return
-    import time
-
-    started = time.monotonic()
-    for index, candidate in enumerate(candidates):
-        if time.monotonic() - started > _PROGRESS_AFTER:
-            yield from _with_bar(candidates, index)
-            return
-        yield candidate
-
-
-def _verifying(verdicts: Iterator[_Item], total: int) -> Iterator[_Item]:
-    """Pass verdicts on as they come in; on a terminal show a bar on stderr."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield from verdicts
-        return
-    with _bar() as progress:
-        task = progress.add_task("verifying", total=total)
-        for verdict in verdicts:
-            yield verdict
-            progress.advance(task)
-
-
-def _bar() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
-
-
-def _with_bar(candidates: Sequence[Candidate], done: int) -> Iterator[Candidate]:
-    with _bar() as progress:
-        task = progress.add_task("linting", total=len(candidates), completed=done)
-        for candidate in candidates[done:]:
-            yield candidate
-            progress.advance(task)
-
-
-def _statistics(report: Report) -> str:
-    counts: dict[tuple[str, str], int] = {}
-    for diagnostic in report.diagnostics:
-        key = diagnostic.finding.code, diagnostic.finding.name
-        counts[key] = counts.get(key, 0) + 1
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    width = max((len(str(count)) for count in counts.values()), default=1)
-    return "".join(f"{count:>{width}}  {code}  {name}\n" for (code, name), count in ordered)
-
-
-@cli.command(context_settings=_HELP)
-@taking(*LINTING)
-def baseline(**options: Any) -> None:
-    """Write down all findings, so that later runs report only new ones.
-
-    The file is that of --baseline or of the configuration, or lint-reduction-baseline.json.
-    """
-    from lint_reduction.run.baseline import Baseline
-    from lint_reduction.run.pipeline import Contexts
-
-    linting = _Linting.split(options)
-    known = linting.baseline or Contexts(linting.overrides).of(Path.cwd()).settings.baseline
-    file = known or Path("lint-reduction-baseline.json")
-    report = linting.lint()
-    written = Baseline.of(file, report)
-    _write(file, written.to_json())
-    count = sum(written.entries.values())
-    click.echo(
-        f"{file}: {count} finding{'s' * (count != 1)}; use it with --baseline, or as `baseline` in the settings",
-        err=True,
-    )
-    linting.finish(replace(report, diagnostics=()))
-
-
-@cli.command(context_settings=_HELP)
-@click.argument("rule")
-@click.option("--no-color", is_flag=True, help="Print without colors, as NO_COLOR does.")
-def explain(rule: str, *, no_color: bool) -> None:
-    """Print what a rule finds, why it matters and how to fix it."""
-    from lint_reduction.frontends.docs import explanation
-
-    text = explanation(rule)
-    if not _use_color(no_color=no_color):
-        _print(text)
-        return
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    Console(force_terminal=True).print(Markdown(text))
-
-
-@cli.command(context_settings=_HELP)
-def rules() -> None:
-    """List all rules."""
-    from lint_reduction.frontends.docs import rule_list
-
-    _print(rule_list())
-
-
-@cli.command(context_settings=_HELP)
-@click.argument("file", type=click.Path(path_type=Path))
-def facts(file: Path) -> None:
-    """Print what is known of the losses in a file, and why the rest is not."""
-    from lint_reduction.frontends.facts import describe_file
-
-    _print(describe_file(file))
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8", errors="replace", newline="")
-    except OSError as error:
-        raise LintReductionError(f"{file}: {(error.strerror or str(error)).lower()}") from None
-
-
-def _use_color(*, no_color: bool, out: TextIO | None = None) -> bool:
-    out = out or sys.stdout
-    if no_color or os.environ.get("NO_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or (out is not None and out.isatty())
-
-
-def _print(text: str, out: TextIO | None = None) -> None:
-    out = out or sys.stdout
-    if out is None:
-        return
-    if isinstance(getattr(out, "errors", None), str) and hasattr(out, "reconfigure"):
-        out.reconfigure(errors="replace")
-    out.write(text)
-    out.flush()
+for _command in commands.ALL:
+    cli.add_command(_command)
 
 
 def main() -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Linting = TypeVar("_Linting", bound="Linting")
 _Option = Callable[[Any], Any]
+#: Settings of a command.
+HELP = {"help_option_names": ["-h", "--help"]}
 FORMATS = ("full", "concise", "json", "json-lines", "sarif", "github", "gitlab", "junit", "markdown")
 _SEVERITIES = ("note", "warning", "error")
 

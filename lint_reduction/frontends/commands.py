@@ -1,0 +1,74 @@
+"""The smaller commands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lint_reduction.frontends.linting import LintRun
+from lint_reduction.frontends.options import HELP, LINTING, taking
+from lint_reduction.frontends.streams import print_text, use_color, write_text
+
+
+@click.command(context_settings=HELP)
+@taking(*LINTING)
+def baseline(**options: Any) -> None:
+    """Write down all findings, so that later runs report only new ones.
+
+    The file is that of --baseline or of the configuration, or lint-reduction-baseline.json.
+    """
+    from lint_reduction.run.baseline import Baseline
+    from lint_reduction.run.pipeline import Contexts
+
+    linting = LintRun.split(options)
+    known = linting.baseline or Contexts(linting.overrides).of(Path.cwd()).settings.baseline
+    file = known or Path("lint-reduction-baseline.json")
+    report = linting.lint()
+    written = Baseline.of(file, report)
+    write_text(file, written.to_json())
+    count = sum(written.entries.values())
+    click.echo(
+        f"{file}: {count} finding{'s' * (count != 1)}; use it with --baseline, or as `baseline` in the settings",
+        err=True,
+    )
+    linting.finish(replace(report, diagnostics=()))
+
+
+@click.command(context_settings=HELP)
+@click.argument("rule")
+@click.option("--no-color", is_flag=True, help="Print without colors, as NO_COLOR does.")
+def explain(rule: str, *, no_color: bool) -> None:
+    """Print what a rule finds, why it matters and how to fix it."""
+    from lint_reduction.frontends.docs import explanation
+
+    text = explanation(rule)
+    if not use_color(no_color=no_color):
+        print_text(text)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console(force_terminal=True).print(Markdown(text))
+
+
+@click.command(context_settings=HELP)
+def rules() -> None:
+    """List all rules."""
+    from lint_reduction.frontends.docs import rule_list
+
+    print_text(rule_list())
+
+
+@click.command(context_settings=HELP)
+@click.argument("file", type=click.Path(path_type=Path))
+def facts(file: Path) -> None:
+    """Print what is known of the losses in a file, and why the rest is not."""
+    from lint_reduction.frontends.facts import describe_file
+
+    print_text(describe_file(file))
+
+
+ALL = (baseline, explain, rules, facts)
