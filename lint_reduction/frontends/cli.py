@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,6 +21,8 @@ from lint_reduction.frontends.options import HELP, LINTING, VERIFYING, taking
 from lint_reduction.frontends.streams import read_stdin
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from lint_reduction.run.fixes import Fixed
 
 
@@ -33,6 +36,11 @@ class _DefaultCommand(click.Group):
             args = ["check", *args]
         return super().parse_args(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        inner = self.commands["check"].make_context("check", [], parent=ctx, resilient_parsing=True)
+        items = [*super().shell_complete(ctx, incomplete), *inner.command.shell_complete(inner, incomplete)]
+        return list({item.value: item for item in reversed(items)}.values())[::-1]
+
 
 @click.group(cls=_DefaultCommand, context_settings=HELP)
 @click.version_option(__version__, "-V", "--version", prog_name="lint-reduction")
@@ -43,38 +51,67 @@ def cli() -> None:
     """
 
 
-@cli.command(context_settings=HELP)
+class _Check(click.Command):
+    """A command with an option whose value may be left out, and is never the next argument."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options = args.index("--") if "--" in args else len(args)
+        args = [f"{arg}=" if arg == "--add-ignore" else arg for arg in args[:options]] + args[options:]
+        return super().parse_args(ctx, args)
+
+
+@cli.command(cls=_Check, context_settings=HELP)
 @taking(*LINTING)
 @click.option("--fix", is_flag=True, help="Apply safe fixes, and report what is left.")
 @click.option("--unsafe-fixes", is_flag=True, help="Offer unsafe fixes too, or with --fix and --diff apply them.")
 @click.option("--diff", is_flag=True, help="Print what --fix would change, and change nothing.")
 @click.option("--exit-non-zero-on-fix", is_flag=True, help="Exit with 1 if a file was fixed, whatever is left.")
+@click.option(
+    "--add-ignore", metavar="[=REASON]", help="Add comments that silence what is found, and report what is left."
+)
+@click.option("--show-files", is_flag=True, help="Print which files would be linted, and nothing else.")
+@click.option("--show-settings", is_flag=True, help="Print the settings of the first path, and nothing else.")
 @click.option("--verify", is_flag=True, help="Run what is found with torch and measure how it grows.")
 @taking(*VERIFYING)
 def check(
-    *, fix: bool, unsafe_fixes: bool, diff: bool, exit_non_zero_on_fix: bool, verify: bool, **options: Any
+    *,
+    fix: bool,
+    unsafe_fixes: bool,
+    diff: bool,
+    exit_non_zero_on_fix: bool,
+    add_ignore: str | None,
+    show_files: bool,
+    show_settings: bool,
+    verify: bool,
+    **options: Any,
 ) -> None:
     """Lint files and directories, the current one if none is named.
 
     \b
     Exit status: 0 no finding, or only notes; 1 a warning or an error, or a file
     that cannot be analyzed; 2 a wrong option or configuration, a missing path.
-    With --fix the findings that are left count, with --diff whether there is a
-    difference.
+    With --fix and --add-ignore the findings that are left count, with --diff
+    whether there is a difference.
     """
     linting = LintRun.split(options)
     gc.disable()  # trees are freed by reference count; the collector only walks them
+    if show_files or show_settings:
+        linting.describe(files=show_files)
+        return
     if verify:
-        if fix or diff:
-            raise click.UsageError("--verify cannot be combined with --fix or --diff")
+        if fix or diff or add_ignore is not None:
+            raise click.UsageError("--verify cannot be combined with --fix, --diff or --add-ignore")
         _verify(linting, options)
-    if not fix and not diff:
+    if add_ignore is not None and fix:
+        raise click.UsageError("--add-ignore cannot be combined with --fix")
+    if not fix and not diff and add_ignore is None:
         report = linting.gate(linting.lint())
         linting.show(report, sys.stdout, unsafe_fixes=unsafe_fixes)
         linting.finish(report)
-    fixed = _fixed(linting, unsafe=unsafe_fixes)
+    fixed = _fixed(linting, unsafe=unsafe_fixes) if add_ignore is None else _silenced(linting, add_ignore)
     fixed = replace(fixed, report=linting.gate(fixed.report))
-    written = _deliver(fixed, diff=diff, reads_stdin=linting.reads_stdin)
+    verb = "Fixed" if add_ignore is None else "Silenced"
+    written = _deliver(fixed, diff=diff, reads_stdin=linting.reads_stdin, verb=verb)
     if not diff:
         # what is left is for people where the fixed code is for a program
         linting.show(fixed.report, sys.stderr if linting.reads_stdin else sys.stdout, unsafe_fixes=unsafe_fixes)
@@ -128,10 +165,29 @@ def _fixed(linting: LintRun, *, unsafe: bool) -> Fixed:
     return fix_bytes(data, absolute, overrides, unsafe=unsafe)
 
 
-def _deliver(fixed: Fixed, *, diff: bool, reads_stdin: bool) -> bool:
+def _silenced(linting: LintRun, reason: str) -> Fixed:
+    from lint_reduction.run.fixes import unchanged
+    from lint_reduction.run.ignores import ignore_bytes, ignore_paths
+    from lint_reduction.run.pipeline import Contexts
+
+    if linting.no_ignores:
+        raise click.UsageError("--add-ignore cannot be combined with --no-ignores")
+    if not reason.isprintable():
+        raise click.UsageError("the reason of --add-ignore must be one line of text")
+    overrides, gate, name = linting.overrides, partial(linting.gate, quiet=True), linting.stdin_filename
+    if not linting.reads_stdin:
+        return ignore_paths(linting.files, overrides, reason.strip(), gate, progress.linting)
+    absolute = os.path.abspath(name or "<stdin>")  # noqa: PTH100  # the file need not exist
+    data = read_stdin()
+    if name and overrides.force_exclude and Contexts(overrides).leaves_out(absolute, False):
+        return unchanged(data)
+    return ignore_bytes(data, absolute, overrides, reason.strip(), gate)
+
+
+def _deliver(fixed: Fixed, *, diff: bool, reads_stdin: bool, verb: str) -> bool:
     from lint_reduction.frontends.fixing import apply
 
-    return apply(fixed, diff=diff, reads_stdin=reads_stdin)
+    return apply(fixed, diff=diff, reads_stdin=reads_stdin, verb=verb)
 
 
 for _command in commands.ALL:
@@ -141,7 +197,7 @@ for _command in commands.ALL:
 def main() -> None:
     """Run the command; what goes wrong is one line on stderr and exit status 2."""
     try:
-        cli.main(standalone_mode=False)
+        cli.main(standalone_mode=False, complete_var=commands.COMPLETION)
     except click.exceptions.Abort:
         raise SystemExit(130) from None
     except click.ClickException as error:

@@ -12,6 +12,9 @@ from lint_reduction.frontends.linting import LintRun
 from lint_reduction.frontends.options import HELP, LINTING, taking
 from lint_reduction.frontends.streams import print_text, use_color, write_text
 
+#: The variable by which a shell asks for completions, as click names it.
+COMPLETION = "_LINT_REDUCTION_COMPLETE"
+
 
 @click.command(context_settings=HELP)
 @taking(*LINTING)
@@ -71,4 +74,22 @@ def facts(file: Path) -> None:
     print_text(describe_file(file))
 
 
-ALL = (baseline, explain, rules, facts)
+@click.command("generate-shell-completion", context_settings=HELP)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def generate_shell_completion(shell: str) -> None:
+    """Print a script that completes commands and options.
+
+    \b
+    bash  lint-reduction generate-shell-completion bash >> ~/.bashrc
+    zsh   lint-reduction generate-shell-completion zsh >> ~/.zshrc
+    fish  lint-reduction generate-shell-completion fish > ~/.config/fish/completions/lint-reduction.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    root = click.get_current_context().find_root().command
+    print_text(kind(root, {}, "lint-reduction", COMPLETION).source().strip() + "\n")
+
+
+ALL = (baseline, explain, rules, facts, generate_shell_completion)

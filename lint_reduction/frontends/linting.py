@@ -56,7 +56,20 @@ class LintRun(Linting):
             return report_on([], contexts)
         return report_on(verify(lint_alone(data, shown, absolute, context)), contexts)
 
-    def gate(self, report: Report) -> Report:
+    def describe(self, *, files: bool) -> None:
+        """Print which files would be linted, or the settings of the first path."""
+        if not files:
+            from lint_reduction.frontends.settings import describe_settings
+
+            path = Path(self.stdin_filename) if self.stdin_filename is not None else self.files[0]
+            print_text(describe_settings(path, self.overrides))
+            return
+        from lint_reduction.run.pipeline import Contexts, find_candidates
+
+        found = find_candidates(self.files, Contexts(self.overrides))
+        print_text("".join(f"{candidate.path}\n" for candidate in found))
+
+    def gate(self, report: Report, *, quiet: bool = False) -> Report:
         """Take out of a report what is not new: known findings, and those on lines that did not change."""
         from lint_reduction.run.pipeline import Contexts
 
@@ -69,7 +82,7 @@ class LintRun(Linting):
             from lint_reduction.run.baseline import Baseline
 
             report, stale = Baseline.load(file).apply(report)
-            if stale:
+            if stale and not quiet:
                 verb = "entry stands" if stale == 1 else "entries stand"
                 click.echo(
                     f"{file}: {stale} {verb} for nothing any more; `lint-reduction baseline` removes it", err=True

@@ -44,7 +44,7 @@ def _outputs(_: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 
 #: What every command that lints takes.
 LINTING = (
-    click.argument("paths", nargs=-1, metavar="[PATHS]..."),
+    click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATHS]..."),
     click.option(
         "--select",
         multiple=True,
@@ -105,6 +105,7 @@ LINTING = (
         help="Use this configuration for all files.",
     ),
     click.option("--isolated", is_flag=True, help="Read no configuration."),
+    click.option("--no-ignores", is_flag=True, help="Report what comments silence, too."),
     click.option("--no-color", is_flag=True, help="Print without colors, as NO_COLOR does."),
 )
 #: What every command that verifies takes.
@@ -171,6 +172,7 @@ class Linting:
     force_exclude: bool
     configuration: Path | None
     isolated: bool
+    no_ignores: bool
     no_color: bool
 
     @classmethod
@@ -219,6 +221,7 @@ class Linting:
             self.configuration,
             Severity[self.min_severity.upper()] if self.min_severity else None,
             Severity[self.fail_on.upper()] if self.fail_on else None,
+            self.no_ignores,
         )
 
 

@@ -239,7 +239,7 @@ def _problem(result: FileResult, chosen: Sequence[Finding], work: _Work) -> tupl
     edits = [edit for finding in chosen if finding.fix for edit in finding.fix.edits]
     try:
         before = work.contents[path] if path in work.contents else read_bytes(Path(path))
-        text, changed, after = _edited_file(path, before, edits)
+        text, changed, after = edited_file(path, before, edits)
     except SourceError as error:
         return None, error.reason
     involved = {path, *(name for name, other in work.results.items() if _leads_to(other, path))}
@@ -262,8 +262,12 @@ def _problem(result: FileResult, chosen: Sequence[Finding], work: _Work) -> tupl
     return trial, ""
 
 
-def _edited_file(path: str, before: bytes, edits: Sequence[Edit]) -> tuple[str, str, bytes]:
-    """Return the code of a file before and after some edits, and its bytes after them."""
+def edited_file(path: str, before: bytes, edits: Sequence[Edit]) -> tuple[str, str, bytes]:
+    """Return the code of a file before and after some edits, and its bytes after them.
+
+    Raises:
+        SourceError: they cannot be made.
+    """
     if not is_notebook(path):
         text = decode(before)
         changed = edited(text, edits)

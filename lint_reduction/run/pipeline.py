@@ -60,6 +60,7 @@ class Overrides:
         configuration: the configuration for all files.
         min_severity: how severe a finding must be.
         fail_on: how severe a finding must be for the run to fail.
+        no_ignores: report what comments silence.
     """
 
     select: tuple[str, ...] | None = None
@@ -71,6 +72,7 @@ class Overrides:
     configuration: Path | None = None
     min_severity: Severity | None = None
     fail_on: Severity | None = None
+    no_ignores: bool = False
 
 
 @dataclass(slots=True)
@@ -85,6 +87,7 @@ class Context:
     prefilter: Prefilter
     per_file: tuple[tuple[GitIgnoreSpec, frozenset[str]], ...]
     exclude: Patterns
+    no_ignores: bool = False
     project: Project | None = None
     contents: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -184,6 +187,7 @@ def make_context(settings: Settings, overrides: Overrides) -> Context:
         build_prefilter(libraries),
         per_file,
         Patterns.of(exclude),
+        overrides.no_ignores,
     )
 
 
