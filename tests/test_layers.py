@@ -21,6 +21,8 @@ FOREIGN: dict[str, str | tuple[str, ...]] = {
     "libcst": "analysis/",
     "click": tuple(f"frontends/{name}.py" for name in ("cli", "commands", "linting", "options", "streams")),
     "torch": "verify/",
+    "pygls": "frontends/lsp.py",
+    "lsprotocol": "frontends/lsp.py",
     "pytest": "verify/pytest_plugin.py",
     "rich": ("frontends/commands.py", "frontends/progress.py"),
     "unidiff": "run/changed_lines.py",

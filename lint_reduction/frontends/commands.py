@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from lint_reduction.errors import LintReductionError
 from lint_reduction.frontends.linting import LintRun
 from lint_reduction.frontends.options import HELP, LINTING, taking
 from lint_reduction.frontends.streams import print_text, use_color, write_text
@@ -92,4 +93,16 @@ def generate_shell_completion(shell: str) -> None:
     print_text(kind(root, {}, "lint-reduction", COMPLETION).source().strip() + "\n")
 
 
-ALL = (baseline, explain, rules, facts, generate_shell_completion)
+@click.command(context_settings=HELP)
+def server() -> None:
+    """Serve an editor over standard input and output, as the language server protocol says."""
+    try:
+        from lint_reduction.frontends.lsp import serve
+    except ModuleNotFoundError as error:
+        if error.name not in ("pygls", "lsprotocol"):
+            raise
+        raise LintReductionError("the server needs pygls: pip install 'lint-reduction[lsp]'") from None
+    serve()
+
+
+ALL = (baseline, explain, rules, facts, server, generate_shell_completion)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
-import io
 import os
-import tokenize
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -52,19 +50,10 @@ class Plugin:
 
     def _result(self) -> FileResult:
         from lint_reduction.run.pipeline import Contexts, Overrides, lint_alone
+        from lint_reduction.source.file import encode_declared
 
         if Plugin._contexts is None:
             Plugin._contexts = Contexts(Overrides(no_ignores=self.disable_noqa))
         absolute = os.path.abspath(self._filename)  # noqa: PTH100  # standard input need not exist
         context = Plugin._contexts.of(Path(absolute).parent)
-        return lint_alone(_encoded("".join(self._lines)), self._filename, absolute, context)[0]
-
-
-def _encoded(text: str) -> bytes:
-    """Return a source text in the encoding that it declares."""
-    data = text.encode("utf-8", errors="surrogatepass")
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        return text.encode(encoding)
-    except (SyntaxError, UnicodeError):
-        return data
+        return lint_alone(encode_declared("".join(self._lines)), self._filename, absolute, context)[0]
