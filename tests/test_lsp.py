@@ -290,7 +290,7 @@ def test_wrong_settings_are_shown_once(tmp_path: Path) -> None:
 
 
 def test_fixes_say_how_safe_they_are(tmp_path: Path) -> None:
-    text = ERROR + 'other = nn.MSELoss(size_average=False)\n'
+    text = ERROR + "other = nn.MSELoss(size_average=False)\n"
 
     async def scene(editor: Editor) -> None:
         unsafe, safe = await editor.open("a.py", text)
