@@ -19,10 +19,11 @@ VOCABULARY = {"growth", "facts", "verdict", "finding", "impact", "errors"}
 #: Where each foreign package may be imported.
 FOREIGN: dict[str, str | tuple[str, ...]] = {
     "libcst": "analysis/",
-    "click": tuple(f"frontends/{name}.py" for name in ("cli", "commands", "linting", "options", "streams")),
+    "click": tuple(f"frontends/{name}.py" for name in ("cli", "commands", "linting", "options", "streams", "watch")),
     "torch": "verify/",
     "pygls": "frontends/lsp.py",
     "lsprotocol": "frontends/lsp.py",
+    "watchfiles": "frontends/watch.py",
     "pytest": "verify/pytest_plugin.py",
     "rich": ("frontends/commands.py", "frontends/progress.py"),
     "unidiff": "run/changed_lines.py",

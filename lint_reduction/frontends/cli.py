@@ -71,6 +71,7 @@ class _Check(click.Command):
 )
 @click.option("--show-files", is_flag=True, help="Print which files would be linted, and nothing else.")
 @click.option("--show-settings", is_flag=True, help="Print the settings of the first path, and nothing else.")
+@click.option("-w", "--watch", is_flag=True, help="Lint again whenever a file changes.")
 @click.option("--verify", is_flag=True, help="Run what is found with torch and measure how it grows.")
 @taking(*VERIFYING)
 def check(
@@ -82,6 +83,7 @@ def check(
     add_ignore: str | None,
     show_files: bool,
     show_settings: bool,
+    watch: bool,
     verify: bool,
     **options: Any,
 ) -> None:
@@ -97,6 +99,11 @@ def check(
     gc.disable()  # trees are freed by reference count; the collector only walks them
     if show_files or show_settings:
         linting.describe(files=show_files)
+        return
+    if watch:
+        if fix or diff or verify or add_ignore is not None or linting.reads_stdin:
+            raise click.UsageError("--watch only reports, and only what is in files")
+        _watch(linting, unsafe_fixes=unsafe_fixes)
         return
     if verify:
         if fix or diff or add_ignore is not None:
@@ -149,6 +156,16 @@ def _verify(linting: LintRun, options: dict[str, Any]) -> NoReturn:
     report = linting.gate(linting.lint(session.verify))
     linting.show(report, sys.stdout)
     linting.finish(report)
+
+
+def _watch(linting: LintRun, *, unsafe_fixes: bool) -> None:
+    try:
+        from lint_reduction.frontends.watch import lint_forever
+    except ModuleNotFoundError as error:
+        if error.name != "watchfiles":
+            raise
+        raise LintReductionError("--watch needs watchfiles: pip install 'lint-reduction[watch]'") from None
+    lint_forever(linting, unsafe_fixes=unsafe_fixes)
 
 
 def _fixed(linting: LintRun, *, unsafe: bool) -> Fixed:
