@@ -17,7 +17,7 @@ from lint_reduction import __version__
 from lint_reduction.errors import LintReductionError
 from lint_reduction.frontends import commands, progress
 from lint_reduction.frontends.linting import LintRun
-from lint_reduction.frontends.options import HELP, LINTING, VERIFYING, taking
+from lint_reduction.frontends.options import CHECKING, HELP, LINTING, VERIFYING, Checking, taking
 from lint_reduction.frontends.streams import read_stdin
 
 if TYPE_CHECKING:
@@ -62,31 +62,8 @@ class _Check(click.Command):
 
 @cli.command(cls=_Check, context_settings=HELP)
 @taking(*LINTING)
-@click.option("--fix", is_flag=True, help="Apply safe fixes, and report what is left.")
-@click.option("--unsafe-fixes", is_flag=True, help="Offer unsafe fixes too, or with --fix and --diff apply them.")
-@click.option("--diff", is_flag=True, help="Print what --fix would change, and change nothing.")
-@click.option("--exit-non-zero-on-fix", is_flag=True, help="Exit with 1 if a file was fixed, whatever is left.")
-@click.option(
-    "--add-ignore", metavar="[=REASON]", help="Add comments that silence what is found, and report what is left."
-)
-@click.option("--show-files", is_flag=True, help="Print which files would be linted, and nothing else.")
-@click.option("--show-settings", is_flag=True, help="Print the settings of the first path, and nothing else.")
-@click.option("-w", "--watch", is_flag=True, help="Lint again whenever a file changes.")
-@click.option("--verify", is_flag=True, help="Run what is found with torch and measure how it grows.")
-@taking(*VERIFYING)
-def check(
-    *,
-    fix: bool,
-    unsafe_fixes: bool,
-    diff: bool,
-    exit_non_zero_on_fix: bool,
-    add_ignore: str | None,
-    show_files: bool,
-    show_settings: bool,
-    watch: bool,
-    verify: bool,
-    **options: Any,
-) -> None:
+@taking(*CHECKING, *VERIFYING)
+def check(**options: Any) -> None:
     """Lint files and directories, the current one if none is named.
 
     \b
@@ -95,36 +72,40 @@ def check(
     With --fix and --add-ignore the findings that are left count, with --diff
     whether there is a difference.
     """
-    linting = LintRun.split(options)
+    linting, checking = LintRun.split(options), Checking.split(options)
+    checking.refuse_nonsense(linting)
     gc.disable()  # trees are freed by reference count; the collector only walks them
-    if show_files or show_settings:
-        linting.describe(files=show_files)
-        return
-    if watch:
-        if fix or diff or verify or add_ignore is not None or linting.reads_stdin:
-            raise click.UsageError("--watch only reports, and only what is in files")
-        _watch(linting, unsafe_fixes=unsafe_fixes)
-        return
-    if verify:
-        if fix or diff or add_ignore is not None:
-            raise click.UsageError("--verify cannot be combined with --fix, --diff or --add-ignore")
+    if checking.show_files or checking.show_settings:
+        linting.describe(files=checking.show_files)
+    elif checking.watch:
+        _watch(linting, unsafe_fixes=checking.unsafe_fixes)
+    elif checking.verify:
         _verify(linting, options)
-    if add_ignore is not None and fix:
-        raise click.UsageError("--add-ignore cannot be combined with --fix")
-    if not fix and not diff and add_ignore is None:
+    elif checking.changes:
+        _change(linting, checking)
+    else:
         report = linting.gate(linting.lint())
-        linting.show(report, sys.stdout, unsafe_fixes=unsafe_fixes)
+        linting.show(report, sys.stdout, unsafe_fixes=checking.unsafe_fixes)
         linting.finish(report)
-    fixed = _fixed(linting, unsafe=unsafe_fixes) if add_ignore is None else _silenced(linting, add_ignore)
+
+
+def _change(linting: LintRun, checking: Checking) -> NoReturn:
+    """Change code, or print how it would change, and report what is left."""
+    from lint_reduction.frontends.fixing import apply
+
+    silences = checking.add_ignore is not None
+    fixed = _silenced(linting, checking.add_ignore or "") if silences else _fixed(linting, checking.unsafe_fixes)
     fixed = replace(fixed, report=linting.gate(fixed.report))
-    verb = "Fixed" if add_ignore is None else "Silenced"
-    written = _deliver(fixed, diff=diff, reads_stdin=linting.reads_stdin, verb=verb)
-    if not diff:
+    verb = "Silenced" if silences else "Fixed"
+    written = apply(fixed, diff=checking.diff, reads_stdin=linting.reads_stdin, verb=verb)
+    if not checking.diff:
         # what is left is for people where the fixed code is for a program
-        linting.show(fixed.report, sys.stderr if linting.reads_stdin else sys.stdout, unsafe_fixes=unsafe_fixes)
+        out = sys.stderr if linting.reads_stdin else sys.stdout
+        linting.show(fixed.report, out, unsafe_fixes=checking.unsafe_fixes)
     elif written and not fixed.report.crashes:
         raise SystemExit(1 if fixed.files or fixed.report.unparsed else 0)
-    linting.finish(fixed.report, failed=not written, strict=exit_non_zero_on_fix and bool(fixed.files))
+    strict = checking.exit_non_zero_on_fix and bool(fixed.files)
+    linting.finish(fixed.report, failed=not written, strict=strict)
 
 
 @cli.command(context_settings=HELP)
@@ -168,7 +149,7 @@ def _watch(linting: LintRun, *, unsafe_fixes: bool) -> None:
     lint_forever(linting, unsafe_fixes=unsafe_fixes)
 
 
-def _fixed(linting: LintRun, *, unsafe: bool) -> Fixed:
+def _fixed(linting: LintRun, unsafe: bool) -> Fixed:
     from lint_reduction.run.fixes import fix_bytes, fix_paths, unchanged
     from lint_reduction.run.pipeline import Contexts
 
@@ -187,10 +168,6 @@ def _silenced(linting: LintRun, reason: str) -> Fixed:
     from lint_reduction.run.ignores import ignore_bytes, ignore_paths
     from lint_reduction.run.pipeline import Contexts
 
-    if linting.no_ignores:
-        raise click.UsageError("--add-ignore cannot be combined with --no-ignores")
-    if not reason.isprintable():
-        raise click.UsageError("the reason of --add-ignore must be one line of text")
     overrides, gate, name = linting.overrides, partial(linting.gate, quiet=True), linting.stdin_filename
     if not linting.reads_stdin:
         return ignore_paths(linting.files, overrides, reason.strip(), gate, progress.linting)
@@ -199,12 +176,6 @@ def _silenced(linting: LintRun, reason: str) -> Fixed:
     if name and overrides.force_exclude and Contexts(overrides).leaves_out(absolute, False):
         return unchanged(data)
     return ignore_bytes(data, absolute, overrides, reason.strip(), gate)
-
-
-def _deliver(fixed: Fixed, *, diff: bool, reads_stdin: bool, verb: str) -> bool:
-    from lint_reduction.frontends.fixing import apply
-
-    return apply(fixed, diff=diff, reads_stdin=reads_stdin, verb=verb)
 
 
 for _command in commands.ALL:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lint_reduction.run.pipeline import Overrides
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_Linting = TypeVar("_Linting", bound="Linting")
+_Values = TypeVar("_Values", bound="_Split")
 _Option = Callable[[Any], Any]
 #: Settings of a command.
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -108,6 +108,20 @@ LINTING = (
     click.option("--no-ignores", is_flag=True, help="Report what comments silence, too."),
     click.option("--no-color", is_flag=True, help="Print without colors, as NO_COLOR does."),
 )
+#: What the command that checks takes as well.
+CHECKING = (
+    click.option("--fix", is_flag=True, help="Apply safe fixes, and report what is left."),
+    click.option("--unsafe-fixes", is_flag=True, help="Offer unsafe fixes too, or with --fix and --diff apply them."),
+    click.option("--diff", is_flag=True, help="Print what --fix or --add-ignore would change, and change nothing."),
+    click.option("--exit-non-zero-on-fix", is_flag=True, help="Exit with 1 if a file was fixed, whatever is left."),
+    click.option(
+        "--add-ignore", metavar="[=REASON]", help="Add comments that silence what is found, and report what is left."
+    ),
+    click.option("--show-files", is_flag=True, help="Print which files would be linted, and nothing else."),
+    click.option("--show-settings", is_flag=True, help="Print the settings of the first path, and nothing else."),
+    click.option("-w", "--watch", is_flag=True, help="Lint again whenever a file changes."),
+    click.option("--verify", is_flag=True, help="Run what is found with torch and measure how it grows."),
+)
 #: What every command that verifies takes.
 VERIFYING = (
     click.option("--drop-refuted", is_flag=True, help="Do not report what turns out not to be so."),
@@ -151,8 +165,56 @@ def taking(*options: _Option) -> _Option:
     return decorate
 
 
+class _Split:
+    """Values of options, by the name of each."""
+
+    __slots__ = ()
+
+    @classmethod
+    def split(cls: type[_Values], options: dict[str, Any]) -> _Values:
+        """Take the values out of those of a command."""
+        return cls(**{field.name: options.pop(field.name) for field in fields(cls)})  # type: ignore[arg-type]  # they are
+
+
 @dataclass(frozen=True, slots=True)
-class Linting:
+class Checking(_Split):
+    """The values of the options of the command that checks, beside those of every command that lints."""
+
+    fix: bool
+    unsafe_fixes: bool
+    diff: bool
+    exit_non_zero_on_fix: bool
+    add_ignore: str | None
+    show_files: bool
+    show_settings: bool
+    watch: bool
+    verify: bool
+
+    @property
+    def changes(self) -> bool:
+        """Whether code is changed, or what would change is printed."""
+        return self.fix or self.diff or self.add_ignore is not None
+
+    def refuse_nonsense(self, linting: Linting) -> None:
+        """Make sure that the options go together.
+
+        Raises:
+            click.UsageError: they do not.
+        """
+        if self.watch and (self.changes or self.verify or linting.reads_stdin):
+            raise click.UsageError("--watch only reports, and only what is in files")
+        if self.verify and self.changes:
+            raise click.UsageError("--verify cannot be combined with --fix, --diff or --add-ignore")
+        if self.add_ignore is not None:
+            if self.fix or linting.no_ignores:
+                option = "--fix" if self.fix else "--no-ignores"
+                raise click.UsageError(f"--add-ignore cannot be combined with {option}")
+            if not self.add_ignore.isprintable():
+                raise click.UsageError("the reason of --add-ignore must be one line of text")
+
+
+@dataclass(frozen=True, slots=True)
+class Linting(_Split):
     """The values of the options of every command that lints."""
 
     paths: tuple[str, ...]
@@ -174,11 +236,6 @@ class Linting:
     isolated: bool
     no_ignores: bool
     no_color: bool
-
-    @classmethod
-    def split(cls: type[_Linting], options: dict[str, Any]) -> _Linting:
-        """Take the values out of those of a command."""
-        return cls(**{field.name: options.pop(field.name) for field in fields(cls)})
 
     @property
     def reads_stdin(self) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -29,7 +30,8 @@ def lint_forever(linting: LintRun, *, unsafe_fixes: bool) -> None:
     """
     linted = False
     directories = _directories(linting.files)
-    for changes in watch(*directories, watch_filter=_is_watched, rust_timeout=_TIMEOUT, yield_on_timeout=True):
+    watched = partial(_is_watched, directories=directories)
+    for changes in watch(*directories, watch_filter=watched, rust_timeout=_TIMEOUT, yield_on_timeout=True):
         # what changes while it lints is told of in the next round
         if changes or not linted:
             linted = True
@@ -41,11 +43,15 @@ def _directories(paths: Sequence[Path]) -> set[Path]:
     for path in paths:
         if not path.exists():
             raise LintReductionError(f"{path}: no such file or directory")
-    return {path if path.is_dir() else path.parent for path in paths}
+    return {(path if path.is_dir() else path.parent).resolve() for path in paths}
 
 
-def _is_watched(_: Change, path: str) -> bool:
-    return path.endswith(_SUFFIXES) and not set(Path(path).parts).intersection(DEFAULT_EXCLUDE)
+def _is_watched(change: Change, path: str, directories: Collection[Path]) -> bool:
+    """Say whether a change may matter; what is in a new directory may have been written before it was watched."""
+    inside = (Path(path).relative_to(d) for d in directories if Path(path).is_relative_to(d))
+    if all(set(below.parts).intersection(DEFAULT_EXCLUDE) for below in inside):
+        return False
+    return path.endswith(_SUFFIXES) or (change is Change.added and Path(path).is_dir())
 
 
 def _lint(linting: LintRun, unsafe_fixes: bool) -> None:
