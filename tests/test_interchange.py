@@ -236,6 +236,8 @@ def test_a_finding_in_a_notebook_has_no_line_of_the_file(project: Path) -> None:
     _, properties, message = unescaped(command)
     assert set(properties) == {"title", "file"}
     assert message.startswith("a.ipynb:cell 1:7:17: RED101 ")
+    (entry,) = json.loads(run("a.ipynb", "--output-format", "gitlab").out)
+    assert entry["description"].endswith(" (cell 1, line 7)")
 
 
 # --- Markdown

@@ -56,7 +56,7 @@ def render(name: str, report: Report, style: Style) -> str:
     return function(report, style)
 
 
-def printable(text: str, instead: str = "\ufffd") -> str:
+def printable(text: str, instead: str = "?") -> str:
     """Return a text in one line, without characters that would move the cursor."""
     return text if text.isprintable() else "".join(c if c.isprintable() else instead for c in text)
 

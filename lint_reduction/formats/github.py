@@ -33,7 +33,7 @@ def _command(report: Report, diagnostic: Diagnostic) -> str:
 
 
 def _data(text: str) -> str:
-    text = "".join(c if c.isprintable() or c in "\r\n" else "\ufffd" for c in text)
+    text = "".join(c if c.isprintable() or c in "\r\n" else "?" for c in text)
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

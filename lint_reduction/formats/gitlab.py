@@ -6,7 +6,7 @@ import json
 
 from lint_reduction.formats import Style
 from lint_reduction.impact import Severity
-from lint_reduction.run.report import Report
+from lint_reduction.run.report import Diagnostic, Report
 
 _SEVERITIES = {Severity.ERROR: "major", Severity.WARNING: "minor", Severity.NOTE: "info"}
 
@@ -16,7 +16,7 @@ def render(report: Report, style: Style) -> str:
     del style
     entries = [
         {
-            "description": f"{d.finding.code}: {d.finding.message}",
+            "description": f"{d.finding.code}: {d.finding.message}{_cell(d)}",
             "check_name": d.finding.code,
             "fingerprint": d.fingerprint,
             "severity": _SEVERITIES[d.finding.severity],
@@ -31,3 +31,8 @@ def render(report: Report, style: Style) -> str:
         for d in report.diagnostics
     ]
     return json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
+
+
+def _cell(diagnostic: Diagnostic) -> str:
+    """Say where a finding is in a notebook, whose lines are not those of the file."""
+    return "" if diagnostic.cell is None else f" (cell {diagnostic.cell}, line {diagnostic.finding.span.line})"
