@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lint_reduction.config import read_settings
+from lint_reduction.config import KNOWN_KEYS, TABLE_KEYS, read_settings
 from lint_reduction.frontends.commands import COMPLETION
 from tests.command import CLEAN, ERROR, ROOT, Ran, run, run_apart
 
@@ -78,6 +78,12 @@ def test_settings_are_a_configuration_that_says_the_same(project: Path) -> None:
     for name in ("select", "ignore", "extend_exclude", "min_confidence", "per_file_ignores", "counts", "tables"):
         assert getattr(shown, name) == getattr(written, name), name
     assert shown.fixed_batch_size is True
+
+
+def test_every_setting_is_shown(project: Path) -> None:
+    (project / "lint-reduction.toml").write_text('select = ["RED1"]\nbaseline = "known.json"\n')
+    shown = tomllib.loads(run("--show-settings").out)
+    assert set(shown) == set(KNOWN_KEYS) - set(TABLE_KEYS)
 
 
 def test_the_rules_that_run_are_shown(project: Path) -> None:
