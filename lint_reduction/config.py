@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lint_reduction.errors import ConfigError
 from lint_reduction.finding import Confidence
+from lint_reduction.impact import Severity
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -44,6 +45,9 @@ class Settings:
         follow_installed: whether losses are followed into packages that are installed beside the project.
         fixed_batch_size: the batch size never changes: a sum over it is no more than a note.
         min_confidence: findings that are less sure are not reported, unless their rule is named.
+        min_severity: findings that are less severe are not reported.
+        fail_on: a finding that is at least so severe makes a run fail; of the configuration of the current directory.
+        baseline: a file of known findings that are left out; of the configuration of the current directory.
         counts: what variables of some names count.
         tables: own losses, optimizers, sinks and more.
     """
@@ -60,13 +64,17 @@ class Settings:
     follow_installed: bool = False
     fixed_batch_size: bool = False
     min_confidence: Confidence = Confidence.MEDIUM
+    min_severity: Severity = Severity.NOTE
+    fail_on: Severity = Severity.WARNING
+    baseline: Path | None = None
     counts: tuple[tuple[str, str], ...] = ()
     tables: Mapping[str, object] = field(default_factory=dict)
 
 
 KNOWN_KEYS = (
     "select", "extend-select", "ignore", "per-file-ignores", "exclude", "extend-exclude", "respect-gitignore",
-    "follow-installed", "fixed-batch-size", "min-confidence", "counts", *TABLE_KEYS,
+    "follow-installed", "fixed-batch-size", "min-confidence", "min-severity", "fail-on", "baseline",
+    "counts", *TABLE_KEYS,
 )  # fmt: skip
 
 
@@ -144,6 +152,9 @@ def read_settings(values: Mapping[str, object], root: Path, source: str) -> Sett
         follow_installed=_flag(values, "follow-installed", source, default=False),
         fixed_batch_size=_flag(values, "fixed-batch-size", source, default=False),
         min_confidence=_confidence(values, source),
+        min_severity=_severity(values, "min-severity", Severity.NOTE, source),
+        fail_on=_severity(values, "fail-on", Severity.WARNING, source),
+        baseline=_path(values, "baseline", root, source),
         counts=_counts(values, source),
         tables={key: values[key] for key in TABLE_KEYS if key in values},
     )
@@ -174,6 +185,23 @@ def _confidence(values: Mapping[str, object], source: str) -> Confidence:
     value = values.get("min-confidence", "medium")
     if not isinstance(value, str) or value not in known:
         raise ConfigError(f"{source}: min-confidence must be one of {', '.join(known)}")
+    return known[value]
+
+
+def _path(values: Mapping[str, object], key: str, root: Path, source: str) -> Path | None:
+    if key not in values:
+        return None
+    value = values[key]
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{source}: {key} must be a path")
+    return root / value
+
+
+def _severity(values: Mapping[str, object], key: str, default: Severity, source: str) -> Severity:
+    known = {str(severity): severity for severity in Severity}
+    value = values.get(key, str(default))
+    if not isinstance(value, str) or value not in known:
+        raise ConfigError(f"{source}: {key} must be one of {', '.join(known)}")
     return known[value]
 
 

@@ -18,7 +18,7 @@ from lint_reduction.growth import Growth
 
 
 class Severity(enum.IntEnum):
-    """How much a finding matters. Notes never fail a run."""
+    """How much a finding matters. Notes fail a run only if asked for."""
 
     NOTE = 1
     WARNING = 2

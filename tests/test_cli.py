@@ -20,7 +20,8 @@ import pytest
 from lint_reduction import __version__, lint_paths, lint_source
 from lint_reduction.errors import ConfigError
 from lint_reduction.formats import format_names
-from lint_reduction.frontends import cli, options
+from lint_reduction.frontends import progress
+from lint_reduction.frontends.options import FORMATS
 from lint_reduction.rules import all_rules
 from lint_reduction.run import judge
 from lint_reduction.source.suppressions import find_suppressions
@@ -299,16 +300,17 @@ def test_the_json_format(project: Path) -> None:
     assert document["schema_version"] == 1
     assert document["tool"] == {"name": "lint-reduction", "version": __version__}
     assert document["summary"] == {
-        "files": 3, "analyzed": 2, "unparsed": 1, "suppressed": 0, "error": 2, "warning": 0, "note": 0,
+        "files": 3, "analyzed": 2, "unparsed": 1, "suppressed": 0, "baselined": 0, "error": 2, "warning": 0, "note": 0,
     }  # fmt: skip
     first, second = document["diagnostics"]
     keys = (
-        "code name severity confidence message advice path absolute_path cell line column end_line end_column growth "
-        "related fix verdict"
+        "code name severity confidence message advice path repository_path absolute_path cell fingerprint function "
+        "line column end_line end_column growth related fix verdict"
     )
     assert list(first) == list(second) == keys.split()
     message = first.pop("message")
     assert message.startswith("gradient grows as samples * elements")
+    assert first.pop("fingerprint") != second["fingerprint"]
     assert first.pop("advice").endswith(".")
     related = first.pop("related")
     edit = {"line": 7, "column": 28, "end_line": 7, "end_column": 43, "replacement": 'reduction="mean"'}
@@ -319,8 +321,10 @@ def test_the_json_format(project: Path) -> None:
         "severity": "error",
         "confidence": "high",
         "path": "a.py",
+        "repository_path": "a.py",
         "absolute_path": str(project / "a.py"),
         "cell": None,
+        "function": "train",
         "line": 7,
         "column": 17,
         "end_line": 7,
@@ -521,8 +525,8 @@ def on_terminal(code: str, cwd: Path, *arguments: str) -> tuple[str, str]:
 def test_progress_is_shown_on_the_terminal_of_stderr_and_only_there(project: Path) -> None:
     for index in range(20):
         write(project, **{f"a{index:02}": ERROR})
-    slow = "from lint_reduction.frontends import cli; cli._PROGRESS_AFTER = 0.0; cli.main()"
-    quick = "from lint_reduction.frontends import cli; cli._PROGRESS_AFTER = 1e9; cli.main()"
+    slow = "from lint_reduction.frontends import cli, progress; progress.AFTER = 0.0; cli.main()"
+    quick = "from lint_reduction.frontends import cli, progress; progress.AFTER = 1e9; cli.main()"
     wanted = check(".").out
     out, terminal = on_terminal(slow, project, ".", "--output-format", "concise")
     assert out == wanted
@@ -534,7 +538,7 @@ def test_progress_is_shown_on_the_terminal_of_stderr_and_only_there(project: Pat
 
 def test_progress_is_not_shown_where_stderr_is_no_terminal(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(project, a=ERROR)
-    monkeypatch.setattr(cli, "_PROGRESS_AFTER", 0.0)
+    monkeypatch.setattr(progress, "AFTER", 0.0)
     assert check(".").err == ""
 
 
@@ -772,10 +776,64 @@ def test_lint_source() -> None:
 
 
 def test_all_output_formats_are_offered() -> None:
-    assert set(format_names()) == set(options._FORMATS)
+    assert set(format_names()) == set(FORMATS)
 
 
 def test_an_empty_selection_is_refused(project: Path) -> None:
     write(project, a=ERROR)
     ran = run("--select", "", "a.py")
     assert (ran.code, ran.out, ran.err) == (2, "", "lint-reduction: --select names no rule\n")
+
+
+def test_several_formats_go_to_several_files(project: Path) -> None:
+    write(project, a=ERROR)
+    ran = run(
+        "a.py", "--output-format", "concise", "--output-format", "sarif=out.sarif", "--output-format", "junit=o.xml"
+    )
+    assert ran.code == 1
+    assert ran.out.startswith("a.py:7:17: RED101")
+    assert json.loads((project / "out.sarif").read_text())["runs"][0]["results"][0]["ruleId"] == "RED101"
+    assert (project / "o.xml").read_text().startswith("<testsuites ")
+
+
+def test_an_output_file_takes_what_would_be_printed(project: Path) -> None:
+    write(project, a=ERROR)
+    printed = run("a.py", "--output-format", "concise").out
+    ran = run("a.py", "--output-format", "concise", "-o", "found.txt")
+    assert (ran.code, ran.out) == (1, "")
+    assert (project / "found.txt").read_text() == printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--output-format", "yaml"), "'yaml' is not one of full"),
+        (("--output-format", "json="), "no file after 'json='"),
+        (("--output-format", "json", "--output-format", "full"), "two formats go to the same place"),
+        (("--output-format", "json=x", "-o", "y"), "--output-file is for one format"),
+        (("-o", "no/such/folder"), "no/such/folder: no such file or directory"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(project: Path, arguments: tuple[str, ...], message: str) -> None:
+    write(project, a=ERROR)
+    ran = run("a.py", *arguments)
+    assert ran.code == 2
+    assert message in ran.err
+
+
+def test_a_run_fails_on_what_it_is_told_to(project: Path) -> None:
+    write(project, a=ERROR, note="import torch\nl = torch.nn.MSELoss(size_average=True)\n")
+    assert run("note.py").code == 0
+    assert run("note.py", "--fail-on", "note").code == 1
+    assert run("a.py", "--fail-on", "error").code == 1
+    (project / "lint-reduction.toml").write_text('fail-on = "note"\n')
+    assert run("note.py").code == 1
+    assert run("note.py", "--fail-on", "error").code == 0
+
+
+def test_what_is_not_severe_enough_is_not_reported(project: Path) -> None:
+    write(project, a=ERROR, note="import torch\nl = torch.nn.MSELoss(size_average=True)\n")
+    assert "RED301" in run(".", "--output-format", "concise").out
+    assert "RED301" not in run(".", "--output-format", "concise", "--min-severity", "warning").out
+    (project / "lint-reduction.toml").write_text('min-severity = "error"\n')
+    assert run("note.py").out == "All checks passed!\n"

@@ -506,7 +506,9 @@ def test_the_defaults_are_those_of_an_empty_file(project: Path) -> None:
 def test_every_known_key_can_be_read(project: Path) -> None:
     values = {
         "respect-gitignore": "false", "fixed-batch-size": "true", "min-confidence": '"high"',
-        "follow-installed": "false", "per-file-ignores": '{ "a.py" = ["RED101"] }', "counts": '{ samples = ["n"] }',
+        "follow-installed": "false",
+        "min-severity": '"error"', "fail-on": '"note"', "baseline": '"known.json"',
+        "per-file-ignores": '{ "a.py" = ["RED101"] }', "counts": '{ samples = ["n"] }',
     }  # fmt: skip
     text = "".join(f"{key} = {values.get(key, '[]')}\n" for key in KNOWN_KEYS)
     write(project, {"lint-reduction.toml": text})

@@ -24,6 +24,7 @@ from lint_reduction.run.pipeline import (
     lint_bytes,
     lint_text,
     make_context,
+    repository_root,
     with_large_stack,
 )
 from lint_reduction.run.report import FileResult, Report, collect
@@ -345,4 +346,4 @@ def test_a_file_is_judged_alone() -> None:
 
 def test_a_report_of_nothing() -> None:
     assert collect([]) == Report()
-    assert lint([], Overrides(isolated=True)) == Report()
+    assert lint([], Overrides(isolated=True)) == Report(root=repository_root())

@@ -39,7 +39,8 @@ class Style:
 
 def format_names() -> tuple[str, ...]:
     """Return the names of all formats."""
-    return tuple(module.name for module in pkgutil.iter_modules(__path__))
+    modules = pkgutil.iter_modules(__path__)
+    return tuple(module.name.replace("_", "-") for module in modules if not module.name.startswith("_"))
 
 
 def render(name: str, report: Report, style: Style) -> str:
@@ -50,20 +51,27 @@ def render(name: str, report: Report, style: Style) -> str:
     """
     if name not in format_names():
         raise ConfigError(f"no output format {name!r}; known: {', '.join(format_names())}")
-    module = importlib.import_module(f"{__name__}.{name}")
+    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
     function = cast("Callable[[Report, Style], str]", module.render)
     return function(report, style)
+
+
+def printable(text: str, instead: str = "?") -> str:
+    """Return a text in one line, without characters that would move the cursor."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else instead for c in text)
 
 
 def summary_line(report: Report) -> str:
     """Return the last line of a report for people."""
     counts = [(report.count(severity), str(severity)) for severity in reversed(Severity)]
     parts = [f"{count} {word}{'s' * (count != 1)}" for count, word in counts if count]
-    silenced = f" ({report.suppressed} suppressed)" if report.suppressed else ""
+    left_out = [(report.suppressed, "suppressed"), (len(report.baselined), "in the baseline")]
+    listed = ", ".join(f"{count} {word}" for count, word in left_out if count)
+    silenced = f" ({listed})" if listed else ""
     if not parts:
         return f"All checks passed!{silenced}"
-    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-    return f"Found {listed}.{silenced}"
+    found = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"Found {found}.{silenced}"
 
 
 def fixable(report: Report, style: Style) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lint_reduction.formats import Style, fixable, summary_line
+from lint_reduction.formats import Style, fixable, printable, summary_line
 from lint_reduction.run.report import Report
 
 
@@ -11,9 +11,10 @@ def render(report: Report, style: Style) -> str:
     lines = []
     for diagnostic in report.diagnostics:
         finding = diagnostic.finding
-        place = f"{diagnostic.place}:{finding.span.line}:{finding.span.column}:"
+        place = f"{printable(diagnostic.place)}:{finding.span.line}:{finding.span.column}:"
         mark = "[*] " if style.offers(finding.fix) else ""
         verdict = "" if finding.verdict is None else f" [{finding.verdict.outcome.value}]"
-        lines.append(f"{style.paint(place, 1)} {style.paint(finding.code, 1, 31)} {mark}{finding.message}{verdict}")
+        code, message = style.paint(finding.code, 1, 31), printable(finding.message)
+        lines.append(f"{style.paint(place, 1)} {code} {mark}{message}{verdict}")
     lines.append(summary_line(report) + fixable(report, style))
     return "\n".join(lines) + "\n"

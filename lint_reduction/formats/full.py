@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lint_reduction.curves import draw
 from lint_reduction.facts import Span
-from lint_reduction.formats import Style, fixable, summary_line
+from lint_reduction.formats import Style, fixable, printable, summary_line
 from lint_reduction.impact import Severity
 from lint_reduction.run.report import Diagnostic, Report, place_of
 from lint_reduction.verdict import Outcome, Verdict
@@ -53,7 +53,7 @@ def _finding(diagnostic: Diagnostic, sources: Mapping[str, str], style: Style) -
     finding = diagnostic.finding
     color = _COLORS[finding.severity]
     head = style.paint(f"{finding.severity}[{finding.code}]", *color)
-    yield f"{head} {style.paint(finding.name, 1)}: {finding.message}"
+    yield f"{head} {style.paint(finding.name, 1)}: {printable(finding.message)}"
     cells = {place.cell for place in finding.related if not place.span.path} - {diagnostic.cell}
     excerpts = []
     for cell in (diagnostic.cell, *sorted(cells, key=lambda cell: cell or 0)):
@@ -63,18 +63,18 @@ def _finding(diagnostic: Diagnostic, sources: Mapping[str, str], style: Style) -
     last = max((label.line for _, _, labels in excerpts for label in labels), default=finding.span.line)
     margin = " " * len(str(last))
     arrow, elsewhere, bar = (style.paint(sign, 1, 34) for sign in ("-->", ":::", "|"))
-    yield f"{margin}{arrow} {diagnostic.place}:{finding.span.line}:{finding.span.column}"
+    yield f"{margin}{arrow} {printable(diagnostic.place)}:{finding.span.line}:{finding.span.column}"
     for cell, lines, labels in excerpts:
         if labels:
             if cell != diagnostic.cell:
-                yield f"{margin}{elsewhere} {place_of(diagnostic.path, cell)}"
+                yield f"{margin}{elsewhere} {printable(place_of(diagnostic.path, cell))}"
             yield f"{margin} {bar}"
             yield from _excerpt(labels, lines, len(margin), style, color)
             yield f"{margin} {bar}"
     for related in finding.related:
         if related.span.path:
             place = f"{place_of(related.span.path, related.cell)}:{related.span.line}:{related.span.column}"
-            yield f"{margin}{elsewhere} {place} {style.paint(related.role, 1, 34)}"
+            yield f"{margin}{elsewhere} {printable(place)} {style.paint(related.role, 1, 34)}"
     equals = style.paint("=", 1, 34)
     if finding.growth is not None:
         yield f"{margin} {equals} {style.paint('growth', 1)}: {finding.growth}"
@@ -83,11 +83,11 @@ def _finding(diagnostic: Diagnostic, sources: Mapping[str, str], style: Style) -
     if finding.verdict is not None:
         yield from _verdict(finding.verdict, margin, style)
     if finding.advice:
-        yield f"{margin} {equals} {style.paint('help', 1)}: {finding.advice}"
+        yield f"{margin} {equals} {style.paint('help', 1)}: {printable(finding.advice)}"
     if finding.fix is not None:
         mark = "[*] " if style.offers(finding.fix) else ""
         shown = f"{mark}{finding.fix.title} ({finding.fix.applicability.value})"
-        yield f"{margin} {equals} {style.paint('fix', 1)}: {shown}"
+        yield f"{margin} {equals} {style.paint('fix', 1)}: {printable(shown)}"
 
 
 def _verdict(verdict: Verdict, margin: str, style: Style) -> Iterator[str]:
@@ -95,11 +95,11 @@ def _verdict(verdict: Verdict, margin: str, style: Style) -> Iterator[str]:
     equals = style.paint("=", 1, 34)
     outcome = style.paint(verdict.outcome.value, *_OUTCOMES[verdict.outcome])
     where = f" on {verdict.device}" if verdict.device and verdict.outcome is not Outcome.NOT_RUN else ""
-    yield f"{margin} {equals} {style.paint('verdict', 1)}: {outcome}{where}: {_printable(verdict.reason)}"
+    yield f"{margin} {equals} {style.paint('verdict', 1)}: {outcome}{where}: {printable(verdict.reason, ' ')}"
     if verdict.curves and verdict.outcome is not Outcome.NOT_RUN:
         yield from (f"{margin}   {line}" for line in draw(verdict.curves[0]))
     if verdict.assumptions:
-        yield f"{margin}   assumed: {_printable('; '.join(verdict.assumptions))}"
+        yield f"{margin}   assumed: {printable('; '.join(verdict.assumptions), ' ')}"
 
 
 def _labels(diagnostic: Diagnostic, cell: int | None, lines: Sequence[str]) -> list[_Label]:
@@ -143,7 +143,7 @@ def _excerpt(
 
 def _printable(line: str) -> str:
     """Return a line with tabs widened and without characters that would move the cursor."""
-    return "".join(c if c.isprintable() else " " for c in line.replace("\t", "    ")).rstrip()
+    return printable(line.replace("\t", "    "), " ").rstrip()
 
 
 def _width(text: str) -> int:

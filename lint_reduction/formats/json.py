@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 
 from lint_reduction import __version__
-from lint_reduction.finding import Fix
 from lint_reduction.formats import Style
+from lint_reduction.formats._data import as_data
 from lint_reduction.impact import Severity
-from lint_reduction.run.report import Diagnostic, Report
-from lint_reduction.verdict import Verdict
+from lint_reduction.run.report import Report
 
 #: Raised when a field changes its meaning or goes away; new fields do not raise it.
 SCHEMA_VERSION = 1
@@ -26,82 +25,9 @@ def render(report: Report, style: Style) -> str:
             "analyzed": report.analyzed,
             "unparsed": report.unparsed,
             "suppressed": report.suppressed,
+            "baselined": len(report.baselined),
             **{str(severity): report.count(severity) for severity in reversed(Severity)},
         },
-        "diagnostics": [_diagnostic(diagnostic) for diagnostic in report.diagnostics],
+        "diagnostics": [as_data(report, diagnostic) for diagnostic in report.diagnostics],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-
-
-def _diagnostic(diagnostic: Diagnostic) -> dict[str, object]:
-    finding = diagnostic.finding
-    return {
-        "code": finding.code,
-        "name": finding.name,
-        "severity": str(finding.severity),
-        "confidence": str(finding.confidence),
-        "message": finding.message,
-        "advice": finding.advice,
-        "path": diagnostic.path.replace("\\", "/"),
-        "absolute_path": diagnostic.absolute,
-        "cell": diagnostic.cell,
-        "line": finding.span.line,
-        "column": finding.span.column,
-        "end_line": finding.span.end_line,
-        "end_column": finding.span.end_column,
-        "growth": None if finding.growth is None else str(finding.growth),
-        "related": [
-            {
-                "role": related.role,
-                "path": (related.span.path or diagnostic.path).replace("\\", "/"),
-                "cell": related.cell,
-                "line": related.span.line,
-                "column": related.span.column,
-                "end_line": related.span.end_line,
-                "end_column": related.span.end_column,
-            }
-            for related in finding.related
-        ],
-        "fix": None if finding.fix is None else _fix(finding.fix),
-        "verdict": None if finding.verdict is None else _verdict(finding.verdict),
-    }
-
-
-def _verdict(verdict: Verdict) -> dict[str, object]:
-    return {
-        "outcome": verdict.outcome.value,
-        "reason": verdict.reason,
-        "curves": [
-            {
-                "count": curve.count.value,
-                "what": curve.what,
-                "sizes": list(curve.sizes),
-                "norms": list(curve.norms),
-                "exponent": curve.exponent,
-            }
-            for curve in verdict.curves
-        ],
-        "optimizer": verdict.optimizer,
-        "assumptions": list(verdict.assumptions),
-        "device": verdict.device,
-        "dtype": verdict.dtype,
-        "layers": dict(verdict.layers),
-        "cached": verdict.cached,
-    }
-
-
-def _fix(fix: Fix) -> dict[str, object]:
-    return {
-        "applicability": fix.applicability.value,
-        "title": fix.title,
-        "edits": [
-            {
-                "line": edit.span.line,
-                "column": edit.span.column,
-                "end_line": edit.span.end_line,
-                "end_column": edit.span.end_column,
-                "replacement": edit.replacement,
-            }
-            for edit in fix.edits
-        ],
-    }

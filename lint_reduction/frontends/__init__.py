@@ -1,1 +1,1 @@
-"""Ways in: the command line."""
+"""Ways in: the command line, the plugin of flake8, the language server."""

@@ -6,32 +6,23 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from lint_reduction import __version__
 from lint_reduction.errors import LintReductionError
-from lint_reduction.frontends.options import LINTING, VERIFYING, Linting, taking
+from lint_reduction.frontends import commands, progress
+from lint_reduction.frontends.linting import LintRun
+from lint_reduction.frontends.options import CHECKING, HELP, LINTING, VERIFYING, Checking, taking
+from lint_reduction.frontends.streams import read_stdin
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from click.shell_completion import CompletionItem
 
-    from lint_reduction.finding import Finding
     from lint_reduction.run.fixes import Fixed
-    from lint_reduction.run.pipeline import Overrides
-    from lint_reduction.run.report import FileResult, Report
-    from lint_reduction.source.discover import Candidate
-    from lint_reduction.verdict import Verdict
-    from lint_reduction.verify.session import Session
-
-_Item = TypeVar("_Item")
-
-#: A run that takes longer shows how far it is.
-_PROGRESS_AFTER = 1.0
 
 
 class _DefaultCommand(click.Group):
@@ -44,8 +35,13 @@ class _DefaultCommand(click.Group):
             args = ["check", *args]
         return super().parse_args(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        inner = self.commands["check"].make_context("check", [], parent=ctx, resilient_parsing=True)
+        items = [*super().shell_complete(ctx, incomplete), *inner.command.shell_complete(inner, incomplete)]
+        return list({item.value: item for item in reversed(items)}.values())[::-1]
 
-@click.group(cls=_DefaultCommand, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(cls=_DefaultCommand, context_settings=HELP)
 @click.version_option(__version__, "-V", "--version", prog_name="lint-reduction")
 def cli() -> None:
     """Find PyTorch losses whose reduction makes the gradient depend on the batch.
@@ -54,82 +50,64 @@ def cli() -> None:
     """
 
 
-_HELP = {"help_option_names": ["-h", "--help"]}
+class _Check(click.Command):
+    """A command with an option whose value may be left out, and is never the next argument."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options = args.index("--") if "--" in args else len(args)
+        args = [f"{arg}=" if arg == "--add-ignore" else arg for arg in args[:options]] + args[options:]
+        return super().parse_args(ctx, args)
 
 
-@dataclass(frozen=True, slots=True)
-class _Linting(Linting):
-    """A command that lints, with its options."""
-
-    def lint(self, verify: Callable[[list[FileResult]], list[FileResult]] = list) -> Report:
-        """Lint what the paths name."""
-        if self.reads_stdin:
-            return _lint_stdin(self.stdin_filename, self.overrides, verify)
-        from lint_reduction.run.pipeline import lint
-
-        return lint(_checked(self.paths, self.stdin_filename), self.overrides, _progress, verify)
-
-    def show(self, report: Report, out: TextIO | None, *, unsafe_fixes: bool = False) -> None:
-        """Print a report."""
-        from lint_reduction.formats import Style, render
-
-        style = Style(_use_color(no_color=self.no_color, out=out), unsafe_fixes)
-        if self.statistics:
-            from lint_reduction.frontends.statistics import statistics
-
-            _print(statistics(report, style, as_json=self.output_format == "json"), out)
-        else:
-            _print(render(self.output_format, report, style), out)
-
-    def finish(self, report: Report, *, failed: bool = False, strict: bool = False) -> NoReturn:
-        """Exit with the status that a report stands for."""
-        for crash in report.crashes:
-            click.echo(f"{crash}\nThis is a bug in lint-reduction; please report it.", err=True)
-        if report.crashes or failed:
-            raise SystemExit(2)
-        raise SystemExit(1 if strict or (report.fails and not self.exit_zero) else 0)
-
-
-@cli.command(context_settings=_HELP)
+@cli.command(cls=_Check, context_settings=HELP)
 @taking(*LINTING)
-@click.option("--fix", is_flag=True, help="Apply safe fixes, and report what is left.")
-@click.option("--unsafe-fixes", is_flag=True, help="Offer unsafe fixes too, or with --fix and --diff apply them.")
-@click.option("--diff", is_flag=True, help="Print what --fix would change, and change nothing.")
-@click.option("--exit-non-zero-on-fix", is_flag=True, help="Exit with 1 if a file was fixed, whatever is left.")
-@click.option("--verify", is_flag=True, help="Run what is found with torch and measure how it grows.")
-@taking(*VERIFYING)
-def check(
-    *, fix: bool, unsafe_fixes: bool, diff: bool, exit_non_zero_on_fix: bool, verify: bool, **options: Any
-) -> None:
+@taking(*CHECKING, *VERIFYING)
+def check(**options: Any) -> None:
     """Lint files and directories, the current one if none is named.
 
     \b
     Exit status: 0 no finding, or only notes; 1 a warning or an error, or a file
     that cannot be analyzed; 2 a wrong option or configuration, a missing path.
-    With --fix the findings that are left count, with --diff whether there is a
-    difference.
+    With --fix and --add-ignore the findings that are left count, with --diff
+    whether there is a difference.
     """
-    linting = _Linting.split(options)
+    linting, checking = LintRun.split(options), Checking.split(options)
+    checking.refuse_nonsense(linting)
     gc.disable()  # trees are freed by reference count; the collector only walks them
-    if verify:
-        if fix or diff:
-            raise click.UsageError("--verify cannot be combined with --fix or --diff")
+    if checking.show_files or checking.show_settings:
+        linting.describe(files=checking.show_files)
+    elif checking.watch:
+        _watch(linting, unsafe_fixes=checking.unsafe_fixes)
+    elif checking.verify:
         _verify(linting, options)
-    if not fix and not diff:
-        report = linting.lint()
-        linting.show(report, sys.stdout, unsafe_fixes=unsafe_fixes)
+    elif checking.changes:
+        _change(linting, checking)
+    else:
+        report = linting.gate(linting.lint())
+        linting.show(report, sys.stdout, unsafe_fixes=checking.unsafe_fixes)
         linting.finish(report)
-    fixed = _fixed(linting, unsafe=unsafe_fixes)
-    written = _deliver(fixed, diff=diff, reads_stdin=linting.reads_stdin)
-    if not diff:
+
+
+def _change(linting: LintRun, checking: Checking) -> NoReturn:
+    """Change code, or print how it would change, and report what is left."""
+    from lint_reduction.frontends.fixing import apply
+
+    silences = checking.add_ignore is not None
+    fixed = _silenced(linting, checking.add_ignore or "") if silences else _fixed(linting, checking.unsafe_fixes)
+    fixed = replace(fixed, report=linting.gate(fixed.report))
+    verb = "Silenced" if silences else "Fixed"
+    written = apply(fixed, diff=checking.diff, reads_stdin=linting.reads_stdin, verb=verb)
+    if not checking.diff:
         # what is left is for people where the fixed code is for a program
-        linting.show(fixed.report, sys.stderr if linting.reads_stdin else sys.stdout, unsafe_fixes=unsafe_fixes)
+        out = sys.stderr if linting.reads_stdin else sys.stdout
+        linting.show(fixed.report, out, unsafe_fixes=checking.unsafe_fixes)
     elif written and not fixed.report.crashes:
         raise SystemExit(1 if fixed.files or fixed.report.unparsed else 0)
-    linting.finish(fixed.report, failed=not written, strict=exit_non_zero_on_fix and bool(fixed.files))
+    strict = checking.exit_non_zero_on_fix and bool(fixed.files)
+    linting.finish(fixed.report, failed=not written, strict=strict)
 
 
-@cli.command(context_settings=_HELP)
+@cli.command(context_settings=HELP)
 @taking(*LINTING, *VERIFYING)
 def verify(**options: Any) -> None:
     """Lint, run what is found with torch, and measure how it grows.
@@ -140,190 +118,62 @@ def verify(**options: Any) -> None:
     \b
     Exit status: as of check. What turns out not to be so becomes a note.
     """
-    _verify(_Linting.split(options), options)
+    _verify(LintRun.split(options), options)
 
 
-def _session(options: Mapping[str, Any]) -> Session:
-    from lint_reduction.verify.session import Session
-
-    return Session(
-        device=options["verify_device"],
-        sandbox=options["verify_sandbox"],
-        timeout=options["verify_timeout"],
-        jobs=options["verify_jobs"],
-        drop_refuted=options.get("drop_refuted", False),
-        cache=None if options["no_cache"] else Path(".lint_reduction_cache") / "verify",
-        progress=_verifying,
-    )
-
-
-def _verify(linting: _Linting, options: dict[str, Any]) -> NoReturn:
-    report = linting.lint(_session(options).verify)
+def _verify(linting: LintRun, options: dict[str, Any]) -> NoReturn:
+    report = linting.gate(linting.lint(commands.session(options).verify))
     linting.show(report, sys.stdout)
     linting.finish(report)
 
 
-def _checked(paths: Sequence[str], stdin_filename: str | None) -> list[Path]:
-    if stdin_filename is not None:
-        raise click.UsageError("--stdin-filename names code from standard input; leave the paths out")
-    if "-" in paths:
-        raise click.UsageError("code from standard input cannot be linted together with files")
-    if "" in paths:
-        raise click.UsageError("a path is empty")
-    return [Path(path) for path in paths or ["."]]
+def _watch(linting: LintRun, *, unsafe_fixes: bool) -> None:
+    try:
+        from lint_reduction.frontends.watch import lint_forever
+    except ModuleNotFoundError as error:
+        if error.name != "watchfiles":
+            raise
+        raise LintReductionError("--watch needs watchfiles: pip install 'lint-reduction[watch]'") from None
+    lint_forever(linting, unsafe_fixes=unsafe_fixes)
 
 
-def _lint_stdin(
-    name: str | None, overrides: Overrides, verify: Callable[[list[FileResult]], list[FileResult]]
-) -> Report:
-    from lint_reduction.run.pipeline import Contexts, lint_alone
-    from lint_reduction.run.report import collect
-
-    shown = name or "<stdin>"
-    absolute = os.path.abspath(shown)  # noqa: PTH100  # the file need not exist
-    contexts = Contexts(overrides)
-    context = contexts.of(Path(absolute).parent if name else Path.cwd())
-    data = _read_stdin()
-    if name and overrides.force_exclude and contexts.leaves_out(absolute, False):
-        return collect([])
-    return collect(verify(lint_alone(data, shown, absolute, context)))
-
-
-def _read_stdin() -> bytes:
-    if sys.stdin is None:
-        raise click.UsageError("standard input is closed")
-    return sys.stdin.buffer.read()
-
-
-def _fixed(linting: _Linting, *, unsafe: bool) -> Fixed:
+def _fixed(linting: LintRun, unsafe: bool) -> Fixed:
     from lint_reduction.run.fixes import fix_bytes, fix_paths, unchanged
     from lint_reduction.run.pipeline import Contexts
 
     overrides, stdin_filename = linting.overrides, linting.stdin_filename
     if not linting.reads_stdin:
-        return fix_paths(_checked(linting.paths, stdin_filename), overrides, _progress, unsafe=unsafe)
+        return fix_paths(linting.files, overrides, progress.linting, unsafe=unsafe)
     absolute = os.path.abspath(stdin_filename or "<stdin>")  # noqa: PTH100  # the file need not exist
-    data = _read_stdin()
+    data = read_stdin()
     if stdin_filename and overrides.force_exclude and Contexts(overrides).leaves_out(absolute, False):
         return unchanged(data)
     return fix_bytes(data, absolute, overrides, unsafe=unsafe)
 
 
-def _deliver(fixed: Fixed, *, diff: bool, reads_stdin: bool) -> bool:
-    from lint_reduction.frontends.fixing import apply
+def _silenced(linting: LintRun, reason: str) -> Fixed:
+    from lint_reduction.run.fixes import unchanged
+    from lint_reduction.run.ignores import ignore_bytes, ignore_paths
+    from lint_reduction.run.pipeline import Contexts
 
-    return apply(fixed, diff=diff, reads_stdin=reads_stdin)
-
-
-def _progress(candidates: Sequence[Candidate]) -> Iterator[Candidate]:
-    """Pass the candidates on; on a terminal show a bar on stderr if that takes long."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield from candidates
-        return
-    import time
-
-    started = time.monotonic()
-    for index, candidate in enumerate(candidates):
-        if time.monotonic() - started > _PROGRESS_AFTER:
-            yield from _with_bar(candidates, index)
-            return
-        yield candidate
+    overrides, gate, name = linting.overrides, partial(linting.gate, quiet=True), linting.stdin_filename
+    if not linting.reads_stdin:
+        return ignore_paths(linting.files, overrides, reason.strip(), gate, progress.linting)
+    absolute = os.path.abspath(name or "<stdin>")  # noqa: PTH100  # the file need not exist
+    data = read_stdin()
+    if name and overrides.force_exclude and Contexts(overrides).leaves_out(absolute, False):
+        return unchanged(data)
+    return ignore_bytes(data, absolute, overrides, reason.strip(), gate)
 
 
-def _verifying(verdicts: Iterator[_Item], total: int) -> Iterator[_Item]:
-    """Pass verdicts on as they come in; on a terminal show a bar on stderr."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield from verdicts
-        return
-    with _bar() as progress:
-        task = progress.add_task("verifying", total=total)
-        for verdict in verdicts:
-            yield verdict
-            progress.advance(task)
-
-
-def _bar() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
-
-
-def _with_bar(candidates: Sequence[Candidate], done: int) -> Iterator[Candidate]:
-    with _bar() as progress:
-        task = progress.add_task("linting", total=len(candidates), completed=done)
-        for candidate in candidates[done:]:
-            yield candidate
-            progress.advance(task)
-
-
-@cli.command(context_settings=_HELP)
-@click.argument("rule")
-@click.option("--no-color", is_flag=True, help="Print without colors, as NO_COLOR does.")
-def explain(rule: str, *, no_color: bool) -> None:
-    """Print what a rule finds, why it matters and how to fix it."""
-    from lint_reduction.frontends.docs import explanation
-
-    text = explanation(rule)
-    if not _use_color(no_color=no_color):
-        _print(text)
-        return
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    Console(force_terminal=True).print(Markdown(text))
-
-
-@cli.command(context_settings=_HELP)
-def rules() -> None:
-    """List all rules."""
-    from lint_reduction.frontends.docs import rule_list
-
-    _print(rule_list())
-
-
-@cli.command(context_settings=_HELP)
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--verify", is_flag=True, help="Run what is trained with torch, and measure how it grows.")
-@taking(*VERIFYING[1:])
-def facts(file: Path, *, verify: bool, **options: Any) -> None:
-    """Print what is known of the losses in a file, and why the rest is not."""
-    from lint_reduction.frontends.facts import describe_file
-
-    if not verify:
-        _print(describe_file(file))
-        return
-    session = _session(options)
-
-    def measure(findings: Sequence[tuple[str, Finding]], text: str) -> Mapping[tuple[str, Finding], Verdict]:
-        session.texts.update((path, text) for path, _ in findings)
-        return session.verdicts(findings)
-
-    _print(describe_file(file, measure))
-
-
-def _use_color(*, no_color: bool, out: TextIO | None = None) -> bool:
-    out = out or sys.stdout
-    if no_color or os.environ.get("NO_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or (out is not None and out.isatty())
-
-
-def _print(text: str, out: TextIO | None = None) -> None:
-    out = out or sys.stdout
-    if out is None:
-        return
-    if isinstance(getattr(out, "errors", None), str) and hasattr(out, "reconfigure"):
-        out.reconfigure(errors="replace")
-    out.write(text)
-    out.flush()
+for _command in commands.ALL:
+    cli.add_command(_command)
 
 
 def main() -> None:
     """Run the command; what goes wrong is one line on stderr and exit status 2."""
     try:
-        cli.main(standalone_mode=False)
+        cli.main(standalone_mode=False, complete_var=commands.COMPLETION)
     except click.exceptions.Abort:
         raise SystemExit(130) from None
     except click.ClickException as error:

@@ -14,8 +14,14 @@ from lint_reduction.source.file import decode
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
-def apply(fixed: Fixed, *, diff: bool, reads_stdin: bool) -> bool:
+def apply(fixed: Fixed, *, diff: bool, reads_stdin: bool, verb: str = "Fixed") -> bool:
     """Write the fixed files, or print them or how they differ; say on stderr what was not done.
+
+    Args:
+        fixed: the files.
+        diff: whether to print how they differ.
+        reads_stdin: whether the code came from standard input.
+        verb: what was done to findings.
 
     Returns:
         whether all could be written.
@@ -31,22 +37,22 @@ def apply(fixed: Fixed, *, diff: bool, reads_stdin: bool) -> bool:
     if reads_stdin:
         _write(fixed.content)
         return True
-    return _write_files(fixed)
+    return _write_files(fixed, verb)
 
 
-def _write_files(fixed: Fixed) -> bool:
+def _write_files(fixed: Fixed, verb: str) -> bool:
     written = []
     for file in fixed.files:
         try:
             write_file(file)
         except SourceError as error:
-            print(f"lint-reduction: {file.path}: not fixed: {error.reason}", file=sys.stderr)
+            print(f"lint-reduction: {file.path}: not {verb.lower()}: {error.reason}", file=sys.stderr)
         else:
             written.append(file)
     if written:
         count = sum(file.count for file in written)
         findings, files = f"finding{'s' * (count != 1)}", f"file{'s' * (len(written) != 1)}"
-        print(f"Fixed {count} {findings} in {len(written)} {files}.", file=sys.stderr)
+        print(f"{verb} {count} {findings} in {len(written)} {files}.", file=sys.stderr)
     return len(written) == len(fixed.files)
 
 

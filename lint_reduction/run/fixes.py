@@ -23,7 +23,7 @@ from pathlib import Path
 from lint_reduction.errors import SourceError
 from lint_reduction.facts import Span
 from lint_reduction.finding import Applicability, Edit, Finding
-from lint_reduction.run.pipeline import Contexts, Overrides, find_candidates, judged, lint_candidates
+from lint_reduction.run.pipeline import Contexts, Overrides, find_candidates, judged, lint_candidates, report_on
 from lint_reduction.run.report import FileResult, Report, collect
 from lint_reduction.source.discover import Candidate
 from lint_reduction.source.file import decode, encode, read_bytes
@@ -146,8 +146,8 @@ def _fix(
     by_path = {os.path.abspath(candidate.path): candidate for candidate in candidates}  # noqa: PTH100  # as linted
     work = _Work(overrides, by_path, dict(contents), unsafe, results)
     for _ in range(MAX_ROUNDS):
-        reported = judged(list(work.results.values()), Contexts(overrides, work.contents))
-        todo = [(result, chosen) for result in reported if (chosen := _chosen(result, work))]
+        found = judged(list(work.results.values()), Contexts(overrides, work.contents))
+        todo = [(result, chosen) for result in found if (chosen := _chosen(result, work))]
         if not todo:
             break
         for result, chosen in todo:
@@ -156,14 +156,14 @@ def _fix(
         # what was changed in one file may show in any other
         contexts = Contexts(overrides, work.contents)
         work.results = work.lint(by_path, contexts)
-        reported = judged(list(work.results.values()), contexts)
+        found = judged(list(work.results.values()), contexts)
     files = [
         FixedFile(result.path, path, data, work.contents[path], work.counts[path])
         for path, data in sorted(work.originals.items())
         for result in [work.results[path]]
         if data != work.contents[path]
     ]
-    return Fixed(collect(reported), tuple(files), tuple(work.withdrawn.values()))
+    return Fixed(report_on(found, contexts), tuple(files), tuple(work.withdrawn.values()))
 
 
 def _chosen(result: FileResult, work: _Work) -> list[Finding]:
@@ -238,7 +238,7 @@ def _problem(result: FileResult, chosen: Sequence[Finding], work: _Work) -> tupl
     edits = [edit for finding in chosen if finding.fix for edit in finding.fix.edits]
     try:
         before = work.contents[path] if path in work.contents else read_bytes(Path(path))
-        text, changed, after = _edited_file(path, before, edits)
+        text, changed, after = edited_file(path, before, edits)
     except SourceError as error:
         return None, error.reason
     involved = {path, *(name for name, other in work.results.items() if _leads_to(other, path))}
@@ -261,8 +261,12 @@ def _problem(result: FileResult, chosen: Sequence[Finding], work: _Work) -> tupl
     return trial, ""
 
 
-def _edited_file(path: str, before: bytes, edits: Sequence[Edit]) -> tuple[str, str, bytes]:
-    """Return the code of a file before and after some edits, and its bytes after them."""
+def edited_file(path: str, before: bytes, edits: Sequence[Edit]) -> tuple[str, str, bytes]:
+    """Return the code of a file before and after some edits, and its bytes after them.
+
+    Raises:
+        SourceError: they cannot be made.
+    """
     if not is_notebook(path):
         text = decode(before)
         changed = edited(text, edits)

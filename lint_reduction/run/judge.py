@@ -108,10 +108,11 @@ def _judged(place: _Place, context_of: Callable[[str], Context]) -> FileResult:
     kept = worst_of_each(finding for finding in findings if _is_sure_enough(finding, context))
     if context.settings.fixed_batch_size:
         kept = [replace(f, severity=Severity.NOTE) if f.code in ("RED101", "RED102") else f for f in kept]
+    kept = [finding for finding in kept if finding.severity >= context.min_severity]
     suppressions = find_suppressions(result.text)
     if result.cells is not None:
         suppressions = tuple(_in_its_cell(suppression, result.cells) for suppression in suppressions)
-    reported, silenced = _suppress(kept, suppressions)
+    reported, silenced = (kept, 0) if context.no_ignores else _suppress(kept, suppressions)
     if result.analyzed and context.selection.unused_suppressions and UNUSED_SUPPRESSION not in ignored:
         reported += [note for s in suppressions for note in _unused(s, findings, runs, result)]
     ordered = tuple(sorted(reported, key=lambda f: (f.span, f.code)))

@@ -59,6 +59,9 @@ class Overrides:
         isolated: read no configuration.
         configuration: the configuration for all files.
         follow_installed: whether losses are followed into installed packages, None to leave it to the settings.
+        min_severity: how severe a finding must be.
+        fail_on: how severe a finding must be for the run to fail.
+        no_ignores: report what comments silence.
     """
 
     select: tuple[str, ...] | None = None
@@ -69,6 +72,9 @@ class Overrides:
     isolated: bool = False
     configuration: Path | None = None
     follow_installed: bool | None = None
+    min_severity: Severity | None = None
+    fail_on: Severity | None = None
+    no_ignores: bool = False
 
 
 @dataclass(slots=True)
@@ -78,10 +84,12 @@ class Context:
     settings: Settings
     selection: Selection
     min_confidence: Confidence
+    min_severity: Severity
     libraries: Libraries
     prefilter: Prefilter
     per_file: tuple[tuple[GitIgnoreSpec, frozenset[str]], ...]
     exclude: Patterns
+    no_ignores: bool = False
     project: Project | None = None
     contents: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -184,10 +192,12 @@ def make_context(settings: Settings, overrides: Overrides) -> Context:
         settings,
         selection,
         settings.min_confidence if overrides.min_confidence is None else overrides.min_confidence,
+        settings.min_severity if overrides.min_severity is None else overrides.min_severity,
         libraries,
         build_prefilter(libraries),
         per_file,
         Patterns.of(exclude),
+        overrides.no_ignores,
     )
 
 
@@ -236,7 +246,23 @@ def lint(
     """
     contexts = Contexts(overrides)
     results = lint_candidates(progress(find_candidates(paths, contexts)), contexts)
-    return collect(verify(judged(results, contexts)))
+    return report_on(verify(judged(results, contexts)), contexts)
+
+
+def report_on(results: Sequence[FileResult], contexts: Contexts) -> Report:
+    """Return the report of some files, with what is severe enough."""
+    kept = []
+    for result in results:
+        least = contexts.of(Path(result.absolute).parent).min_severity
+        kept.append(replace(result, findings=tuple(f for f in result.findings if f.severity >= least)))
+    fail_on = contexts.overrides.fail_on or contexts.of(Path.cwd()).settings.fail_on
+    return replace(collect(kept, repository_root()), fail_on=fail_on)
+
+
+def repository_root() -> str:
+    """Return the closest directory around the current one that is under version control, or the current one."""
+    here = Path.cwd().resolve()
+    return str(next((parent for parent in (here, *here.parents) if (parent / ".git").exists()), here))
 
 
 def find_candidates(paths: Sequence[Path], contexts: Contexts) -> Sequence[Candidate]:

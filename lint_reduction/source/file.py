@@ -72,6 +72,16 @@ def encode(text: str, original: bytes) -> bytes:
         raise SourceError(f"cannot be written in {encoding}: {error}") from None
 
 
+def encode_declared(text: str) -> bytes:
+    """Return source text in the encoding that it declares, in utf-8 where it cannot be written in that."""
+    data = text.encode("utf-8", errors="surrogatepass")
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return text.encode(encoding)
+    except (SyntaxError, UnicodeError):
+        return data
+
+
 def decode(data: bytes) -> str:
     """Return source text, without a byte order mark and with its own line endings.
 

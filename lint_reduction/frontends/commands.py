@@ -1,0 +1,141 @@
+"""The smaller commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lint_reduction.errors import LintReductionError
+from lint_reduction.frontends import progress
+from lint_reduction.frontends.linting import LintRun
+from lint_reduction.frontends.options import HELP, LINTING, VERIFYING, taking
+from lint_reduction.frontends.streams import print_text, use_color, write_text
+
+if TYPE_CHECKING:
+    from lint_reduction.finding import Finding
+    from lint_reduction.verdict import Verdict
+    from lint_reduction.verify.session import Session
+
+#: The variable by which a shell asks for completions, as click names it.
+COMPLETION = "_LINT_REDUCTION_COMPLETE"
+
+
+@click.command(context_settings=HELP)
+@taking(*LINTING)
+def baseline(**options: Any) -> None:
+    """Write down all findings, so that later runs report only new ones.
+
+    The file is that of --baseline or of the configuration, or lint-reduction-baseline.json.
+    """
+    from lint_reduction.run.baseline import Baseline
+    from lint_reduction.run.pipeline import Contexts
+
+    linting = LintRun.split(options)
+    known = linting.baseline or Contexts(linting.overrides).of(Path.cwd()).settings.baseline
+    file = known or Path("lint-reduction-baseline.json")
+    report = linting.lint()
+    written = Baseline.of(file, report)
+    write_text(file, written.to_json())
+    count = sum(written.entries.values())
+    click.echo(
+        f"{file}: {count} finding{'s' * (count != 1)}; use it with --baseline, or as `baseline` in the settings",
+        err=True,
+    )
+    linting.finish(replace(report, diagnostics=()))
+
+
+@click.command(context_settings=HELP)
+@click.argument("rule")
+@click.option("--no-color", is_flag=True, help="Print without colors, as NO_COLOR does.")
+def explain(rule: str, *, no_color: bool) -> None:
+    """Print what a rule finds, why it matters and how to fix it."""
+    from lint_reduction.frontends.docs import explanation
+
+    text = explanation(rule)
+    if not use_color(no_color=no_color):
+        print_text(text)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console(force_terminal=True).print(Markdown(text))
+
+
+@click.command(context_settings=HELP)
+def rules() -> None:
+    """List all rules."""
+    from lint_reduction.frontends.docs import rule_list
+
+    print_text(rule_list())
+
+
+@click.command(context_settings=HELP)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--verify", is_flag=True, help="Run what is trained with torch, and measure how it grows.")
+@taking(*VERIFYING[1:])
+def facts(file: Path, *, verify: bool, **options: Any) -> None:
+    """Print what is known of the losses in a file, and why the rest is not."""
+    from lint_reduction.frontends.facts import describe_file
+
+    if not verify:
+        print_text(describe_file(file))
+        return
+    verifier = session(options)
+
+    def measure(findings: Sequence[tuple[str, Finding]], text: str) -> Mapping[tuple[str, Finding], Verdict]:
+        verifier.texts.update((path, text) for path, _ in findings)
+        return verifier.verdicts(findings)
+
+    print_text(describe_file(file, measure))
+
+
+def session(options: Mapping[str, Any]) -> Session:
+    """Return what runs findings, from the options of a command that verifies."""
+    from lint_reduction.verify.session import Session
+
+    return Session(
+        device=options["verify_device"],
+        sandbox=options["verify_sandbox"],
+        timeout=options["verify_timeout"],
+        jobs=options["verify_jobs"],
+        drop_refuted=options.get("drop_refuted", False),
+        cache=None if options["no_cache"] else Path(".lint_reduction_cache") / "verify",
+        progress=progress.verifying,
+    )
+
+
+@click.command("generate-shell-completion", context_settings=HELP)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def generate_shell_completion(shell: str) -> None:
+    """Print a script that completes commands and options.
+
+    \b
+    bash  lint-reduction generate-shell-completion bash >> ~/.bashrc
+    zsh   lint-reduction generate-shell-completion zsh >> ~/.zshrc
+    fish  lint-reduction generate-shell-completion fish > ~/.config/fish/completions/lint-reduction.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    root = click.get_current_context().find_root().command
+    print_text(kind(root, {}, "lint-reduction", COMPLETION).source().strip() + "\n")
+
+
+@click.command(context_settings=HELP)
+def server() -> None:
+    """Serve an editor over standard input and output, as the language server protocol says."""
+    try:
+        from lint_reduction.frontends.lsp import serve
+    except ModuleNotFoundError as error:
+        if error.name not in ("pygls", "lsprotocol"):
+            raise
+        raise LintReductionError("the server needs pygls: pip install 'lint-reduction[lsp]'") from None
+    serve()
+
+
+ALL = (baseline, explain, rules, facts, server, generate_shell_completion)
