@@ -127,7 +127,7 @@ HARMLESS_DECORATORS = _words(
     torch.compile abc.abstractmethod abstractmethod typing.override override typing.no_type_check functools.wraps
     dataclass dataclasses.dataclass torch.enable_grad functools.cached_property cached_property
     torch.cuda.amp.autocast torch.amp.autocast torch.cuda.amp.custom_fwd torch.amp.custom_fwd typing.final final
-    torch.autocast functools.total_ordering"""
+    torch.autocast functools.total_ordering hydra.main"""
 )
 #: Methods of unknown objects: the parameters of a model.
 PARAMETER_METHODS = _words("parameters trainable_parameters get_parameters")

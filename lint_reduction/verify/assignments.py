@@ -10,6 +10,7 @@ from lint_reduction.verify.expressions import Expressions
 from lint_reduction.verify.values import (
     BlockedError,
     Class,
+    Criterion,
     Hole,
     Instance,
     Unnamed,
@@ -17,6 +18,7 @@ from lint_reduction.verify.values import (
     Value,
 )
 
+_IN_PLACE: dict[type[ast.operator], str] = {ast.Add: "add_", ast.Sub: "sub_", ast.Mult: "mul_", ast.Div: "div_"}
 _DUNDER = re.compile(r"__\w+__")
 
 
@@ -47,6 +49,8 @@ class Assignments(Expressions):
 
     def _augment(self, node: ast.AugAssign, before: Value) -> Value:
         value = self.evaluate(node.value)
+        if type(node.op) in _IN_PLACE and self.domain.is_weight(before):
+            return self.domain.method(before, _IN_PLACE[type(node.op)], [self.settle(value)], {})
         if isinstance(before, list) and isinstance(node.op, ast.Add):
             before += self.iterate(value)
             return before
@@ -96,6 +100,10 @@ class Assignments(Expressions):
         elif isinstance(owner, Class):
             owner.attributes[name] = value
             self.admit(owner.attributes)
+        elif isinstance(owner, Criterion) and name == "reduction":
+            if value not in ("none", "mean", "sum"):
+                raise BlockedError("the reduction that is assigned is not known")
+            self.domain.reduce(owner, str(value))
         elif self.domain.is_tensor(owner) and name in ("grad", "data"):
             self.domain.assign(owner, name, self.settle(value))
 

@@ -62,7 +62,7 @@ class Calls(BuiltinCalls):
         place = self.place(node)
         is_inherited = isinstance(node.func, ast.Attribute) and node.func.attr == "__init__"
         if place in self.decisions.sites and not is_inherited:
-            callee: Value = Library(self.decisions.sites[place])
+            callee: Value = Library(self.decisions.sites[place].name)
         elif isinstance(node.func, ast.Attribute):
             owner = self.evaluate(node.func.value)
             if isinstance(owner, Hole):
@@ -98,6 +98,10 @@ class Calls(BuiltinCalls):
                 more = self.evaluate(keyword.value)
                 if isinstance(more, dict):
                     options.update({str(key): value for key, value in more.items()})
+        site = self.decisions.sites.get(self.place(node))
+        if site is not None and isinstance(callee, Library):
+            options = {**dict(site.options), **options}
+            arguments = [] if site.is_built else arguments
         return self.call(callee, arguments, options, node)
 
     def _settled(self, node: ast.Call) -> list[Value]:
@@ -148,6 +152,8 @@ class Calls(BuiltinCalls):
         if name in BACKWARD_METHODS and node.args:
             return self._backward(self.settle(self.evaluate(node.args[0])), node)
         if name in SCALING_METHODS | GATHERING_METHODS and len(node.args) >= 1:
+            if name == "prepare" and len(node.args) > 1:
+                return tuple(self.entries(node.args))
             return self.evaluate(node.args[0])
         if name in _MODES:
             return owner
@@ -299,6 +305,10 @@ class Calls(BuiltinCalls):
             return self.domain.clip(last, self.settle(limit))
         if name == "torch.autograd.backward":
             return self._autograd(arguments, options, node)
+        if last in _FOR_EACH:
+            return self._for_each(_FOR_EACH[last], arguments)
+        if head == "torch.distributed":
+            return self._distributed(last, arguments, options)
         loss = loss_class(name)
         if loss is not None:
             return self.domain.criterion(loss, *self._clean(arguments, options), self.place(node))
@@ -314,6 +324,29 @@ class Calls(BuiltinCalls):
         if head == "torch.distributions":
             return self._distribution(last, arguments, options)
         return self.domain.function(name, *self._clean(arguments, options))
+
+    def _for_each(self, name: str, arguments: Sequence[Value]) -> Value:
+        """Change several tensors in place, by one number or by one each."""
+        tensors = [self.settle(value) for value in self.iterate(arguments[0])]
+        factor = self.settle(arguments[1])
+        factors = factor if isinstance(factor, list) else [factor] * len(tensors)
+        for tensor, by in zip(tensors, factors, strict=False):
+            if self.domain.is_tensor(tensor):
+                self.domain.method(tensor, name, [self.settle(by)], {})
+        return None
+
+    def _distributed(self, name: str, arguments: Sequence[Value], options: dict[str, Value]) -> Value:
+        """Add up over processes that all have the same; what they average or compare stays as it is."""
+        operation = arguments[1] if len(arguments) > 1 else options.get("op")
+        kind = operation.last if isinstance(operation, Library) else "SUM"
+        if kind == "PRODUCT":
+            raise BlockedError("`all_reduce` of a product is not run")
+        value = self.settle(arguments[0]) if arguments else None
+        if kind == "SUM" and self.domain.is_tensor(value):
+            # no gradient flows through it
+            plain = self.domain.method(value, "detach", (), {})
+            self.domain.method(plain, "mul_", [self.domain.count("ranks")], {})
+        return None
 
     def _autograd(self, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call) -> Value:
         """Call ``torch.autograd.backward``."""
@@ -334,7 +367,10 @@ class Calls(BuiltinCalls):
         if len(arguments) > 1:
             given.setdefault("lr", self.settle(arguments[1]))
         place = self.place(node)
-        self.latest = self.optimizers[place] = Optimizer(name, given, place)
+        entries = arguments[0] if arguments else options.get("params")
+        groups = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+        own = tuple({key: self.settle(v) for key, v in group.items() if key in OPTIMIZER_OPTIONS} for group in groups)
+        self.latest = self.optimizers[place] = Optimizer(name, given, place, own)
         return self.latest
 
     # The end
@@ -357,13 +393,18 @@ class Calls(BuiltinCalls):
 
     def train(self, value: Value, gradient: Value = None) -> None:
         """Compute the gradient of a loss."""
+        if self.experiment.framework_divides and self.domain.is_tensor(value):
+            value = self.domain.binary(ast.Div(), value, self.domain.count("micro_batches"))
         self.domain.backward(value, gradient)
         self.backwards += 1
 
 
 _PLACEMENT = frozenset({"device", "generator", "pin_memory", "layout", "memory_format", "non_blocking", "out", "names"})
+#: Functions that change each of several tensors, with the method that they stand for.
+_FOR_EACH = {"_foreach_div_": "div_", "_foreach_mul_": "mul_"}
 _TABLES: dict[str, frozenset[str]] = {
-    "torch": TORCH_FUNCTIONS | TENSOR_TYPES | {"device"},
+    "torch": TORCH_FUNCTIONS | TENSOR_TYPES | {"device"} | frozenset(_FOR_EACH),
+    "torch.distributed": frozenset({"all_reduce"}),
     "torch.special": frozenset({"expit", "xlogy", "logit"}),
     "torch.nn.functional": ACTIVATIONS | {"dropout"},
     "torch.nn": LAYERS | IDENTITY_LAYERS,

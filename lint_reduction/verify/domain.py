@@ -21,6 +21,9 @@ class Domain(Protocol):
     def is_tensor(self, value: Value) -> bool:
         """Whether a value is a tensor, or a number that is not known."""
 
+    def is_weight(self, value: Value) -> bool:
+        """Whether a value is what is trained, so that to add to it is a step."""
+
     def is_indexed(self, hole: Hole, index: Value) -> bool:
         """Whether a subscript of a hole takes rows of a tensor; otherwise it takes a part of a structure."""
 
@@ -89,6 +92,9 @@ class Domain(Protocol):
         place: Place,
     ) -> Value:
         """Call a loss module, or the functional form."""
+
+    def reduce(self, criterion: Criterion, reduction: str) -> None:
+        """Do ``criterion.reduction = reduction``."""
 
     def layer(self, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Layer:
         """Build a module without parameters."""

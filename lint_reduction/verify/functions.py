@@ -215,7 +215,7 @@ class Functions(Statements):
             if name == "reduction":
                 return "mean"
         if isinstance(value, Optimizer) and name == "param_groups":
-            return [value.options]
+            return list(value.groups) or [value.options]
         if isinstance(value, Distribution):
             return self.domain.distributed(value, name, (), called=False)
         if isinstance(value, Layer) and name == "forward":

@@ -83,6 +83,9 @@ class Bench:
         world.settled()
         self._check(world, machine)
         step = first_update(machine, maker) if update else None
+        moved = world.moved() if update and step is None else None
+        if moved is not None:
+            step = Update(norm(moved), "a step written by hand")
         return Outcome(world.gradient, world.norms, step, world.clipped)
 
     def _check(self, world: Run, machine: Interpreter) -> None:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from lint_reduction.verify import gate
 from lint_reduction.verify.allowed import BUILTINS, MAX_INTEGER_BITS, MAX_LENGTH, MAX_STEPS, MAX_TEXT
 from lint_reduction.verify.domain import Domain
-from lint_reduction.verify.experiment import Experiment, Place, Scalar
+from lint_reduction.verify.experiment import Callee, Experiment, Place, Scalar
 from lint_reduction.verify.values import (
     BlockedError,
     Builtin,
@@ -83,7 +83,7 @@ class Decisions:
 
     branches: dict[Place, bool]
     known: dict[Place, Scalar]
-    sites: dict[Place, str]
+    sites: dict[Place, Callee]
     counted: dict[Place, str]
 
     @classmethod
@@ -92,7 +92,7 @@ class Decisions:
         return cls(
             {branch.place: branch.taken for branch in experiment.branches},
             {known.place: known.value for known in experiment.known},
-            {site.place: site.name for site in experiment.sites},
+            {site.place: site for site in experiment.sites},
             {counted.place: counted.count for counted in experiment.counted},
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -46,13 +46,17 @@ class Run(TorchObjects):
         self.gradient = torch.zeros(0)
         self.norms: dict[str, float] = {}
         self._off: list[bool] = []
-        self._has_clipped = False
+        self._is_kept = False
 
     # Holes
 
     def is_tensor(self, value: Value) -> bool:
         """Whether a value is a tensor."""
         return isinstance(value, Tensor)
+
+    def is_weight(self, value: Value) -> bool:
+        """Whether a value is a leaf."""
+        return isinstance(value, Tensor) and any(value is leaf for leaf in self.maker.leaves.values())
 
     def is_indexed(self, hole: Hole, index: Value) -> bool:
         """Whether a subscript takes rows: of what the plan says is a tensor."""
@@ -174,6 +178,9 @@ class Run(TorchObjects):
     def assign(self, value: Value, name: str, new: Value) -> None:
         """Do ``value.grad = new``, in place."""
         assert isinstance(value, Tensor)
+        if name == "data" and isinstance(new, Tensor) and new.shape == value.shape:
+            with torch.no_grad():
+                value.copy_(new)
         if name == "grad" and value.grad is not None:
             if isinstance(new, Tensor) and new.shape == value.grad.shape:
                 value.grad = new.detach().clone()
@@ -200,9 +207,22 @@ class Run(TorchObjects):
 
     def settled(self) -> None:
         """Keep the gradient as it is now, unless it has been clipped already."""
-        if not self._has_clipped:
+        if not self._is_kept:
             self.gradient = self.maker.gradient().clone()
             self.norms = {path: norm(leaf.grad) for path, leaf in self.maker.leaves.items() if leaf.grad is not None}
+
+    def method(self, value: Value, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Value:
+        """Call a method; the gradient is kept before it is cleared."""
+        if name == "zero_" and self.losses and any(value is leaf.grad for leaf in self.maker.leaves.values()):
+            self.settled()
+            self._is_kept = True
+        return super().method(value, name, arguments, options)
+
+    def moved(self) -> Tensor | None:
+        """Return how far the program itself has moved the leaves, None if it has not."""
+        moves = [leaf.detach() - self.maker.drawn[path] for path, leaf in self.maker.leaves.items()]
+        far = torch.cat([move.reshape(-1) for move in moves]) if moves else torch.zeros(0)
+        return far if bool(far.count_nonzero()) else None
 
     def clip(self, name: str, limit: Value) -> Value:
         """Clip the gradient of the leaves."""
@@ -210,7 +230,7 @@ class Run(TorchObjects):
         if not leaves or not isinstance(limit, int | float) or isinstance(limit, bool):
             return torch.zeros((), dtype=self.maker.dtype, device=self.maker.device)
         self.settled()
-        self._has_clipped = True
+        self._is_kept = True
         before = self.maker.gradient().clone()
         function = nn.utils.clip_grad_value_ if "value" in name else nn.utils.clip_grad_norm_
         result = self._do(name, lambda: function(leaves, float(limit)))

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Collection, Iterator, Mapping
 
 from lint_reduction.facts import LossFlow
-from lint_reduction.growth import Count
+from lint_reduction.growth import ONE, Count, Growth
 from lint_reduction.libraries import load_libraries
 from lint_reduction.verify.experiment import Scalar
 from lint_reduction.verify.modules import Module, Placed
@@ -14,6 +14,7 @@ from lint_reduction.verify.uses import evaluated
 
 #: The counts that a configuration fixes and a run of another size does not follow by itself.
 _CONFIGURED = (Count.SAMPLES, Count.MICRO_BATCHES, Count.RANKS)
+_PER_WINDOW = ONE / Growth.of(Count.MICRO_BATCHES)
 _FLAGS: dict[object, Scalar] = {"store_true": False, "store_false": True}
 
 
@@ -22,6 +23,7 @@ def counted(module: Module, kept: Collection[ast.stmt], flow: LossFlow) -> Itera
 
     The number of micro-batches of a step is also known by the condition that the step stands under.
     """
+    yield from _divisors(module, kept, flow)
     names = load_libraries().names
     window = _window(flow)
     for node in _expressions(kept, {}):
@@ -31,6 +33,16 @@ def counted(module: Module, kept: Collection[ast.stmt], flow: LossFlow) -> Itera
                 count = Count.MICRO_BATCHES
             if count in _CONFIGURED and not _is_called(module, node):
                 yield node, count
+
+
+def _divisors(module: Module, kept: Collection[ast.stmt], flow: LossFlow) -> Iterator[tuple[Placed, Count]]:
+    """Yield the numbers written in divisions that are the number of micro-batches, as the analysis has seen."""
+    steps = {step.span: step.text for term in flow.terms for step in term.steps if step.growth == _PER_WINDOW}
+    for node in _expressions(kept, {}):
+        match node:
+            case ast.BinOp(op=ast.Div(), right=ast.Constant(value=int() | float() as value) as divisor):
+                if any(module.node(span) is node and text == str(value) for span, text in steps.items()):
+                    yield divisor, Count.MICRO_BATCHES
 
 
 def _window(flow: LossFlow) -> str | None:

@@ -116,7 +116,7 @@ def _experiment(finding: Finding, dials: tuple[Count, ...], layout: _Layout, rea
         route.end_kind.value,
         route.end_function,
         place(route.site),
-        tuple(Callee(place(spot), name) for spot, name in route.sites if spot in reached),
+        tuple(_callee(route, spot, name, layout) for spot, name in route.sites if spot in reached),
         tuple((kind.value, place(spot)) for spot, kind in route.steps if spot in reached),
         tuple(_branches(cut, units)),
         known,
@@ -124,7 +124,15 @@ def _experiment(finding: Finding, dials: tuple[Count, ...], layout: _Layout, rea
         "" if optimizer is None else optimizer.module.qualname(optimizer.node),
         tuple(dial.value for dial in dials),
         counts,
+        finding.flow is not None and finding.flow.framework_divides != "",
     )
+
+
+def _callee(route: RouteNodes, spot: Spot, name: str, layout: _Layout) -> Callee:
+    settings = dict(route.settings).get(spot.node)
+    if settings is None:
+        return Callee(layout.place(spot), name)
+    return Callee(layout.place(spot), name, settings.options, settings.is_built)
 
 
 def _lead(route: RouteNodes, sides: Sides, *, in_rounds: bool) -> set[Spot]:

@@ -65,6 +65,7 @@ class Maker:
         self.device = device
         self.dtype = dtype
         self.leaves: dict[str, Tensor] = {}
+        self.drawn: dict[str, Tensor] = {}
         self._made: dict[tuple[str, str, Role, bool], Tensor] = {}
         self._draws = 0
 
@@ -89,7 +90,8 @@ class Maker:
     def _learned(self, path: str, role: Role, layout: str) -> Tensor:
         if path not in self.leaves:
             drawn = torch.randn(self._shape(layout), generator=self._generator(path), dtype=torch.float64)
-            self.leaves[path] = drawn.to(self.device, self.dtype).requires_grad_()
+            self.drawn[path] = drawn.to(self.device, self.dtype)
+            self.leaves[path] = self.drawn[path].clone().requires_grad_()
         values = self._repeat(self.leaves[path], layout)
         if self.sizes.padding and "T" in layout:
             axis = layout.index("T")

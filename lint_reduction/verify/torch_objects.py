@@ -34,12 +34,14 @@ class TorchObjects(TorchCalls):
     """Builds objects of torch, and calls them.
 
     Attributes:
+        weights: the class weights met, as they are varied.
         raw, unreduced: the losses that were left unreduced, and the nodes of the graph that made them.
     """
 
     def __init__(self, maker: Maker) -> None:
         super().__init__(maker)
         self.raw: list[Tensor] = []
+        self.weights: list[Tensor] = []
         self.unreduced: list[object] = []
 
     def criterion(
@@ -54,7 +56,7 @@ class TorchObjects(TorchCalls):
         except ERRORS as error:
             raise _invalid(error) or BlockedError(f"{loss.name}: {first_line(error)}") from None
         if isinstance(getattr(module, "weight", None), Tensor) and loss.name in WEIGHTED:
-            module.weight *= self.maker.sizes.weights
+            module.weight = self._weighted(module.weight)
         return Criterion(loss.name, dict(options) | {"reduction": module.reduction}, module, place)
 
     def loss(
@@ -70,9 +72,9 @@ class TorchObjects(TorchCalls):
         function: Any = getattr(functional, loss.function) if criterion is None else criterion.module
         guards.broadcast([value for value in [*plain, *named.values()] if isinstance(value, Tensor)])
         if loss.name in WEIGHTED and isinstance(named.get("weight"), Tensor):
-            named["weight"] = named["weight"] * self.maker.sizes.weights
+            named["weight"] = self._weighted(named["weight"])
         elif loss.name in WEIGHTED and criterion is None and len(plain) > 2 and isinstance(plain[2], Tensor):
-            plain[2] = plain[2] * self.maker.sizes.weights
+            plain[2] = self._weighted(plain[2])
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
@@ -89,6 +91,19 @@ class TorchObjects(TorchCalls):
             if value.grad_fn is not None:
                 self.unreduced.append(value.grad_fn)
         return value
+
+    def _weighted(self, weight: Tensor) -> Tensor:
+        """Return class weights times what they are varied by; in place, as the program may divide by them as well."""
+        if self.maker.sizes.weights > 1 and not any(weight is other for other in self.weights):
+            weight = weight.mul_(self.maker.sizes.weights)
+            self.weights.append(weight)
+        return weight
+
+    def reduce(self, criterion: Criterion, reduction: str) -> None:
+        """Give a loss module another reduction."""
+        criterion.options["reduction"] = reduction
+        module: Any = criterion.module
+        module.reduction = reduction
 
     def layer(self, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Layer:
         """Build a module without parameters."""

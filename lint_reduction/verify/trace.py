@@ -61,6 +61,10 @@ class Trace:
         """Whether a value is abstract."""
         return isinstance(value, Abstract)
 
+    def is_weight(self, value: Value) -> bool:
+        """Whether a value is what is trained: it is not known."""
+        return False
+
     def is_indexed(self, hole: Hole, index: Value) -> bool:
         """Whether a subscript takes rows: only a tensor is sliced, or has a tuple of indices."""
         self.found.uses.setdefault(hole.path, set())
@@ -310,7 +314,11 @@ class Trace:
         for value in arguments:
             self.use(value, "class weight")
             self._weights(value)
-        return Criterion(loss.name, options, None, place)
+        return Criterion(loss.name, dict(options), None, place)
+
+    def reduce(self, criterion: Criterion, reduction: str) -> None:
+        """Keep the reduction."""
+        criterion.options["reduction"] = reduction
 
     def loss(
         self,

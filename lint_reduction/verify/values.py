@@ -219,7 +219,7 @@ class Criterion:
     """
 
     name: str
-    options: Mapping[str, Value]
+    options: dict[str, Value]
     module: object
     place: Place
 
@@ -239,11 +239,16 @@ class Layer:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Optimizer:
-    """An optimizer: its class and its options. The real one is made when the gradient is there."""
+    """An optimizer: its class and its options. The real one is made when the gradient is there.
+
+    Attributes:
+        groups: the options of each group of parameters that has its own, empty where all have the same.
+    """
 
     name: str
     options: dict[Value, Value]
     place: Place
+    groups: tuple[dict[Value, Value], ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
