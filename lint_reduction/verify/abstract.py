@@ -52,6 +52,7 @@ class Findings:
         lengths: paths whose values positions are compared with.
         classes: numbers of classes, as written.
         normalized: the axis along which a path is normalized to probabilities.
+        windows: what the program has for the number of micro-batches of a step: paths, and numbers written out.
         trained: the paths that reach the end; None where it is not reached.
         direct: the path that is the loss itself, if it is one.
     """
@@ -71,6 +72,7 @@ class Findings:
     lengths: set[str] = field(default_factory=set)
     classes: list[int] = field(default_factory=list)
     normalized: dict[str, int] = field(default_factory=dict)
+    windows: set[str | int] = field(default_factory=set)
     trained: frozenset[str] | None = None
     direct: str = ""
 

@@ -61,6 +61,8 @@ class Assignments(Expressions):
         match target:
             case ast.Name(id=name):
                 is_own = isinstance(value, Unnamed) or (isinstance(value, Hole) and value.path in self.built)
+                if isinstance(value, Hole) and value.path in self.containers:
+                    self.containers.add(name)
                 self.bind(name, Hole.at(name) if is_own else value)
             case ast.Tuple(elts=entries) | ast.List(elts=entries):
                 self._unpack(entries, value)
@@ -95,6 +97,8 @@ class Assignments(Expressions):
             raise BlockedError(f"the attribute `{name}` is not allowed")
         if isinstance(owner, Instance):
             is_built = isinstance(value, Hole) and value.path.endswith(")")
+            if isinstance(value, Hole) and value.path in self.containers:
+                self.containers.add(f"{owner.path}.{name}")
             owner.attributes[name] = Hole.at(f"{owner.path}.{name}") if is_built else value
             self.admit(owner.attributes)
         elif isinstance(owner, Class):

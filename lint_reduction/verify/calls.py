@@ -134,6 +134,8 @@ class Calls(BuiltinCalls):
         result = self._unknown(callee.name, node)
         if callee.last[:1].isupper() and isinstance(result, Hole):
             self.built.add(result.path)
+            if callee.name in _CONTAINERS:
+                self.containers.add(result.path)
         return result
 
     def _call_on_hole(self, owner: Hole, name: str, node: ast.Call) -> Value:
@@ -167,8 +169,11 @@ class Calls(BuiltinCalls):
         return self._unknown(f"{owner.path}.{name}", node)
 
     def _step(self, optimizer: Optimizer | None) -> None:
+        self.latest = optimizer or self.latest
+        if self.experiment.framework_divides and self.backwards < self.domain.rounds:
+            # the optimizer of a framework waits for the last micro-batch
+            return
         if self.backwards:
-            self.latest = optimizer or self.latest
             self.finish()
 
     def _call_optimizer(self, owner: Optimizer, name: str) -> Value:
@@ -393,12 +398,14 @@ class Calls(BuiltinCalls):
 
     def train(self, value: Value, gradient: Value = None) -> None:
         """Compute the gradient of a loss."""
-        if self.experiment.framework_divides and self.domain.is_tensor(value):
+        if self.experiment.framework_divides and self.experiment.end_kind == "backward":
             value = self.domain.binary(ast.Div(), value, self.domain.count("micro_batches"))
         self.domain.backward(value, gradient)
         self.backwards += 1
 
 
+#: What holds parts of a network: a loop over it is none over batches.
+_CONTAINERS = frozenset({"torch.nn.ModuleList", "torch.nn.Sequential", "torch.nn.ModuleDict"})
 _PLACEMENT = frozenset({"device", "generator", "pin_memory", "layout", "memory_format", "non_blocking", "out", "names"})
 #: Functions that change each of several tensors, with the method that they stand for.
 _FOR_EACH = {"_foreach_div_": "div_", "_foreach_mul_": "mul_"}

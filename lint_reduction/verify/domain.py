@@ -18,6 +18,13 @@ class Domain(Protocol):
     def rounds(self) -> int:
         """How many rounds a loop over something unknown takes."""
 
+    @property
+    def window(self) -> int:
+        """How many micro-batches the program itself makes a step of, 0 where it does not say."""
+
+    def see_window(self, value: Value) -> None:
+        """Note what the program has for the number of micro-batches of a step."""
+
     def is_tensor(self, value: Value) -> bool:
         """Whether a value is a tensor, or a number that is not known."""
 

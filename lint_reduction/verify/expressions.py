@@ -54,15 +54,25 @@ class Expressions(Machine):
         if place in self.decisions.known:
             self.executed.add(place)
             return self.decisions.known[place]
-        if place in self.decisions.counted:
-            return self.domain.count(self.decisions.counted[place])
         method: Callable[[ast.expr], Value] | None = getattr(self, _METHODS.get(type(node), ""), None)
         if method is None:
             raise BlockedError(f"`{type(node).__name__}` is not run")
+        if place in self.decisions.counted:
+            count = self.decisions.counted[place]
+            if count == "micro_batches":
+                self._see_window(method, node)
+            return self.domain.count(count)
         value = self.admit(method(node))
         if not isinstance(value, Criterion):
             self.executed.add(place)
         return value
+
+    def _see_window(self, method: Callable[[ast.expr], Value], node: ast.expr) -> None:
+        """See what the program itself has for the number of micro-batches of a step."""
+        try:
+            self.domain.see_window(method(node))
+        except (BlockedError, UserError):
+            return
 
     def _constant(self, node: ast.Constant) -> Value:
         return node.value
@@ -157,6 +167,8 @@ class Expressions(Machine):
         """Return the value of a binary operation."""
         self.tick()
         left, right = self.settle(left), self.settle(right)
+        if isinstance(operator, ast.Div) and type(right) is int and right == self.domain.window:
+            right = self.domain.count("micro_batches")
         if self.domain.is_tensor(left) or self.domain.is_tensor(right):
             return self.domain.binary(operator, left, right)
         return arithmetic.binary(operator, left, right)

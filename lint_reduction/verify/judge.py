@@ -9,7 +9,7 @@ from lint_reduction.facts import Behavior
 from lint_reduction.finding import Finding
 from lint_reduction.growth import Count
 from lint_reduction.verdict import Curve, Outcome, Verdict
-from lint_reduction.verify.claims import CLAIMS, Claim
+from lint_reduction.verify.claims import GROWS, Claim, claim_of
 from lint_reduction.verify.measurement import Measurement, Series, Status, Trial
 
 #: A part of a gradient that is smaller than this, at the largest size, is rounding.
@@ -30,7 +30,7 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
     The soundness rules of the verifier hold here: without the flagged call having been run there is no verdict, and all
     ways to fill in what is not known have to agree.
     """
-    claim = CLAIMS.get(finding.code)
+    claim = claim_of(finding.code, finding.growth)
     if claim is None:
         return Verdict(Outcome.NOT_RUN, f"{finding.code} claims nothing about growth")
     if measurement.status is Status.BLOCKED:
@@ -95,7 +95,11 @@ def _trial(claim: Claim, trial: Trial, optimizer: str, behavior: Behavior | None
         return None
     if not _holds(claim, series):
         return Outcome.REFUTED, shown(series)
-    growing = claim.count is Count.SAMPLES and claim.what == "gradient" and claim.least is not None
+    summed = None if claim.flat is None else _find(trial, claim.flat, "gradient")
+    if summed is not None and summed.exponent is not None and summed.exponent > GROWS:
+        return Outcome.REFUTED, f"{shown(series)}, but {shown(summed)}: a sum over them, not a mean that is diluted"
+    counts = (Count.SAMPLES, Count.MICRO_BATCHES)
+    growing = claim.count in counts and claim.what == "gradient" and claim.least is not None
     return _update(trial, series, optimizer, behavior) if growing else (Outcome.CONFIRMED, shown(series))
 
 
@@ -114,10 +118,10 @@ def _holds(claim: Claim, series: Series) -> bool:
 
 def _update(trial: Trial, gradient: Series, optimizer: str, behavior: Behavior | None) -> _Judgment:
     """Judge a gradient that grows by what the optimizer makes of it."""
-    update = _find(trial, Count.SAMPLES, "update")
+    update = _find(trial, Count(gradient.count), "update")
     if update is None or update.exponent is None:
         return Outcome.CONFIRMED, shown(gradient)
-    both = f"{shown(gradient)}, update ~ samples^{update.exponent:.2f} with {optimizer}"
+    both = f"{shown(gradient)}, update ~ {update.count}^{_power(update.exponent)} with {optimizer}"
     if abs(update.exponent) > _FLAT:
         return Outcome.CONFIRMED, both
     if trial.clipped:
@@ -149,8 +153,12 @@ def _sum(powers: Iterable[int]) -> str:
 
 def shown(series: Series) -> str:
     """Return a measured curve in one line: ``gradient ~ samples^1.00 (4 → 32: ×8.00)``."""
-    exponent = "?" if series.exponent is None else f"{series.exponent:.2f}".replace("-0.00", "0.00")
+    exponent = "?" if series.exponent is None else _power(series.exponent)
     return f"{series.what} ~ {series.count}^{exponent}{_range(series.sizes, series.norms)}"
+
+
+def _power(exponent: float) -> str:
+    return f"{exponent:.2f}".replace("-0.00", "0.00")
 
 
 def _range(sizes: Sequence[int], norms: Sequence[float]) -> str:

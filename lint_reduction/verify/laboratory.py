@@ -21,6 +21,7 @@ from lint_reduction.verify.interpreter import Interpreter
 from lint_reduction.verify.machine import Program
 from lint_reduction.verify.measure import exponent, laurent
 from lint_reduction.verify.measurement import Measurement, Series, Status, Trial
+from lint_reduction.verify.names import Size
 from lint_reduction.verify.planning import Plan, plans, sizes_of
 from lint_reduction.verify.running import Run
 from lint_reduction.verify.stepping import Update, first_update
@@ -47,6 +48,7 @@ class Outcome:
     norms: dict[str, float]
     update: Update | None
     clipped: bool
+    windows: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ class Bench:
     raised: list[RaisedError] = field(default_factory=list)
     executed: bool = False
     steps: int = 0
+    weighted: set[int] = field(default_factory=set)
 
     def once(self, plan: Plan, sizes: Sizes, *, device: torch.device, update: bool = True) -> Outcome:
         """Run it once.
@@ -70,6 +73,7 @@ class Bench:
         """
         maker = Maker(sizes, device, self.dtype)
         world = Run(plan, maker)
+        world.weighted = self.weighted
         machine = Interpreter(self.program, world)
         torch.set_grad_enabled(True)
         try:
@@ -80,13 +84,17 @@ class Bench:
             torch.set_grad_enabled(True)
             self.steps += machine.steps
             self.executed = self.executed or self.program.experiment.site in machine.executed
+        experiment = self.program.experiment
+        if experiment.framework_divides and experiment.end_kind == "backward" and machine.backwards == 1:
+            # what is called for one micro-batch is called for each
+            world.repeat(world.rounds)
         world.settled()
         self._check(world, machine)
         step = first_update(machine, maker) if update else None
         moved = world.moved() if update and step is None else None
         if moved is not None:
             step = Update(norm(moved), "a step written by hand")
-        return Outcome(world.gradient, world.norms, step, world.clipped)
+        return Outcome(world.gradient, world.norms, step, world.clipped, tuple(world.windows))
 
     def _check(self, world: Run, machine: Interpreter) -> None:
         if not machine.backwards:
@@ -153,7 +161,11 @@ def measure(experiment: Experiment, device: torch.device, dtype: torch.dtype) ->
     optimizer = ""
     keys: set[str] = set()
     sizes = sizes_of(found)
-    for count, plan in enumerate(plans(found, time_first=_takes_time_first(experiment))):
+    written = (size for size in found.windows if isinstance(size, int))
+    in_rounds = experiment.dials[:1] == ("micro_batches",)
+    window, follows = (min(written, default=0), Size.MICRO_BATCHES) if in_rounds else (0, Size.SAMPLES)
+    for count, found_plan in enumerate(plans(found, time_first=_takes_time_first(experiment))):
+        plan = replace(found_plan, window=window, follows=follows)
         if len(keys) >= MAX_LAYOUTS or count >= MAX_TRIALS or bench.steps > MAX_STEPS:
             break
         if plan.key in keys or not _runs(bench, plan, sizes):
@@ -247,14 +259,17 @@ def _runs(bench: Bench, plan: Plan, sizes: Sizes) -> bool:
 def _trial(bench: Bench, plan: Plan, sizes: Sizes) -> tuple[Trial, str]:
     """Measure a plan that runs, over all dials that it has."""
     outcomes = [bench.once(plan, sizes.grown("B", times), device=bench.device) for times in SIZES]
-    series = [_series("samples", "gradient", SIZES, [o.gradient for o in outcomes])]
+    samples = [sizes.base["B"] * times for times in SIZES]
+    if len({outcome.windows for outcome in outcomes}) > 1:
+        raise BlockedError("the number of batches that make up a step follows their size")
+    series = [_series("samples", "gradient", samples, [o.gradient for o in outcomes])]
     updates = [outcome.update for outcome in outcomes if outcome.update is not None]
     if len(updates) == len(SIZES):
-        series.append(_series_of_norms("samples", "update", SIZES, [update.norm for update in updates]))
+        series.append(_series_of_norms("samples", "update", samples, [update.norm for update in updates]))
     if len(outcomes[0].norms) > 1:
         for path in outcomes[0].norms:
             norms = [outcome.norms.get(path, 0.0) for outcome in outcomes]
-            series.append(_series_of_norms("samples", f"gradient of {path}", SIZES, norms))
+            series.append(_series_of_norms("samples", f"gradient of {path}", samples, norms))
     series += _other_dials(bench, plan, sizes)
     name = updates[0].optimizer if updates else ""
     clipped = any(outcome.clipped for outcome in outcomes)
@@ -266,12 +281,26 @@ def _other_dials(bench: Bench, plan: Plan, sizes: Sizes) -> list[Series]:
     for count, what, at in _dials(plan, sizes):
         if count not in bench.program.experiment.dials:
             continue
+        has_update = count == "micro_batches"
         try:
-            outcomes = [bench.once(plan, one, device=bench.device, update=False) for one in at]
+            outcomes = [bench.once(plan, one, device=bench.device, update=has_update) for one in at]
         except (BlockedError, RaisedError):
             continue
-        found.append(_series_of_norms(count, what, FEW, [norm(outcome.gradient) for outcome in outcomes]))
+        shown = [_shown(count, one) for one in at]
+        found.append(_series_of_norms(count, what, shown, [norm(outcome.gradient) for outcome in outcomes]))
+        updates = [outcome.update.norm for outcome in outcomes if outcome.update is not None]
+        if has_update and len(updates) == len(at):
+            found.append(_series_of_norms(count, "update", shown, updates))
     return found
+
+
+def _shown(count: str, sizes: Sizes) -> int:
+    """Return how many there are of what a dial counts."""
+    if count in ("elements", "valid"):
+        letter = "T" if "T" in sizes.times else "D"
+        return sizes.base[letter] * sizes.times.get(letter, 1)
+    sized = {"classes": sizes.size("C"), "micro_batches": sizes.micro_batches, "ranks": sizes.ranks}
+    return sized.get(count, sizes.weights)
 
 
 def _dials(plan: Plan, sizes: Sizes) -> list[tuple[str, str, list[Sizes]]]:

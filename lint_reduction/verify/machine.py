@@ -158,6 +158,7 @@ class Machine(ABC):
         self.backwards = 0
         self.cut = ""
         self.built: set[str] = set()
+        self.containers: set[str] = set()
         self.steps = 0
 
     @abstractmethod

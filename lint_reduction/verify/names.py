@@ -66,6 +66,7 @@ _CLASSES = re.compile(
     r"num_?class|n_?class|nclass|vocab|ntok|num_?labels|n_?labels|output_dim|out_dim|n_?cls|num_?tags|tag_?size|(^|_)nc$",
     re.IGNORECASE,
 )
+_COUNTED_TOKENS = re.compile(r"n_?tok|num_?tok", re.IGNORECASE)
 _LOADER = re.compile(r"load|dl\b|iter|batches", re.IGNORECASE)
 _DATA = re.compile(r"data_?set|train_data|corpus|train_set", re.IGNORECASE)
 _RATE = re.compile(r"(^|_)lr$|learning_rate", re.IGNORECASE)
@@ -111,7 +112,8 @@ def number_by_use(path: str, uses: set[str]) -> Size | None:
     """Return what a number counts that is used as one, by weaker signs; None if it may be a tensor."""
     last = last_part(path)
     for pattern, size in ((_CLASSES, Size.CLASSES), (_TOKENS, Size.TOKENS)):
-        if pattern.search(last):
+        # what is divided by is the number of tokens that there are, not of those in a vocabulary
+        if pattern.search(last) and not ("divisor" in uses and _COUNTED_TOKENS.search(last)):
             return size
     if _IGNORED.search(last) and not _MASK.search(last) and "tensor" not in uses:
         return Size.IGNORED

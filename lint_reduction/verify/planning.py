@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lint_reduction.verify import names
 from lint_reduction.verify.abstract import Findings
@@ -63,11 +63,15 @@ class Plan:
         fills: by path; a path without an entry stays an object that is not known.
         key: what tells apart layouts of the loss, the others being the same.
         divisors: paths of numbers that something is divided by, of which it is not known whether they follow the batch.
+        window: the number of micro-batches of a step as the program has it, 0 where it does not say.
+        follows: what the divisors may follow.
     """
 
     fills: Mapping[str, Fill | Number]
     key: str
     divisors: tuple[str, ...] = ()
+    window: int = 0
+    follows: Size = Size.SAMPLES
 
     def is_tensor(self, path: str) -> bool:
         """Whether a tensor stands for a path."""
@@ -91,8 +95,8 @@ class Plan:
 
     def following(self) -> Plan:
         """Return the world in which the unknown divisors follow the batch."""
-        fills = {**self.fills, **{path: Number(Size.SAMPLES) for path in self.divisors}}
-        return Plan(fills, self.key, self.divisors)
+        fills = {**self.fills, **{path: Number(self.follows) for path in self.divisors}}
+        return replace(self, fills=fills)
 
     def assumptions(self) -> tuple[str, ...]:
         """Return what is assumed, as sentences."""
@@ -102,10 +106,12 @@ class Plan:
                 article = "an" if fill.role.value[0] in "aeiou" else "a"
                 found.append(f"`{path}` is {article} {fill.role.value} of shape {fill}")
             elif path in self.divisors:
-                follows = fill.size is Size.SAMPLES
-                found.append(f"`{path}` is {'taken to follow the batch' if follows else 'taken as a constant'}")
+                follows = fill.size is self.follows
+                found.append(f"`{path}` is taken {f'to be {fill.size.value}' if follows else 'as a constant'}")
             else:
                 found.append(f"`{path}` is {fill.size.value}")
+        if self.window:
+            found.append(f"a division by {self.window} is one by {Size.MICRO_BATCHES.value}")
         return tuple(found)
 
 
@@ -213,7 +219,7 @@ def _sort(found: Findings) -> _Sorted:
     for path, uses in found.uses.items():
         if path in structures or names.last_part(path) in ("device", "rank", "local_rank", "gpu"):
             continue
-        number = names.number_by_name(path)
+        number = Size.MICRO_BATCHES if path in found.windows else names.number_by_name(path)
         if number is not None:
             holes.fixed[path] = Number(number)
             continue
@@ -297,6 +303,7 @@ def _divisors(found: Findings, structures: set[str]) -> tuple[str, ...]:
         and path not in found.roles
         and "tensor" not in uses
         and names.number_by_name(path) is None
+        and path not in found.windows
         and not names.is_option(path)
         and names.number_by_use(path, uses) is Size.ONE
     )

@@ -33,6 +33,7 @@ class Run(TorchObjects):
 
     Attributes:
         clipped: whether clipping has changed a gradient.
+        windows: what the program itself would have for the number of micro-batches of a step.
         losses: the values that backward was called on.
         gradient, norms: of all leaves and of each, at the step of the optimizer, but before it is clipped.
     """
@@ -41,12 +42,19 @@ class Run(TorchObjects):
         super().__init__(maker)
         self.plan = plan
         self.rounds = maker.sizes.micro_batches
+        self.window = plan.window
+        self.windows: list[float] = []
         self.clipped = False
         self.losses: list[float] = []
         self.gradient = torch.zeros(0)
         self.norms: dict[str, float] = {}
         self._off: list[bool] = []
         self._is_kept = False
+
+    def see_window(self, value: Value) -> None:
+        """Keep the number."""
+        if isinstance(value, int | float):
+            self.windows.append(value)
 
     # Holes
 
@@ -204,6 +212,12 @@ class Run(TorchObjects):
             raise BlockedError("no value with a gradient reaches the loss")
         given = gradient if isinstance(gradient, Tensor) else None
         self._do("backward", lambda: value.backward(gradient=given, retain_graph=True))
+
+    def repeat(self, times: int) -> None:
+        """Take the gradient as often as the same is done again."""
+        for leaf in self.maker.leaves.values():
+            if leaf.grad is not None:
+                leaf.grad *= times
 
     def settled(self) -> None:
         """Keep the gradient as it is now, unless it has been clipped already."""

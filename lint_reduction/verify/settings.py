@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from lint_reduction.facts import LossFlow
 from lint_reduction.growth import ONE, Count, Growth
 from lint_reduction.libraries import load_libraries
+from lint_reduction.verify.effects import is_step
 from lint_reduction.verify.experiment import Scalar
 from lint_reduction.verify.modules import Module, Placed
 from lint_reduction.verify.uses import evaluated
@@ -26,10 +27,11 @@ def counted(module: Module, kept: Collection[ast.stmt], flow: LossFlow) -> Itera
     yield from _divisors(module, kept, flow)
     names = load_libraries().names
     window = _window(flow)
+    intervals = set(_intervals(kept))
     for node in _expressions(kept, {}):
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
             count = names.count(node.id if isinstance(node, ast.Name) else node.attr)
-            if window is not None and ast.dump(node) == window:
+            if (window is not None and ast.dump(node) == window) or node in intervals:
                 count = Count.MICRO_BATCHES
             if count in _CONFIGURED and not _is_called(module, node):
                 yield node, count
@@ -43,6 +45,15 @@ def _divisors(module: Module, kept: Collection[ast.stmt], flow: LossFlow) -> Ite
             case ast.BinOp(op=ast.Div(), right=ast.Constant(value=int() | float() as value) as divisor):
                 if any(module.node(span) is node and text == str(value) for span, text in steps.items()):
                     yield divisor, Count.MICRO_BATCHES
+
+
+def _intervals(kept: Collection[ast.stmt]) -> Iterator[ast.expr]:
+    """Yield the numbers of rounds after which an optimizer steps: ``if step % every == 0``."""
+    for statement in kept:
+        if isinstance(statement, ast.If) and any(map(is_step, statement.body)):
+            for node in ast.walk(statement.test):
+                if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+                    yield node.right
 
 
 def _window(flow: LossFlow) -> str | None:

@@ -170,13 +170,14 @@ class Statements(Assignments):
     # Loops
 
     def _for(self, node: ast.For) -> None:
-        values = self.evaluate(node.iter)
+        values = Stream(lambda _: Unnamed("")) if self._cuts_batch(node) else self.evaluate(node.iter)
         is_unknown = isinstance(values, Stream) or (
             isinstance(values, Hole) and not self.domain.is_indexed(values, slice(None))
         )
         if is_unknown:
             entry = values.entry if isinstance(values, Stream) else lambda _: Unnamed("")
-            rounds: list[Value] = [entry(i) for i in range(self.domain.rounds)]
+            is_inside = isinstance(values, Hole) and values.path in self.containers
+            rounds: list[Value] = [entry(i) for i in range(2 if is_inside else self.domain.rounds)]
         else:
             rounds = self.iterate(values)
         self._loop(node, rounds)
@@ -195,6 +196,10 @@ class Statements(Assignments):
             if is_around and self.backwards > before:
                 return
         self.execute(node.orelse)
+
+    def _cuts_batch(self, node: ast.For) -> bool:
+        """Whether a loop runs backward for each part of a batch that is cut up: the parts are micro-batches."""
+        return self.program.note("cuts", node, lambda: _cuts(node.iter) and _holds_end(node, self))
 
     def _is_around(self, node: ast.For) -> bool:
         """Whether the end of the path lies in another loop inside of a loop."""
@@ -288,6 +293,22 @@ class Statements(Assignments):
 
 def _imported(dotted: str, name: str) -> Value:
     return Library(dotted) if dotted.partition(".")[0] in LIBRARIES else Hole.at(name)
+
+
+def _cuts(node: ast.expr) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id="zip" | "list"), args=[_, *_] as entries):
+            return all(map(_cuts, entries))
+        case ast.Call(func=ast.Attribute(attr="chunk" | "split" | "tensor_split"), args=[_], keywords=[]):
+            return True
+    return False
+
+
+def _holds_end(statement: ast.stmt, machine: Statements) -> bool:
+    end = machine.experiment.end
+    first, last = (statement.lineno, statement.col_offset), (statement.end_lineno or 0, statement.end_col_offset or 0)
+    inside = first <= (end.line, end.column) and (end.end_line, end.end_column) <= last
+    return inside and machine.frame.unit == end.unit and machine.experiment.end_kind == "backward"
 
 
 def _holds_loop(statement: ast.stmt, machine: Statements) -> bool:

@@ -34,14 +34,12 @@ class TorchObjects(TorchCalls):
     """Builds objects of torch, and calls them.
 
     Attributes:
-        weights: the class weights met, as they are varied.
         raw, unreduced: the losses that were left unreduced, and the nodes of the graph that made them.
     """
 
     def __init__(self, maker: Maker) -> None:
         super().__init__(maker)
         self.raw: list[Tensor] = []
-        self.weights: list[Tensor] = []
         self.unreduced: list[object] = []
 
     def criterion(
@@ -94,6 +92,7 @@ class TorchObjects(TorchCalls):
 
     def _weighted(self, weight: Tensor) -> Tensor:
         """Return class weights times what they are varied by; in place, as the program may divide by them as well."""
+        self.weighted |= {index for index, other in enumerate(self.written) if other is weight}
         if self.maker.sizes.weights > 1 and not any(weight is other for other in self.weights):
             weight = weight.mul_(self.maker.sizes.weights)
             self.weights.append(weight)

@@ -32,6 +32,7 @@ class Trace:
         self.tensors = tensors
         self.structures = structures
         self.rounds = 1
+        self.window = 0
 
     # What is noted
 
@@ -54,6 +55,13 @@ class Trace:
         for argument in parts(list(arguments)):
             if type(argument) is int:
                 self.found.rank(value, least=argument + 1 if argument >= 0 else -argument)
+
+    def see_window(self, value: Value) -> None:
+        """Note what else stands for the number of micro-batches: another variable, or a number."""
+        if isinstance(value, Hole):
+            self.found.windows.add(value.path)
+        elif type(value) is int and value > 1:
+            self.found.windows.add(value)
 
     # Holes
 
@@ -207,6 +215,9 @@ class Trace:
         assert isinstance(value, Abstract)
         if value.is_shape:
             return Abstract(is_number=True)
+        if name == "item" and value.is_pure:
+            # a tensor of one number, or a number: it is the use of it that tells
+            return Abstract(value.roots, is_pure=True, is_number=True)
         self.use(value, "tensor")
         if name in ("view", "reshape", "expand", "repeat", "new_zeros", "new_ones", "new_full"):
             self._sizes(value, arguments, name)
