@@ -76,6 +76,8 @@ def _in_the_way(code: str, dials: tuple[Count, ...], flow: LossFlow) -> str:
             return "it is given one sample at a time, so there is no batch to vary"
         if batch is Batch.FIXED and not raises:
             return "the data are the same at every step, so there is no batch size to vary"
+        if flow.window is not None and flow.window.growth.in_samples and not raises:
+            return "the number of batches that make up a step follows their size"
     if flow.gradient_growth is None and not raises:
         return "what is done with the gradient before the step is not in view"
     if code in CONSTANT and not any(step.doubt is Doubt.CONSTANT for term in flow.terms for step in term.steps):

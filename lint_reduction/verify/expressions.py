@@ -59,20 +59,27 @@ class Expressions(Machine):
             raise BlockedError(f"`{type(node).__name__}` is not run")
         if place in self.decisions.counted:
             count = self.decisions.counted[place]
-            if count == "micro_batches":
-                self._see_window(method, node)
+            if count == "micro_batches" and self._see_window(method, node) == 1 and self._is_constant(node):
+                return 1
             return self.domain.count(count)
         value = self.admit(method(node))
         if not isinstance(value, Criterion):
             self.executed.add(place)
         return value
 
-    def _see_window(self, method: Callable[[ast.expr], Value], node: ast.expr) -> None:
-        """See what the program itself has for the number of micro-batches of a step."""
+    def _see_window(self, method: Callable[[ast.expr], Value], node: ast.expr) -> Value:
+        """Return what the program itself has for the number of micro-batches of a step, None where that is not run."""
         try:
-            self.domain.see_window(method(node))
+            value = method(node)
         except (BlockedError, UserError):
-            return
+            return None
+        self.domain.see_window(value)
+        return value if arithmetic.is_number(value) else None
+
+    def _is_constant(self, node: ast.expr) -> bool:
+        """Whether an expression is a number written out, or a variable of a module, not a setting of a function."""
+        names = self.sources[self.frame.unit].names
+        return isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and node.id in names)
 
     def _constant(self, node: ast.Constant) -> Value:
         return node.value

@@ -48,7 +48,6 @@ class Outcome:
     norms: dict[str, float]
     update: Update | None
     clipped: bool
-    windows: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)
@@ -94,7 +93,7 @@ class Bench:
         moved = world.moved() if update and step is None else None
         if moved is not None:
             step = Update(norm(moved), "a step written by hand")
-        return Outcome(world.gradient, world.norms, step, world.clipped, tuple(world.windows))
+        return Outcome(world.gradient, world.norms, step, world.clipped)
 
     def _check(self, world: Run, machine: Interpreter) -> None:
         if not machine.backwards:
@@ -260,8 +259,6 @@ def _trial(bench: Bench, plan: Plan, sizes: Sizes) -> tuple[Trial, str]:
     """Measure a plan that runs, over all dials that it has."""
     outcomes = [bench.once(plan, sizes.grown("B", times), device=bench.device) for times in SIZES]
     samples = [sizes.base["B"] * times for times in SIZES]
-    if len({outcome.windows for outcome in outcomes}) > 1:
-        raise BlockedError("the number of batches that make up a step follows their size")
     series = [_series("samples", "gradient", samples, [o.gradient for o in outcomes])]
     updates = [outcome.update for outcome in outcomes if outcome.update is not None]
     if len(updates) == len(SIZES):

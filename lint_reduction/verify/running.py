@@ -33,7 +33,6 @@ class Run(TorchObjects):
 
     Attributes:
         clipped: whether clipping has changed a gradient.
-        windows: what the program itself would have for the number of micro-batches of a step.
         losses: the values that backward was called on.
         gradient, norms: of all leaves and of each, at the step of the optimizer, but before it is clipped.
     """
@@ -43,7 +42,6 @@ class Run(TorchObjects):
         self.plan = plan
         self.rounds = maker.sizes.micro_batches
         self.window = plan.window
-        self.windows: list[float] = []
         self.clipped = False
         self.losses: list[float] = []
         self.gradient = torch.zeros(0)
@@ -52,9 +50,7 @@ class Run(TorchObjects):
         self._is_kept = False
 
     def see_window(self, value: Value) -> None:
-        """Keep the number."""
-        if isinstance(value, int | float):
-            self.windows.append(value)
+        """Do nothing: the trace has seen it."""
 
     # Holes
 

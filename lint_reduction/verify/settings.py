@@ -33,7 +33,7 @@ def counted(module: Module, kept: Collection[ast.stmt], flow: LossFlow) -> Itera
             count = names.count(node.id if isinstance(node, ast.Name) else node.attr)
             if (window is not None and ast.dump(node) == window) or node in intervals:
                 count = Count.MICRO_BATCHES
-            if count in _CONFIGURED and not _is_called(module, node):
+            if count in _CONFIGURED and not _is_called(module, node) and not _is_iterated(module, node):
                 yield node, count
 
 
@@ -67,6 +67,11 @@ def _window(flow: LossFlow) -> str | None:
         case ast.Call(func=ast.Name(id="range"), args=[inner]):
             node = inner
     return ast.dump(node) if isinstance(node, ast.Name | ast.Attribute) else None
+
+
+def _is_iterated(module: Module, node: ast.expr) -> bool:
+    parent = module.parents[node]
+    return isinstance(parent, ast.For | ast.comprehension) and parent.iter is node
 
 
 def _is_called(module: Module, node: ast.expr) -> bool:
