@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lint_reduction.verify.experiment import Place
 from lint_reduction.verify.losses import Loss
 from lint_reduction.verify.values import Value
 
@@ -53,6 +54,7 @@ class Findings:
         classes: numbers of classes, as written.
         normalized: the axis along which a path is normalized to probabilities.
         windows: what the program has for the number of micro-batches of a step: paths, and numbers written out.
+        divided: the numbers that something is divided by, as they are written.
         trained: the paths that reach the end; None where it is not reached.
         direct: the path that is the loss itself, if it is one.
     """
@@ -73,6 +75,7 @@ class Findings:
     classes: list[int] = field(default_factory=list)
     normalized: dict[str, int] = field(default_factory=dict)
     windows: set[str | int] = field(default_factory=set)
+    divided: dict[Place, int] = field(default_factory=dict)
     trained: frozenset[str] | None = None
     direct: str = ""
 

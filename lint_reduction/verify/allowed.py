@@ -47,7 +47,7 @@ TORCH_FUNCTIONS = (
         squeeze unsqueeze flatten reshape transpose permute matmul mm bmm mv einsum tensor as_tensor numel is_tensor
         diag diagonal outer index_select topk sort argsort unbind count_nonzero cdist cosine_similarity std_mean
         var_mean any all movedim swapaxes bincount baddbmm addmm take_along_dim broadcast_to narrow median nonzero
-        allclose is_floating_point unique isclose aminmax tile repeat_interleave meshgrid cross dist"""
+        allclose quantile is_floating_point unique isclose aminmax tile repeat_interleave meshgrid cross dist"""
     )
 )
 ACTIVATIONS = _words(
@@ -95,7 +95,7 @@ TENSOR_METHODS = (
         expand expand_as repeat repeat_interleave any all diag diagonal index_select narrow select unbind new_zeros
         new_ones new_full new_tensor new_empty requires_grad_ backward topk sort argsort count_nonzero outer
         swapaxes movedim is_floating_point nonzero ravel unflatten t_ transpose_ tile tolist bernoulli multinomial
-        element_size take_along_dim median addmm baddbmm cross is_contiguous get_device stride addbmm addmv"""
+        element_size take_along_dim median quantile addmm baddbmm cross is_contiguous get_device stride addbmm addmv"""
     )
 )
 TENSOR_ATTRIBUTES = _words("shape device dtype ndim grad data T mT requires_grad is_cuda is_leaf grad_fn")

@@ -48,7 +48,7 @@ class Assignments(Expressions):
             self.set_item(whole, index, self._augment(node, self.item(whole, index)))
 
     def _augment(self, node: ast.AugAssign, before: Value) -> Value:
-        value = self.evaluate(node.value)
+        value = self.operand(node, self.evaluate(node.value))
         if type(node.op) in _IN_PLACE and self.domain.is_weight(before):
             return self.domain.method(before, _IN_PLACE[type(node.op)], [self.settle(value)], {})
         if isinstance(before, list) and isinstance(node.op, ast.Add):

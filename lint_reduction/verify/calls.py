@@ -72,6 +72,8 @@ class Calls(BuiltinCalls):
                 return Parameters()
             if isinstance(owner, Instance | Criterion | Layer) and node.func.attr in _MODES and not is_own:
                 return owner
+            if isinstance(owner, Instance) and node.func.attr in BACKWARD_METHODS and not is_own and node.args:
+                return self._backward(self.settle(self.evaluate(node.args[0])), node)
             if isinstance(owner, Optimizer):
                 return self._call_optimizer(owner, node.func.attr)
             if isinstance(owner, Distribution) and node.func.attr in DISTRIBUTION_METHODS:
@@ -186,7 +188,7 @@ class Calls(BuiltinCalls):
     def is_allowed(self, library: Library) -> bool:
         """Whether a name of a library is in the tables."""
         name = modern(library.name)
-        if name in PASSES_ON | CLIPPING or loss_class(name) or loss_function(name):
+        if name in PASSES_ON | CLIPPING | {_NUMBERED} or loss_class(name) or loss_function(name):
             return True
         head, _, last = name.rpartition(".")
         return last in _TABLES.get(head, ()) or (head == "torch.linalg" and last in ("norm", "vector_norm"))
@@ -310,6 +312,8 @@ class Calls(BuiltinCalls):
             return self.domain.clip(last, self.settle(limit))
         if name == "torch.autograd.backward":
             return self._autograd(arguments, options, node)
+        if name == _NUMBERED:
+            return _REDUCTIONS.get(arguments[0] if type(arguments[0]) is str else "", 0)
         if last in _FOR_EACH:
             return self._for_each(_FOR_EACH[last], arguments)
         if head == "torch.distributed":
@@ -407,6 +411,9 @@ class Calls(BuiltinCalls):
 #: What holds parts of a network: a loop over it is none over batches.
 _CONTAINERS = frozenset({"torch.nn.ModuleList", "torch.nn.Sequential", "torch.nn.ModuleDict"})
 _PLACEMENT = frozenset({"device", "generator", "pin_memory", "layout", "memory_format", "non_blocking", "out", "names"})
+#: What gives reductions their numbers.
+_NUMBERED = "torch.nn.functional._Reduction.get_enum"
+_REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 #: Functions that change each of several tensors, with the method that they stand for.
 _FOR_EACH = {"_foreach_div_": "div_", "_foreach_mul_": "mul_"}
 _TABLES: dict[str, frozenset[str]] = {

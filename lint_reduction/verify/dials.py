@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lint_reduction.facts import Batch, Doubt, LossFlow, StepKind
+from lint_reduction.facts import Batch, LossFlow, StepKind
 from lint_reduction.finding import Finding
 from lint_reduction.growth import Count
 from lint_reduction.verify.claims import CLAIMS
@@ -69,17 +69,15 @@ def dials_of(finding: Finding) -> tuple[Count, ...] | str:
 def _in_the_way(code: str, dials: tuple[Count, ...], flow: LossFlow) -> str:
     """Return why there is nothing to vary on the path of a loss, empty if there is."""
     raises = code in CLAIMS and CLAIMS[code].raises
-    if dials[0] is Count.SAMPLES:
+    if dials[0] is Count.SAMPLES and not raises:
         batch = max(term.batch for term in flow.terms)
         added = any(term.last(StepKind.ACCUMULATE) is not None for term in flow.terms)
         if batch is Batch.SINGLE and not added:
             return "it is given one sample at a time, so there is no batch to vary"
-        if batch is Batch.FIXED and not raises:
+        if batch is Batch.FIXED:
             return "the data are the same at every step, so there is no batch size to vary"
-        if flow.window is not None and flow.window.growth.in_samples and not raises:
+        if flow.window is not None and flow.window.growth.in_samples:
             return "the number of batches that make up a step follows their size"
     if flow.gradient_growth is None and not raises:
         return "what is done with the gradient before the step is not in view"
-    if code in CONSTANT and not any(step.doubt is Doubt.CONSTANT for term in flow.terms for step in term.steps):
-        return "no batch is shorter than the number that is divided by"
     return ""

@@ -18,9 +18,8 @@ class Domain(Protocol):
     def rounds(self) -> int:
         """How many rounds a loop over something unknown takes."""
 
-    @property
-    def window(self) -> int:
-        """How many micro-batches the program itself makes a step of, 0 where it does not say."""
+    def divisor(self, place: Place, value: Value) -> Value:
+        """Return what is divided by at a place where a number is written: itself, or what it counts."""
 
     def see_window(self, value: Value) -> None:
         """Note what the program has for the number of micro-batches of a step."""

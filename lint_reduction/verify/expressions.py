@@ -168,14 +168,17 @@ class Expressions(Machine):
         return arithmetic.UNARY[type(node.op)](value)
 
     def _binary(self, node: ast.BinOp) -> Value:
-        return self.binary(node.op, self.evaluate(node.left), self.evaluate(node.right))
+        return self.binary(node.op, self.evaluate(node.left), self.operand(node, self.evaluate(node.right)))
+
+    def operand(self, node: ast.BinOp | ast.AugAssign, right: Value) -> Value:
+        """Return what the right side of an operation stands for: a number that is divided by may count something."""
+        is_divisor = isinstance(node.op, ast.Div) and type(right) is int
+        return self.domain.divisor(self.place(node), right) if is_divisor else right
 
     def binary(self, operator: ast.operator, left: Value, right: Value) -> Value:
         """Return the value of a binary operation."""
         self.tick()
         left, right = self.settle(left), self.settle(right)
-        if isinstance(operator, ast.Div) and type(right) is int and right == self.domain.window:
-            right = self.domain.count("micro_batches")
         if self.domain.is_tensor(left) or self.domain.is_tensor(right):
             return self.domain.binary(operator, left, right)
         return arithmetic.binary(operator, left, right)

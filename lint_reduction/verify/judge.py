@@ -43,6 +43,10 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
         return _verdict(Outcome.NOT_RUN, "nothing was measured", measurement)
     behavior = None if finding.flow is None or finding.flow.optimizer is None else finding.flow.optimizer.behavior
     trials = [(t, _trial(claim, t, measurement.optimizer, behavior)) for t in measurement.trials]
+    if claim.count is Count.ELEMENTS and (finding.growth is None or not finding.growth.exponent(Count.ELEMENTS)):
+        # nobody says that there are any positions beside the samples
+        none = (Outcome.REFUTED, "it has no positions to sum over")
+        trials = [(trial, judgment or none) for trial, judgment in trials]
     # a layout without the axis that the rule is about says nothing about it
     judged = [(trial, judgment) for trial, judgment in trials if judgment is not None]
     if not judged:

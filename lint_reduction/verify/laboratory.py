@@ -160,11 +160,11 @@ def measure(experiment: Experiment, device: torch.device, dtype: torch.dtype) ->
     optimizer = ""
     keys: set[str] = set()
     sizes = sizes_of(found)
-    written = (size for size in found.windows if isinstance(size, int))
     in_rounds = experiment.dials[:1] == ("micro_batches",)
-    window, follows = (min(written, default=0), Size.MICRO_BATCHES) if in_rounds else (0, Size.SAMPLES)
+    windows = {place: size for place, size in found.divided.items() if in_rounds and size in found.windows}
+    follows = Size.MICRO_BATCHES if in_rounds else Size.SAMPLES
     for count, found_plan in enumerate(plans(found, time_first=_takes_time_first(experiment))):
-        plan = replace(found_plan, window=window, follows=follows)
+        plan = replace(found_plan, windows=windows, follows=follows)
         if len(keys) >= MAX_LAYOUTS or count >= MAX_TRIALS or bench.steps > MAX_STEPS:
             break
         if plan.key in keys or not _runs(bench, plan, sizes):
@@ -275,7 +275,8 @@ def _trial(bench: Bench, plan: Plan, sizes: Sizes) -> tuple[Trial, str]:
 
 def _other_dials(bench: Bench, plan: Plan, sizes: Sizes) -> list[Series]:
     found: list[Series] = []
-    for count, what, at in _dials(plan, sizes):
+    by_mask = bench.program.experiment.rule == "RED203"
+    for count, what, at in _dials(plan, sizes, by_mask=by_mask):
         if count not in bench.program.experiment.dials:
             continue
         has_update = count == "micro_batches"
@@ -300,14 +301,14 @@ def _shown(count: str, sizes: Sizes) -> int:
     return sized.get(count, sizes.weights)
 
 
-def _dials(plan: Plan, sizes: Sizes) -> list[tuple[str, str, list[Sizes]]]:
+def _dials(plan: Plan, sizes: Sizes, *, by_mask: bool) -> list[tuple[str, str, list[Sizes]]]:
     """Return the dials besides the samples: the count, what is varied, and the sizes to run."""
     dials: list[tuple[str, str, list[Sizes]]] = []
     letters = plan.letters
     for letter, what in (("T", "gradient"), ("D", "gradient" if "T" not in letters else "gradient over features")):
         if letter in letters:
             dials.append(("elements", what, [sizes.grown(letter, times) for times in FEW]))
-    if "T" in letters and (plan.has_padding or sizes.is_written):
+    if "T" in letters and ((plan.has_mask if by_mask else plan.has_padding) or sizes.is_written):
         longest, base = max(FEW), sizes.base["T"]
         padded = [replace(sizes.grown("T", times), padding=base * (longest - times)) for times in FEW]
         dials.append(("valid", "gradient", padded))

@@ -67,6 +67,7 @@ _CLASSES = re.compile(
     re.IGNORECASE,
 )
 _COUNTED_TOKENS = re.compile(r"n_?tok|num_?tok", re.IGNORECASE)
+_PARAMETER = re.compile(r"\.(weight|bias)(\.data)?$")
 _LOADER = re.compile(r"load|dl\b|iter|batches", re.IGNORECASE)
 _DATA = re.compile(r"data_?set|train_data|corpus|train_set", re.IGNORECASE)
 _RATE = re.compile(r"(^|_)lr$|learning_rate", re.IGNORECASE)
@@ -143,6 +144,11 @@ def is_length(path: str) -> bool:
     return _LENGTHS.search(last_part(path)) is not None
 
 
+def is_parameter(path: str) -> bool:
+    """Whether something is called as the parameters of a layer are, which follow no batch: ``self.head.weight``."""
+    return _PARAMETER.search(path) is not None
+
+
 def is_weight(path: str) -> bool:
     """Whether something is called a weight."""
     return last_part(path).lower().endswith(("weight", "weights"))
@@ -154,6 +160,7 @@ __all__ = [
     "is_length",
     "is_mask",
     "is_option",
+    "is_parameter",
     "is_weight",
     "last_part",
     "number_by_name",

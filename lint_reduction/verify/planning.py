@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lint_reduction.verify import names
 from lint_reduction.verify.abstract import Findings
+from lint_reduction.verify.experiment import Place
 from lint_reduction.verify.losses import BY_HAND, TIME_FIRST, Loss, Role
 from lint_reduction.verify.names import Size
 from lint_reduction.verify.synth import BASE, IGNORED, Sizes
@@ -63,14 +64,14 @@ class Plan:
         fills: by path; a path without an entry stays an object that is not known.
         key: what tells apart layouts of the loss, the others being the same.
         divisors: paths of numbers that something is divided by, of which it is not known whether they follow the batch.
-        window: the number of micro-batches of a step as the program has it, 0 where it does not say.
+        windows: divisions by a number that is the number of micro-batches of a step, with that number.
         follows: what the divisors may follow.
     """
 
     fills: Mapping[str, Fill | Number]
     key: str
     divisors: tuple[str, ...] = ()
-    window: int = 0
+    windows: Mapping[Place, int] = field(default_factory=dict)
     follows: Size = Size.SAMPLES
 
     def is_tensor(self, path: str) -> bool:
@@ -80,8 +81,16 @@ class Plan:
     @property
     def has_padding(self) -> bool:
         """Whether anything says which positions are valid."""
-        roles = {fill.role for fill in self.fills.values() if isinstance(fill, Fill)}
-        return bool(roles & {Role.MASK, Role.WEIGHT, Role.LENGTH, Role.CLASS})
+        return bool(self._roles & {Role.MASK, Role.WEIGHT, Role.LENGTH, Role.CLASS})
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether the program itself says which positions are valid, and not only a loss by the class that it ignores."""
+        return bool(self._roles & {Role.MASK, Role.WEIGHT, Role.LENGTH})
+
+    @property
+    def _roles(self) -> set[Role]:
+        return {fill.role for fill in self.fills.values() if isinstance(fill, Fill)}
 
     @property
     def letters(self) -> set[str]:
@@ -110,8 +119,8 @@ class Plan:
                 found.append(f"`{path}` is taken {f'to be {fill.size.value}' if follows else 'as a constant'}")
             else:
                 found.append(f"`{path}` is {fill.size.value}")
-        if self.window:
-            found.append(f"a division by {self.window} is one by {Size.MICRO_BATCHES.value}")
+        for number in dict.fromkeys(self.windows.values()):
+            found.append(f"a division by {number} is one by {Size.MICRO_BATCHES.value}")
         return tuple(found)
 
 
@@ -258,6 +267,8 @@ def _fixed(found: Findings, path: str, uses: set[str], *, has_role: bool) -> Fil
     """Return what is put in a hole whose use leaves no choice."""
     if path in found.lengths:
         return Fill(Role.LENGTH, "B")
+    if names.is_parameter(path):
+        return Fill(Role.REAL, "D" * (found.exact.get(path) or max(found.least.get(path, 0), 2)))
     if path in found.gathered and not has_role:
         return Fill(Role.CLASS, "B1")
     if path in found.labels and not has_role:

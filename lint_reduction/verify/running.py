@@ -14,6 +14,7 @@ from lint_reduction.verify.allowed import (
     MAX_ROUNDS,
 )
 from lint_reduction.verify.arithmetic import BINARY, COMPARISONS, UNARY, name_of
+from lint_reduction.verify.experiment import Place
 from lint_reduction.verify.names import COUNTED, number_by_name
 from lint_reduction.verify.planning import Number, Plan
 from lint_reduction.verify.synth import Maker, norm
@@ -41,7 +42,6 @@ class Run(TorchObjects):
         super().__init__(maker)
         self.plan = plan
         self.rounds = maker.sizes.micro_batches
-        self.window = plan.window
         self.clipped = False
         self.losses: list[float] = []
         self.gradient = torch.zeros(0)
@@ -51,6 +51,10 @@ class Run(TorchObjects):
 
     def see_window(self, value: Value) -> None:
         """Do nothing: the trace has seen it."""
+
+    def divisor(self, place: Place, value: Value) -> Value:
+        """Return the number of micro-batches where that is what the number is."""
+        return self.maker.sizes.micro_batches if place in self.plan.windows else value
 
     # Holes
 

@@ -28,11 +28,14 @@ def counted(module: Module, kept: Collection[ast.stmt], flow: LossFlow) -> Itera
     names = load_libraries().names
     window = _window(flow)
     intervals = set(_intervals(kept))
+    batches = set(_given_to_loaders(module))
     for node in _expressions(kept, {}):
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
             count = names.count(node.id if isinstance(node, ast.Name) else node.attr)
             if (window is not None and ast.dump(node) == window) or node in intervals:
                 count = Count.MICRO_BATCHES
+            if count is None and ast.dump(node) in batches:
+                count = Count.SAMPLES
             if count in _CONFIGURED and not _is_called(module, node) and not _is_iterated(module, node):
                 yield node, count
 
@@ -45,6 +48,14 @@ def _divisors(module: Module, kept: Collection[ast.stmt], flow: LossFlow) -> Ite
             case ast.BinOp(op=ast.Div(), right=ast.Constant(value=int() | float() as value) as divisor):
                 if any(module.node(span) is node and text == str(value) for span, text in steps.items()):
                     yield divisor, Count.MICRO_BATCHES
+
+
+def _given_to_loaders(module: Module) -> Iterator[str]:
+    """Yield what a module gives to something as the size of its batches: variables, as syntax trees."""
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.keyword(arg="batch_size", value=ast.Name() | ast.Attribute() as value):
+                yield ast.dump(value)
 
 
 def _intervals(kept: Collection[ast.stmt]) -> Iterator[ast.expr]:

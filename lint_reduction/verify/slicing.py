@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lint_reduction.facts import StepKind
+from lint_reduction.facts import Doubt, StepKind
 from lint_reduction.finding import Finding
 from lint_reduction.growth import Count
 from lint_reduction.verify import gate
@@ -180,6 +180,8 @@ def _branches(cut: Slice, units: dict[Module, int]) -> list[Branch]:
 
 def _settings(finding: Finding, cut: Slice, units: dict[Module, int]) -> tuple[tuple[Known, ...], tuple[Counted, ...]]:
     """Return the expressions whose value is known, and those that count something."""
+    steps = [step for term in finding.flow.terms for step in term.steps] if finding.flow is not None else []
+    is_constant = finding.code in CONSTANT and any(step.doubt is Doubt.CONSTANT for step in steps)
     counts: dict[Place, Counted] = {}
     known: dict[Place, Known] = {}
     values = options([statement for statements in cut.kept.values() for statement in statements])
@@ -187,7 +189,7 @@ def _settings(finding: Finding, cut: Slice, units: dict[Module, int]) -> tuple[t
         kept = cut.kept.get(module, set())
         for node, count in counted(module, kept, finding.flow) if finding.flow is not None else ():
             # a rule about a constant takes it for one
-            if finding.code not in CONSTANT or count is not Count.SAMPLES:
+            if not is_constant or count is not Count.SAMPLES:
                 place = module.place(index, node)
                 counts[place] = Counted(place, count.value)
         for node, value in option_uses(kept, values):

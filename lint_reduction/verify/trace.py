@@ -32,7 +32,6 @@ class Trace:
         self.tensors = tensors
         self.structures = structures
         self.rounds = 1
-        self.window = 0
 
     # What is noted
 
@@ -62,6 +61,12 @@ class Trace:
             self.found.windows.add(value.path)
         elif type(value) is int and value > 1:
             self.found.windows.add(value)
+
+    def divisor(self, place: Place, value: Value) -> Value:
+        """Note the number."""
+        assert isinstance(value, int)
+        self.found.divided[place] = value
+        return value
 
     # Holes
 
