@@ -406,6 +406,7 @@ class Calls(BuiltinCalls):
             value = self.domain.binary(ast.Div(), value, self.domain.count("micro_batches"))
         self.domain.backward(value, gradient)
         self.backwards += 1
+        self.is_looped = self.is_looped or self.loops > 0
 
 
 #: What holds parts of a network: a loop over it is none over batches.

@@ -134,7 +134,7 @@ class Expressions(Machine):
 
     def decide(self, owner: ast.stmt | ast.expr, test: ast.expr) -> bool:
         """Return which side a test takes: as decided in advance, or as it comes out."""
-        decided = self.decisions.branches.get(self.place(owner))
+        decided = self.decided(owner)
         return self.truth(self.evaluate(test)) if decided is None else decided
 
     def truth(self, value: Value) -> bool:

@@ -42,7 +42,8 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
     if not measurement.trials:
         return _verdict(Outcome.NOT_RUN, "nothing was measured", measurement)
     behavior = None if finding.flow is None or finding.flow.optimizer is None else finding.flow.optimizer.behavior
-    trials = [(t, _trial(claim, t, measurement.optimizer, behavior)) for t in measurement.trials]
+    is_part = finding.flow is not None and len(finding.flow.terms) > 1
+    trials = [(t, _trial(claim, t, measurement.optimizer, behavior, is_part)) for t in measurement.trials]
     if claim.count is Count.ELEMENTS and (finding.growth is None or not finding.growth.exponent(Count.ELEMENTS)):
         # nobody says that there are any positions beside the samples
         none = (Outcome.REFUTED, "it has no positions to sum over")
@@ -88,7 +89,9 @@ def _raised(claim: Claim, measurement: Measurement) -> _Judgment:
     return Outcome.INCONCLUSIVE, f"the loss is not reduced: {measurement.reason}"
 
 
-def _trial(claim: Claim, trial: Trial, optimizer: str, behavior: Behavior | None) -> _Judgment | None:
+def _trial(
+    claim: Claim, trial: Trial, optimizer: str, behavior: Behavior | None, is_part: bool
+) -> _Judgment | None:
     """Judge one way to fill in what is not known, None if it has nothing of what the rule is about."""
     if claim.raises:
         return Outcome.REFUTED, "a scalar gets there, and nothing is raised"
@@ -97,6 +100,8 @@ def _trial(claim: Claim, trial: Trial, optimizer: str, behavior: Behavior | None
     series = _find(trial, claim.count, claim.what)
     if series is None or series.exponent is None:
         return None
+    if is_part and claim.most is not None and (shrinking := _shrinking(claim.most, series)) is not None:
+        return Outcome.CONFIRMED, f"{shown(series)}, with a part ~ {series.count}^{shrinking}"
     if not _holds(claim, series):
         return Outcome.REFUTED, shown(series)
     summed = None if claim.flat is None else _find(trial, claim.flat, "gradient")
@@ -118,6 +123,14 @@ def _holds(claim: Claim, series: Series) -> bool:
     if claim.least is not None:
         return max(high, series.exponent) >= claim.least
     return claim.most is not None and series.exponent <= claim.most
+
+
+def _shrinking(most: float, series: Series) -> int | None:
+    """Return the power of a term that shrinks, None if there is none; it is looked for at the smallest size."""
+    ratio = series.sizes[0] / series.sizes[-1]
+    parts = {power: share * ratio**power for power, share in series.powers}
+    total = sum(parts.values())
+    return next((power for power, part in parts.items() if power <= most and part > _SHARE * total), None)
 
 
 def _update(trial: Trial, gradient: Series, optimizer: str, behavior: Behavior | None) -> _Judgment:

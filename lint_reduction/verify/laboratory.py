@@ -27,7 +27,7 @@ from lint_reduction.verify.running import Run
 from lint_reduction.verify.stepping import Update, first_update
 from lint_reduction.verify.synth import Maker, Sizes, norm
 from lint_reduction.verify.trace import Trace
-from lint_reduction.verify.values import BlockedError, RaisedError, UserError
+from lint_reduction.verify.values import BlockedError, MisfitError, RaisedError, UserError
 
 SIZES = (1, 2, 3, 4, 6, 8)
 FEW = (1, 2, 4)
@@ -36,6 +36,8 @@ _BEHIND = {"gradient division", "gradient clipping", "step after several backwar
 _RECURRENT = re.compile(r"\b(LSTM|GRU|RNN|Transformer\w*|MultiheadAttention)\(")
 MAX_LAYOUTS = 3
 MAX_TRIALS = 96
+#: How often a plan is given sizes that fit better.
+MAX_FITS = 4
 #: Steps of the interpreter, in all runs, after which no new layout is tried.
 MAX_STEPS = 300_000
 
@@ -84,7 +86,8 @@ class Bench:
             self.steps += machine.steps
             self.executed = self.executed or self.program.experiment.site in machine.executed
         experiment = self.program.experiment
-        if experiment.framework_divides and experiment.end_kind == "backward" and machine.backwards == 1:
+        is_step = experiment.framework_divides or any(c.count == "micro_batches" for c in experiment.counted)
+        if is_step and experiment.end_kind == "backward" and not machine.is_looped:
             # what is called for one micro-batch is called for each
             world.repeat(world.rounds)
         world.settled()
@@ -167,8 +170,10 @@ def measure(experiment: Experiment, device: torch.device, dtype: torch.dtype) ->
         plan = replace(found_plan, windows=windows, follows=follows)
         if len(keys) >= MAX_LAYOUTS or count >= MAX_TRIALS or bench.steps > MAX_STEPS:
             break
-        if plan.key in keys or not _runs(bench, plan, sizes):
+        fitted = None if plan.key in keys else _fitted(bench, plan, sizes)
+        if fitted is None:
             continue
+        plan = fitted
         keys.add(plan.key)
         for world in (plan, plan.following()) if plan.divisors else (plan,):
             trial, name = _trial(bench, world, sizes)
@@ -240,19 +245,27 @@ def _takes_time_first(experiment: Experiment) -> bool:
     return _RECURRENT.search(text) is not None and not re.search(r"batch_first\s*=\s*True", text)
 
 
-def _runs(bench: Bench, plan: Plan, sizes: Sizes) -> bool:
-    """Whether a plan runs on the CPU with one batch and with two."""
+def _fitted(bench: Bench, plan: Plan, sizes: Sizes) -> Plan | None:
+    """Return a plan that runs on the CPU with one batch and with two, with sizes that fit; None if it does not."""
     cpu = torch.device("cpu")
-    try:
-        for times in (1, 2):
-            bench.once(plan, sizes.grown("B", times), device=cpu, update=False)
-    except RaisedError as error:
-        bench.raised.append(error)
-        return False
-    except BlockedError as error:
-        bench.failures.append(str(error))
-        return False
-    return True
+    for _ in range(MAX_FITS):
+        try:
+            for times in (1, 2):
+                bench.once(plan, sizes.grown("B", times), device=cpu, update=False)
+        except RaisedError as error:
+            bench.raised.append(error)
+        except MisfitError as error:
+            fitted = plan.fitted(error.path, error.axis, error.size)
+            if fitted is not None:
+                plan = fitted
+                continue
+            bench.failures.append(str(error))
+        except BlockedError as error:
+            bench.failures.append(str(error))
+        else:
+            return plan
+        return None
+    return None
 
 
 def _trial(bench: Bench, plan: Plan, sizes: Sizes) -> tuple[Trial, str]:

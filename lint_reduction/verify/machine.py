@@ -79,9 +79,9 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What an experiment decides in advance, by place."""
+    """What an experiment decides in advance, by place; tests by where they begin, as the end of one may be left out."""
 
-    branches: dict[Place, bool]
+    branches: dict[tuple[int, int, int], bool]
     known: dict[Place, Scalar]
     sites: dict[Place, Callee]
     counted: dict[Place, str]
@@ -90,11 +90,15 @@ class Decisions:
     def of(cls, experiment: Experiment) -> Decisions:
         """Collect them."""
         return cls(
-            {branch.place: branch.taken for branch in experiment.branches},
+            {_begin(branch.place): branch.taken for branch in experiment.branches},
             {known.place: known.value for known in experiment.known},
             {site.place: site for site in experiment.sites},
             {counted.place: counted.count for counted in experiment.counted},
         )
+
+
+def _begin(place: Place) -> tuple[int, int, int]:
+    return place.unit, place.line, place.column
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -159,6 +163,8 @@ class Machine(ABC):
         self.cut = ""
         self.built: set[str] = set()
         self.containers: set[str] = set()
+        self.loops = 0
+        self.is_looped = False
         self.steps = 0
 
     @abstractmethod
@@ -181,6 +187,10 @@ class Machine(ABC):
     def place(self, node: ast.expr | ast.stmt) -> Place:
         """Return the place of a node of the running source."""
         return place_of(self.frame.unit, node)
+
+    def decided(self, node: ast.expr | ast.stmt | ast.pattern) -> bool | None:
+        """Return what is decided of a test in advance, None if nothing is."""
+        return self.decisions.branches.get(_begin(place_of(self.frame.unit, node)))
 
     def tick(self) -> None:
         """Spend a step."""

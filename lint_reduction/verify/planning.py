@@ -35,11 +35,19 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """A tensor for a hole."""
+    """A tensor for a hole.
+
+    Attributes:
+        role: what it is for a loss.
+        layout: its axes.
+        is_boolean: whether it selects.
+        widths: the axes that have a size of their own, with that size.
+    """
 
     role: Role
     layout: str
     is_boolean: bool = False
+    widths: tuple[tuple[int, int], ...] = ()
 
     def __str__(self) -> str:
         return " × ".join(_WORDS[letter] for letter in self.layout) or "one number"
@@ -102,6 +110,13 @@ class Plan:
         tensors = [(path, fill) for path, fill in self.fills.items() if isinstance(fill, Fill)]
         return "; ".join(f"{path}: {fill}" for path, fill in tensors)
 
+    def fitted(self, path: str, axis: int, size: int) -> Plan | None:
+        """Return the plan in which a tensor has a size of its own, None where it has one already."""
+        fill = self.fills.get(path)
+        if not isinstance(fill, Fill) or axis in dict(fill.widths) or fill.layout[axis] == "B":
+            return None
+        return replace(self, fills={**self.fills, path: replace(fill, widths=(*fill.widths, (axis, size)))})
+
     def following(self) -> Plan:
         """Return the world in which the unknown divisors follow the batch."""
         fills = {**self.fills, **{path: Number(self.follows) for path in self.divisors}}
@@ -115,8 +130,8 @@ class Plan:
                 article = "an" if fill.role.value[0] in "aeiou" else "a"
                 found.append(f"`{path}` is {article} {fill.role.value} of shape {fill}")
             elif path in self.divisors:
-                follows = fill.size is self.follows
-                found.append(f"`{path}` is taken {f'to be {fill.size.value}' if follows else 'as a constant'}")
+                other = "to follow the batch" if fill.size is Size.SAMPLES else f"to be {fill.size.value}"
+                found.append(f"`{path}` is taken {other if fill.size is self.follows else 'as a constant'}")
             else:
                 found.append(f"`{path}` is {fill.size.value}")
         for number in dict.fromkeys(self.windows.values()):

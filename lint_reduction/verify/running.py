@@ -83,7 +83,7 @@ class Run(TorchObjects):
             return hole if size is None else size.amount(self.maker.sizes)
         if isinstance(fill, Number):
             return fill.value(self.maker.sizes)
-        value = self.maker.make(hole.path, fill.role, fill.layout)
+        value = self.maker.make(hole.path, fill.role, fill.layout, fill.widths)
         return value.bool() if fill.is_boolean else value
 
     def count(self, name: str) -> Value:

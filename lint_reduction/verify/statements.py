@@ -128,7 +128,7 @@ class Statements(Assignments):
     def _match(self, node: ast.Match) -> None:
         subject = self.evaluate(node.subject)
         for case in node.cases:
-            decided = self.decisions.branches.get(place_of(self.frame.unit, case.pattern))
+            decided = self.decided(case.pattern)
             if decided is not None:
                 if decided:
                     self.execute(case.body)
@@ -188,7 +188,7 @@ class Statements(Assignments):
             self.assign(node.target, value)
             before = self.backwards
             try:
-                self.execute(node.body)
+                self._round(node.body)
             except ContinueError:
                 pass
             except BreakError:
@@ -196,6 +196,13 @@ class Statements(Assignments):
             if is_around and self.backwards > before:
                 return
         self.execute(node.orelse)
+
+    def _round(self, statements: Sequence[ast.stmt]) -> None:
+        self.loops += 1
+        try:
+            self.execute(statements)
+        finally:
+            self.loops -= 1
 
     def _cuts_batch(self, node: ast.For) -> bool:
         """Whether a loop runs backward for each part of a batch that is cut up: the parts are micro-batches."""
@@ -212,7 +219,7 @@ class Statements(Assignments):
                 return
             before = self.backwards
             try:
-                self.execute(node.body)
+                self._round(node.body)
             except ContinueError:
                 pass
             except BreakError:

@@ -25,6 +25,7 @@ from lint_reduction.verify.values import (
     Criterion,
     Distribution,
     Layer,
+    MisfitError,
     RaisedError,
     Value,
 )
@@ -68,6 +69,7 @@ class TorchObjects(TorchCalls):
         """Call a loss module, or the functional form."""
         plain, named = self._arguments(arguments, options)
         function: Any = getattr(functional, loss.function) if criterion is None else criterion.module
+        self._refuse_misfit(loss, plain)
         guards.broadcast([value for value in [*plain, *named.values()] if isinstance(value, Tensor)])
         if loss.name in WEIGHTED and isinstance(named.get("weight"), Tensor):
             named["weight"] = self._weighted(named["weight"])
@@ -89,6 +91,20 @@ class TorchObjects(TorchCalls):
             if value.grad_fn is not None:
                 self.unreduced.append(value.grad_fn)
         return value
+
+    def _refuse_misfit(self, loss: Loss, plain: Sequence[Any]) -> None:
+        """Refuse a target that has other features than a part of a prediction, and say which it should have."""
+        if len(plain) < 2 or not all(isinstance(value, Tensor) for value in plain[:2]) or "C" in loss.layouts[0][0]:
+            return
+        first, second = plain[:2]
+        if first.dim() != second.dim():
+            return
+        axes = [axis for axis in range(first.dim()) if first.shape[axis] != second.shape[axis]]
+        for value, other in ((second, first), (first, second)):
+            path = self.maker.path_of(value)
+            if len(axes) == 1 and axes[0] > 0 and path:
+                message = f"{loss.function}: the target has another size than the input"
+                raise MisfitError(message, path, axes[0], other.shape[axes[0]])
 
     def _weighted(self, weight: Tensor) -> Tensor:
         """Return class weights times what they are varied by; in place, as the program may divide by them as well."""

@@ -23,6 +23,21 @@ class BlockedError(Exception):
     """Something cannot be run; the message says what."""
 
 
+class MisfitError(BlockedError):
+    """A tensor that stands for something unknown has another size than what it is compared with.
+
+    Attributes:
+        path: of what it stands for.
+        axis, size: the size that it would have to have, and where.
+    """
+
+    def __init__(self, message: str, path: str, axis: int, size: int) -> None:
+        super().__init__(message)
+        self.path = path
+        self.axis = axis
+        self.size = size
+
+
 class RaisedError(Exception):
     """The program raised what the rule is about.
 
