@@ -77,6 +77,7 @@ class Assignments(Expressions):
         count = len(targets)
         if isinstance(value, Unnamed):
             values: list[Value] = [value] * count
+            self.samples |= {target.id for target in targets if isinstance(target, ast.Name)}
         else:
             values = self.iterate(value, count)
         starred = next((i for i, target in enumerate(targets) if isinstance(target, ast.Starred)), None)

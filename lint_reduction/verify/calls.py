@@ -118,7 +118,19 @@ class Calls(BuiltinCalls):
             raise BlockedError(f"`{path}` is not known")
         if name in ("main", "init_process_group", "manual_seed"):
             return None
-        return Hole.at(f"{path}({self._text_of(node)})")
+        return self._of_row(Hole.at(f"{path}({self._text_of(node)})"), node)
+
+    def _of_row(self, result: Hole, node: ast.Call) -> Value:
+        """Return what a call on one sample returns: its row of what it would be for the batch."""
+        if self.row is None:
+            return result
+        index, names = self.row
+        parts = [part for argument in node.args for part in ast.walk(argument)]
+        whole = self.settle(result) if any(isinstance(p, ast.Name) and p.id in names for p in parts) else result
+        if not self.domain.is_tensor(whole):
+            return result
+        is_batch = any(isinstance(part, ast.Attribute) and part.attr == "unsqueeze" for part in parts)
+        return self.domain.item(whole, slice(index, index + 1) if is_batch else index)
 
     def _text_of(self, node: ast.Call) -> str:
         """Return the text of the arguments of a call."""

@@ -24,6 +24,10 @@ class Domain(Protocol):
     def see_window(self, value: Value) -> None:
         """Note what the program has for the number of micro-batches of a step."""
 
+    @property
+    def takes_rows(self) -> bool:
+        """Whether a loop over the data of a batch goes through its samples; otherwise through parts of a structure."""
+
     def is_tensor(self, value: Value) -> bool:
         """Whether a value is a tensor, or a number that is not known."""
 

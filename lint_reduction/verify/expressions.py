@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import (
@@ -311,7 +311,7 @@ class Expressions(Machine):
         """Return the entries of a value; something unknown has as many as are unpacked, or two."""
         self.tick()
         if isinstance(value, Hole):
-            if not self.domain.is_indexed(value, slice(None)):
+            if not (count is None and self.has_rows(value)) and not self.domain.is_indexed(value, slice(None)):
                 return [Hole.at(f"{value.path}[{i}]") for i in range(2 if count is None else count)]
             value = self.settle(value)
         if self.domain.is_tensor(value):
@@ -325,6 +325,28 @@ class Expressions(Machine):
         if isinstance(value, Stream):
             return [value.entry(i) for i in range(2 if count is None else count)]
         raise BlockedError(f"`{arithmetic.name_of(value)}` is not iterated over")
+
+    def has_rows(self, value: Value) -> bool:
+        """Whether to iterate over a value is to take the samples of a batch one by one."""
+        if not isinstance(value, Hole) or value.path not in self.samples:
+            return False
+        self.apart.add(value.path)
+        if not self.domain.takes_rows or not self.domain.is_tensor(self.settle(value)):
+            return False
+        self.taken_apart += 1
+        return True
+
+    def rows_of(self, target: ast.expr, values: Sequence[Value], *, taken: bool) -> Iterator[Value]:
+        """Yield the rounds of a loop, each of them one sample if it takes these one by one."""
+        outer = self.row
+        names = frozenset(node.id for node in ast.walk(target) if isinstance(node, ast.Name))
+        try:
+            for index, value in enumerate(values):
+                if taken:
+                    self.row = index, names
+                yield value
+        finally:
+            self.row = outer
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> Value:
         return [self.evaluate(node.elt) for _ in self._rounds(node.generators)]
@@ -357,7 +379,9 @@ class Expressions(Machine):
             yield
             return
         first, *rest = generators
-        for value in self.iterate(self.evaluate(first.iter)):
+        before = self.taken_apart
+        values = self.iterate(self.evaluate(first.iter))
+        for value in self.rows_of(first.target, values, taken=self.taken_apart > before):
             self.assign(first.target, value)
             if all(self.truth(self.evaluate(test)) for test in first.ifs):
                 yield from self._nested(rest)

@@ -44,7 +44,8 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
     behavior = None if finding.flow is None or finding.flow.optimizer is None else finding.flow.optimizer.behavior
     is_part = finding.flow is not None and len(finding.flow.terms) > 1
     trials = [(t, _trial(claim, t, measurement.optimizer, behavior, is_part)) for t in measurement.trials]
-    if claim.count is Count.ELEMENTS and (finding.growth is None or not finding.growth.exponent(Count.ELEMENTS)):
+    is_certain = finding.growth is not None and finding.growth.exponent(Count.ELEMENTS)
+    if claim.count is Count.ELEMENTS and not is_certain and any(judgment for _, judgment in trials):
         # nobody says that there are any positions beside the samples
         none = (Outcome.REFUTED, "it has no positions to sum over")
         trials = [(trial, judgment or none) for trial, judgment in trials]

@@ -156,8 +156,22 @@ def measure(experiment: Experiment, device: torch.device, dtype: torch.dtype) ->
         BlockedError: it cannot be run.
     """
     program = Program.of(experiment)
-    found = explore(program)
+    apart: set[str] = set()
+    try:
+        measurement = _measured(program, explore(program, apart, takes_rows=True), device, dtype)
+        if measurement.status is not Status.BLOCKED or not apart:
+            return measurement
+    except BlockedError:
+        if not apart:
+            raise
+    # what looks like the data of a batch may be a list of its parts
+    return _measured(program, explore(program, apart, takes_rows=False), device, dtype)
+
+
+def _measured(program: Program, found: Findings, device: torch.device, dtype: torch.dtype) -> Measurement:
+    """Measure in all ways to fill in what a trace has not found."""
     _check_found(found)
+    experiment = program.experiment
     bench = Bench(program, device, dtype)
     trials: list[Trial] = []
     optimizer = ""
@@ -188,8 +202,13 @@ def measure(experiment: Experiment, device: torch.device, dtype: torch.dtype) ->
     return Measurement(Status.BLOCKED, f"no shape fits: {reason}", bench.executed)
 
 
-def explore(program: Program) -> Findings:
+def explore(program: Program, apart: set[str], *, takes_rows: bool) -> Findings:
     """Trace a program, again when the trace has shown what is a tensor and what a structure.
+
+    Args:
+        program: the program.
+        apart: gets the data of a batch that loops go through.
+        takes_rows: whether these loops go through its samples.
 
     Raises:
         BlockedError: it cannot be traced.
@@ -198,15 +217,18 @@ def explore(program: Program) -> Findings:
     structures: frozenset[str] = frozenset()
     failure: BlockedError | None = None
     for _ in range(3):
-        world = Trace(tensors, structures)
+        world = Trace(tensors, structures, takes_rows=takes_rows)
+        machine = Interpreter(program, world)
         failure = None
         try:
-            Interpreter(program, world).begin()
+            machine.begin()
         except BlockedError as error:
             failure = error
         except UserError as error:
             failure = BlockedError(f"it raises {error}")
         found = world.found
+        apart |= machine.apart
+        found.apart = apart
         leads = found.structures
         indexed = {path for path in leads if found.uses[path] & {"tensor", "arithmetic"} or path in found.roles}
         indexed = {path for path in indexed if not _has_named_parts(path, found)}
@@ -233,6 +255,9 @@ def _check_found(found: Findings) -> None:
     for path in found.uses:
         if looks_like_loss(path) and path in found.trained:
             raise BlockedError(f"`{path}` looks like a loss and is not known")
+    for path in () if found.takes_rows else found.apart:
+        if f"len({path})" in found.uses:
+            raise BlockedError(f"the samples of `{path}` are taken one by one, and counted")
     if not found.losses and not found.reductions:
         raise BlockedError("no loss is met")
     if not found.trained:

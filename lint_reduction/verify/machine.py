@@ -163,6 +163,10 @@ class Machine(ABC):
         self.cut = ""
         self.built: set[str] = set()
         self.containers: set[str] = set()
+        self.samples: set[str] = set()
+        self.apart: set[str] = set()
+        self.taken_apart = 0
+        self.row: tuple[int, frozenset[str]] | None = None
         self.loops = 0
         self.is_looped = False
         self.steps = 0

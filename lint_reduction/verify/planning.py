@@ -74,6 +74,7 @@ class Plan:
         divisors: paths of numbers that something is divided by, of which it is not known whether they follow the batch.
         windows: divisions by a number that is the number of micro-batches of a step, with that number.
         follows: what the divisors may follow.
+        takes_rows: whether loops over the data of a batch go through its samples.
     """
 
     fills: Mapping[str, Fill | Number]
@@ -81,6 +82,7 @@ class Plan:
     divisors: tuple[str, ...] = ()
     windows: Mapping[Place, int] = field(default_factory=dict)
     follows: Size = Size.SAMPLES
+    takes_rows: bool = False
 
     def is_tensor(self, path: str) -> bool:
         """Whether a tensor stands for a path."""
@@ -180,7 +182,7 @@ def plans(found: Findings, *, time_first: bool = False) -> Iterator[Plan]:
         key = repr(sorted((path, repr(fill)) for path, fill in fills.items()))
         if key not in seen and _fits(found, fills):
             seen.add(key)
-            yield Plan(fills, ",".join(layout), holes.divisors)
+            yield Plan(fills, ",".join(layout), holes.divisors, takes_rows=found.takes_rows)
 
 
 def _fills(

@@ -42,6 +42,7 @@ class Run(TorchObjects):
         super().__init__(maker)
         self.plan = plan
         self.rounds = maker.sizes.micro_batches
+        self.takes_rows = plan.takes_rows
         self.clipped = False
         self.losses: list[float] = []
         self.gradient = torch.zeros(0)

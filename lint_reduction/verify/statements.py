@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import LIBRARIES, MAX_ROUNDS, NO_GRADIENT, SCALING_METHODS
@@ -170,9 +170,12 @@ class Statements(Assignments):
     # Loops
 
     def _for(self, node: ast.For) -> None:
+        before = self.taken_apart
         values = Stream(lambda _: Unnamed("")) if self._cuts_batch(node) else self.evaluate(node.iter)
         is_unknown = isinstance(values, Stream) or (
-            isinstance(values, Hole) and not self.domain.is_indexed(values, slice(None))
+            isinstance(values, Hole)
+            and not self.has_rows(values)
+            and not self.domain.is_indexed(values, slice(None))
         )
         if is_unknown:
             entry = values.entry if isinstance(values, Stream) else lambda _: Unnamed("")
@@ -180,9 +183,9 @@ class Statements(Assignments):
             rounds: list[Value] = [entry(i) for i in range(2 if is_inside else self.domain.rounds)]
         else:
             rounds = self.iterate(values)
-        self._loop(node, rounds)
+        self._loop(node, self.rows_of(node.target, rounds, taken=self.taken_apart > before))
 
-    def _loop(self, node: ast.For, rounds: list[Value]) -> None:
+    def _loop(self, node: ast.For, rounds: Iterator[Value]) -> None:
         is_around = self._is_around(node)
         for value in rounds:
             self.assign(node.target, value)

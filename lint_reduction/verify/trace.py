@@ -27,8 +27,15 @@ _AXES = frozenset("sum mean softmax log_softmax size transpose permute max min s
 class Trace:
     """The abstract world."""
 
-    def __init__(self, tensors: frozenset[str] = NO_PATHS, structures: frozenset[str] = NO_PATHS) -> None:
-        self.found = Findings()
+    def __init__(
+        self,
+        tensors: frozenset[str] = NO_PATHS,
+        structures: frozenset[str] = NO_PATHS,
+        *,
+        takes_rows: bool = False,
+    ) -> None:
+        self.found = Findings(takes_rows=takes_rows)
+        self.takes_rows = takes_rows
         self.tensors = tensors
         self.structures = structures
         self.rounds = 1
