@@ -146,6 +146,7 @@ ELEMENTWISE_ACTIVATIONS = _words(
 #: Functions and methods that change the shape or the type, and no value.
 SHAPING = _words(
     """view reshape flatten squeeze unsqueeze transpose permute t contiguous float double long int bool expand repeat
+    repeat_interleave
     type type_as view_as swapaxes movedim detach clone cat stack concat chunk split
     unbind to byte half"""
 )

@@ -349,6 +349,12 @@ class Expressions(Machine):
             self.row = outer
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> Value:
+        first = node.generators[0]
+        if len(node.generators) == 1 and isinstance(node.elt, ast.Name) and ast.dump(node.elt) == _loaded(first.target):
+            values = self.evaluate(first.iter)
+            if isinstance(values, Parameters):
+                # they are not there before the loss is
+                return values
         return [self.evaluate(node.elt) for _ in self._rounds(node.generators)]
 
     def _dict_comprehension(self, node: ast.DictComp) -> Value:
@@ -392,6 +398,11 @@ class Expressions(Machine):
 
     def _starred(self, node: ast.Starred) -> Value:
         raise BlockedError("`*` stands where it is not read")
+
+
+def _loaded(target: ast.expr) -> str:
+    """Return a variable as the syntax tree of its use, empty for any other target."""
+    return ast.dump(ast.Name(target.id, ast.Load())) if isinstance(target, ast.Name) else ""
 
 
 def _only_moves(node: ast.expr) -> bool:

@@ -198,7 +198,8 @@ def _fills(
         alike = prediction if prediction[0] != "S" or _is_alike(found, path) else "BD"
         # where no loss says what it takes, what a model puts out is taken for the prediction
         is_prediction = others == "same" or (not holes.roles and "(" in path)
-        fills[path] = Fill(Role.REAL, alike if is_prediction else others)
+        role = Role.TARGET if found.takes_rows and path in found.apart else Role.REAL
+        fills[path] = Fill(role, alike if is_prediction else others)
     shape = {"target": target, "prediction": prediction}.get(mask, mask)
     for path in holes.masks:
         is_boolean = path in found.boolean
@@ -251,7 +252,11 @@ def _sort(found: Findings) -> _Sorted:
             continue
         role = _role(found, path)
         if role is not None and not _is_factor(found, path, role):
-            holes.roles[path] = role
+            if role[0] is Role.TARGET and found.takes_rows and path in found.apart:
+                # what is made of its samples may have other axes
+                holes.generic.append(path)
+            else:
+                holes.roles[path] = role
         else:
             _sort_by_use(found, holes, path, uses, has_role=role is not None)
     return holes

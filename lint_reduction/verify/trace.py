@@ -143,6 +143,10 @@ class Trace:
 
     def compare(self, operator: ast.cmpop, left: Value, right: Value) -> Value:
         """Return the outcome of a comparison, which is not known."""
+        if isinstance(operator, ast.Eq | ast.NotEq) and isinstance(left, Abstract) and isinstance(right, Abstract):
+            if left.is_pure and right.is_pure and left.roots == right.roots and not left.is_number:
+                # samples of one class are found by comparing all with all
+                self.found.labels |= left.roots
         for value, other in ((left, right), (right, left)):
             self.use(value, "option" if isinstance(other, str | list | tuple) else "test")
             if type(other) is int and isinstance(operator, ast.NotEq) and isinstance(value, Abstract) and value.is_pure:
