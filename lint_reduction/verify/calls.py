@@ -17,7 +17,6 @@ from lint_reduction.verify.allowed import (
     LAYERS,
     MATHEMATICS,
     MOVING,
-    OPTIMIZER_OPTIONS,
     OPTIMIZERS,
     PARAMETER_METHODS,
     PASSES_ON,
@@ -26,8 +25,8 @@ from lint_reduction.verify.allowed import (
     TENSOR_TYPES,
     TORCH_FUNCTIONS,
 )
-from lint_reduction.verify.builtin_calls import BuiltinCalls
 from lint_reduction.verify.functions import CRITERION
+from lint_reduction.verify.library_calls import FOR_EACH, NUMBERED, LibraryCalls
 from lint_reduction.verify.losses import loss_class, loss_function, modern
 from lint_reduction.verify.values import (
     BlockedError,
@@ -46,7 +45,6 @@ from lint_reduction.verify.values import (
     Partial,
     Super,
     Value,
-    parts,
 )
 
 _MODES = MOVING | {"train", "eval", "half", "float", "double", "bfloat16", "apply", "zero_grad"}
@@ -55,7 +53,7 @@ _PROGRESS = frozenset({"tqdm", "track", "progress_bar", "ProgressBar"})
 _OPAQUE = re.compile(r"loss|criteri|elbo|objective|kld|diverg|entropy|penalt|nll|^ce$|bce|mse", re.IGNORECASE)
 
 
-class Calls(BuiltinCalls):
+class Calls(LibraryCalls):
     """Evaluates calls."""
 
     def _call(self, node: ast.Call) -> Value:
@@ -73,7 +71,7 @@ class Calls(BuiltinCalls):
             if isinstance(owner, Instance | Criterion | Layer) and node.func.attr in _MODES and not is_own:
                 return owner
             if isinstance(owner, Instance) and node.func.attr in BACKWARD_METHODS and not is_own and node.args:
-                return self._backward(self.settle(self.evaluate(node.args[0])), node)
+                return self.end_in(self.settle(self.evaluate(node.args[0])), node)
             if isinstance(owner, Optimizer):
                 return self._call_optimizer(owner, node.func.attr)
             if isinstance(owner, Distribution) and node.func.attr in DISTRIBUTION_METHODS:
@@ -160,17 +158,16 @@ class Calls(BuiltinCalls):
                 return owner
             return self._call_value(Bound(self.settle(owner), name), node)
         if name == "backward" and not node.args:
-            return self._backward(self.settle(owner), node)
+            return self.end_in(self.settle(owner), node)
         if name in PARAMETER_METHODS:
             return Parameters()
         if name in ("named_parameters", "named_modules"):
             return [("parameter", value) for value in self.iterate(Parameters())]
         if name in BACKWARD_METHODS and node.args:
-            return self._backward(self.settle(self.evaluate(node.args[0])), node)
+            return self.end_in(self.settle(self.evaluate(node.args[0])), node)
         if name in SCALING_METHODS | GATHERING_METHODS and len(node.args) >= 1:
-            if name == "prepare" and len(node.args) > 1:
-                return tuple(self.entries(node.args))
-            return self.evaluate(node.args[0])
+            several = name == "prepare" and len(node.args) > 1
+            return tuple(self.entries(node.args)) if several else self.evaluate(node.args[0])
         if name in _MODES:
             return owner
         if name == "step" and not _SCHEDULE.search(owner.path.rpartition(".")[2]):
@@ -200,7 +197,7 @@ class Calls(BuiltinCalls):
     def is_allowed(self, library: Library) -> bool:
         """Whether a name of a library is in the tables."""
         name = modern(library.name)
-        if name in PASSES_ON | CLIPPING | {_NUMBERED} or loss_class(name) or loss_function(name):
+        if name in PASSES_ON | CLIPPING | {NUMBERED} or loss_class(name) or loss_function(name):
             return True
         head, _, last = name.rpartition(".")
         return last in _TABLES.get(head, ()) or (head == "torch.linalg" and last in ("norm", "vector_norm"))
@@ -222,7 +219,7 @@ class Calls(BuiltinCalls):
             case Library(name=name):
                 if not self.is_allowed(callee):
                     return Hole.at(f"{name}(...)")
-                return self._call_library(callee, arguments, options, node)
+                return self.call_library(callee, arguments, options, node)
             case Hole(path=path):
                 return Hole.at(f"{path}()")
             case Super():
@@ -259,7 +256,7 @@ class Calls(BuiltinCalls):
         loss = self.loss_of_class(receiver.owner)
         assert loss is not None
         if name == "__init__":
-            built = self.domain.criterion(loss, *self._clean(arguments, options), self.place(node))
+            built = self.domain.criterion(loss, *self.clean(arguments, options), self.place(node))
             receiver.attributes.update({"reduction": "mean", **built.options})
             receiver.attributes[CRITERION] = built
             return None
@@ -276,7 +273,7 @@ class Calls(BuiltinCalls):
             return settled[0] if callee.name in IDENTITY_LAYERS else self.domain.apply(callee, settled)
         loss = loss_class(f"torch.nn.{callee.name}")
         assert loss is not None
-        value = self.domain.loss(loss, callee, *self._clean(arguments, options), self.place(node))
+        value = self.domain.loss(loss, callee, *self.clean(arguments, options), self.place(node))
         self.executed.add(callee.place)
         return value
 
@@ -288,111 +285,10 @@ class Calls(BuiltinCalls):
             return self.call_method(callee, arguments, options)
         if name == "backward":
             gradient = arguments[0] if arguments else options.get("gradient")
-            return self._backward(value, node, self.settle(gradient))
+            return self.end_in(value, node, self.settle(gradient))
         if name in ("item", "tolist") and self.experiment.end_kind == "read" and self.is_end(node):
-            return self._backward(value, node)
-        return self.domain.method(value, name, *self._clean(arguments, options))
-
-    def _clean(self, arguments: Sequence[Value], options: dict[str, Value]) -> tuple[list[Value], dict[str, Value]]:
-        """Return settled arguments without the ones that only say where a tensor is, and how it is laid out."""
-        kept = {name: value for name, value in options.items() if name not in _PLACEMENT}
-        return [self._settled_deep(value) for value in arguments], {
-            name: self._settled_deep(value) for name, value in kept.items()
-        }
-
-    def _settled_deep(self, value: Value, depth: int = 3) -> Value:
-        if depth == 3:
-            parts(value)
-        if isinstance(value, Hole):
-            is_place = value.path.rpartition(".")[2] in ("device", "dtype", "rank", "gpu")
-            return value if is_place else self.settle(value)
-        if depth and isinstance(value, list):
-            return [self._settled_deep(entry, depth - 1) for entry in value]
-        if depth and isinstance(value, tuple):
-            return tuple(self._settled_deep(entry, depth - 1) for entry in value)
-        return value
-
-    def _call_library(
-        self, callee: Library, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call
-    ) -> Value:
-        name = modern(callee.name)
-        head, _, last = name.rpartition(".")
-        if name in PASSES_ON:
-            return arguments[0] if arguments else None
-        if name in CLIPPING:
-            limit = arguments[1] if len(arguments) > 1 else options.get("max_norm", options.get("clip_value"))
-            return self.domain.clip(last, self.settle(limit))
-        if name == "torch.autograd.backward":
-            return self._autograd(arguments, options, node)
-        if name == _NUMBERED:
-            return _REDUCTIONS.get(arguments[0] if type(arguments[0]) is str else "", 0)
-        if last in _FOR_EACH:
-            return self._for_each(_FOR_EACH[last], arguments)
-        if head == "torch.distributed":
-            return self._distributed(last, arguments, options)
-        loss = loss_class(name)
-        if loss is not None:
-            return self.domain.criterion(loss, *self._clean(arguments, options), self.place(node))
-        loss = loss_function(name)
-        if loss is not None:
-            return self.domain.loss(loss, None, *self._clean(arguments, options), self.place(node))
-        if head == "torch.optim":
-            return self._optimizer(last, arguments, options, node)
-        if head == "torch.nn":
-            return self.domain.layer(last, *self._clean(arguments, options))
-        if name in ("torch.device", "torch.cuda.is_available"):
-            return Hole.at("device") if last == "device" else False
-        if head == "torch.distributions":
-            return self._distribution(last, arguments, options)
-        return self.domain.function(name, *self._clean(arguments, options))
-
-    def _for_each(self, name: str, arguments: Sequence[Value]) -> Value:
-        """Change several tensors in place, by one number or by one each."""
-        tensors = [self.settle(value) for value in self.iterate(arguments[0])]
-        factor = self.settle(arguments[1])
-        factors = factor if isinstance(factor, list) else [factor] * len(tensors)
-        for tensor, by in zip(tensors, factors, strict=False):
-            if self.domain.is_tensor(tensor):
-                self.domain.method(tensor, name, [self.settle(by)], {})
-        return None
-
-    def _distributed(self, name: str, arguments: Sequence[Value], options: dict[str, Value]) -> Value:
-        """Add up over processes that all have the same; what they average or compare stays as it is."""
-        operation = arguments[1] if len(arguments) > 1 else options.get("op")
-        kind = operation.last if isinstance(operation, Library) else "SUM"
-        if kind == "PRODUCT":
-            raise BlockedError("`all_reduce` of a product is not run")
-        value = self.settle(arguments[0]) if arguments else None
-        if kind == "SUM" and self.domain.is_tensor(value):
-            # no gradient flows through it
-            plain = self.domain.method(value, "detach", (), {})
-            self.domain.method(plain, "mul_", [self.domain.count("ranks")], {})
-        return None
-
-    def _autograd(self, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call) -> Value:
-        """Call ``torch.autograd.backward``."""
-        gradient = arguments[1] if len(arguments) > 1 else options.get("grad_tensors")
-        loss, given = (v[0] if isinstance(v, list | tuple) and len(v) == 1 else v for v in (arguments[0], gradient))
-        return self._backward(self.settle(loss), node, self.settle(given))
-
-    def _distribution(self, name: str, arguments: Sequence[Value], options: dict[str, Value]) -> Value:
-        if name != "kl_divergence":
-            return self.domain.distribution(name, *self._clean(arguments, options))
-        left, right = arguments
-        if isinstance(left, Distribution) and isinstance(right, Distribution):
-            return self.domain.divergence(left, right)
-        raise BlockedError("the divergence is of no distributions")
-
-    def _optimizer(self, name: str, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call) -> Optimizer:
-        given: dict[Value, Value] = {key: self.settle(v) for key, v in options.items() if key in OPTIMIZER_OPTIONS}
-        if len(arguments) > 1:
-            given.setdefault("lr", self.settle(arguments[1]))
-        place = self.place(node)
-        entries = arguments[0] if arguments else options.get("params")
-        groups = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-        own = tuple({key: self.settle(v) for key, v in group.items() if key in OPTIMIZER_OPTIONS} for group in groups)
-        self.latest = self.optimizers[place] = Optimizer(name, given, place, own)
-        return self.latest
+            return self.end_in(value, node)
+        return self.domain.method(value, name, *self.clean(arguments, options))
 
     # The end
 
@@ -406,7 +302,7 @@ class Calls(BuiltinCalls):
         around = (place.line, place.column) <= (end.line, end.column)
         return inside or (around and (place.end_line, place.end_column) >= (end.end_line, end.end_column))
 
-    def _backward(self, value: Value, node: ast.Call, gradient: Value = None) -> Value:
+    def end_in(self, value: Value, node: ast.Call, gradient: Value = None) -> Value:
         """Compute the gradient, if this is the end; other calls of backward are of other losses."""
         if self.is_end(node):
             self.train(value, gradient)
@@ -423,14 +319,8 @@ class Calls(BuiltinCalls):
 
 #: What holds parts of a network: a loop over it is none over batches.
 _CONTAINERS = frozenset({"torch.nn.ModuleList", "torch.nn.Sequential", "torch.nn.ModuleDict"})
-_PLACEMENT = frozenset({"device", "generator", "pin_memory", "layout", "memory_format", "non_blocking", "out", "names"})
-#: What gives reductions their numbers.
-_NUMBERED = "torch.nn.functional._Reduction.get_enum"
-_REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
-#: Functions that change each of several tensors, with the method that they stand for.
-_FOR_EACH = {"_foreach_div_": "div_", "_foreach_mul_": "mul_"}
 _TABLES: dict[str, frozenset[str]] = {
-    "torch": TORCH_FUNCTIONS | TENSOR_TYPES | {"device"} | frozenset(_FOR_EACH),
+    "torch": TORCH_FUNCTIONS | TENSOR_TYPES | {"device"} | frozenset(FOR_EACH),
     "torch.distributed": frozenset({"all_reduce"}),
     "torch.special": frozenset({"expit", "xlogy", "logit"}),
     "torch.nn.functional": ACTIVATIONS | {"dropout"},

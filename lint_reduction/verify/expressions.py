@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import (
     MATH_CONSTANTS,
     MAX_LENGTH,
     MAX_ROUNDS,
-    MOVING,
     TENSOR_ATTRIBUTES,
     TENSOR_METHODS,
 )
-from lint_reduction.verify.machine import Machine
+from lint_reduction.verify.rounds import Rounds, loaded, only_moves
 from lint_reduction.verify.values import (
     BlockedError,
     Bound,
@@ -44,7 +43,7 @@ _OBJECTS = (
 _Store = list[Value] | dict[Value, Value]
 
 
-class Expressions(Machine):
+class Expressions(Rounds):
     """Evaluates nodes. There is one method for each kind of node that is allowed."""
 
     def evaluate(self, node: ast.expr) -> Value:
@@ -59,27 +58,13 @@ class Expressions(Machine):
             raise BlockedError(f"`{type(node).__name__}` is not run")
         if place in self.decisions.counted:
             count = self.decisions.counted[place]
-            if count == "micro_batches" and self._see_window(method, node) == 1 and self._is_constant(node):
+            if count == "micro_batches" and self.see_window(method, node) == 1 and self.is_constant(node):
                 return 1
             return self.domain.count(count)
         value = self.admit(method(node))
         if not isinstance(value, Criterion):
             self.executed.add(place)
         return value
-
-    def _see_window(self, method: Callable[[ast.expr], Value], node: ast.expr) -> Value:
-        """Return what the program itself has for the number of micro-batches of a step, None where that is not run."""
-        try:
-            value = method(node)
-        except (BlockedError, UserError):
-            return None
-        self.domain.see_window(value)
-        return value if arithmetic.is_number(value) else None
-
-    def _is_constant(self, node: ast.expr) -> bool:
-        """Whether an expression is a number written out, or a variable of a module, not a setting of a function."""
-        names = self.sources[self.frame.unit].names
-        return isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and node.id in names)
 
     def _constant(self, node: ast.Constant) -> Value:
         return node.value
@@ -169,11 +154,6 @@ class Expressions(Machine):
 
     def _binary(self, node: ast.BinOp) -> Value:
         return self.binary(node.op, self.evaluate(node.left), self.operand(node, self.evaluate(node.right)))
-
-    def operand(self, node: ast.BinOp | ast.AugAssign, right: Value) -> Value:
-        """Return what the right side of an operation stands for: a number that is divided by may count something."""
-        is_divisor = isinstance(node.op, ast.Div) and type(right) is int
-        return self.domain.divisor(self.place(node), right) if is_divisor else right
 
     def binary(self, operator: ast.operator, left: Value, right: Value) -> Value:
         """Return the value of a binary operation."""
@@ -326,31 +306,9 @@ class Expressions(Machine):
             return [value.entry(i) for i in range(2 if count is None else count)]
         raise BlockedError(f"`{arithmetic.name_of(value)}` is not iterated over")
 
-    def has_rows(self, value: Value) -> bool:
-        """Whether to iterate over a value is to take the samples of a batch one by one."""
-        if not isinstance(value, Hole) or value.path not in self.samples:
-            return False
-        self.apart.add(value.path)
-        if not self.domain.takes_rows or not self.domain.is_tensor(self.settle(value)):
-            return False
-        self.taken_apart += 1
-        return True
-
-    def rows_of(self, target: ast.expr, values: Sequence[Value], *, taken: bool) -> Iterator[Value]:
-        """Yield the rounds of a loop, each of them one sample if it takes these one by one."""
-        outer = self.row
-        names = frozenset(node.id for node in ast.walk(target) if isinstance(node, ast.Name))
-        try:
-            for index, value in enumerate(values):
-                if taken:
-                    self.row = index, names
-                yield value
-        finally:
-            self.row = outer
-
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> Value:
         first = node.generators[0]
-        if len(node.generators) == 1 and isinstance(node.elt, ast.Name) and ast.dump(node.elt) == _loaded(first.target):
+        if len(node.generators) == 1 and isinstance(node.elt, ast.Name) and ast.dump(node.elt) == loaded(first.target):
             values = self.evaluate(first.iter)
             if isinstance(values, Parameters):
                 # they are not there before the loss is
@@ -359,7 +317,7 @@ class Expressions(Machine):
 
     def _dict_comprehension(self, node: ast.DictComp) -> Value:
         first = node.generators[0]
-        if len(node.generators) == 1 and _only_moves(node.value):
+        if len(node.generators) == 1 and only_moves(node.value):
             values = self.evaluate(first.iter)
             if isinstance(values, Hole) and values.path.endswith(".items()"):
                 return Hole.at(values.path[: -len(".items()")])
@@ -398,18 +356,6 @@ class Expressions(Machine):
 
     def _starred(self, node: ast.Starred) -> Value:
         raise BlockedError("`*` stands where it is not read")
-
-
-def _loaded(target: ast.expr) -> str:
-    """Return a variable as the syntax tree of its use, empty for any other target."""
-    return ast.dump(ast.Name(target.id, ast.Load())) if isinstance(target, ast.Name) else ""
-
-
-def _only_moves(node: ast.expr) -> bool:
-    """Whether an expression is a variable, or one that is moved to a device."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MOVING:
-        node = node.func.value
-    return isinstance(node, ast.Name)
 
 
 def _sequence(value: Value) -> Value:

@@ -62,7 +62,6 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
 
 
 def _verdict(outcome: Outcome, reason: str, measurement: Measurement, claim: Claim | None = None) -> Verdict:
-    assumptions = dict.fromkeys(sentence for trial in measurement.trials for sentence in trial.assumptions)
     first = list(measurement.trials[0].series) if measurement.trials else []
     if claim is not None:
         # the curve that decided comes first
@@ -72,10 +71,23 @@ def _verdict(outcome: Outcome, reason: str, measurement: Measurement, claim: Cla
         reason,
         tuple(map(_curve, first)),
         measurement.optimizer,
-        tuple(assumptions),
+        _assumptions(measurement.trials, agree=claim is not None),
         measurement.device,
         measurement.dtype,
     )
+
+
+def _assumptions(trials: Sequence[Trial], *, agree: bool) -> tuple[str, ...]:
+    """Return what is assumed: in the first layout and all its worlds, if the others agree with it, else in all."""
+    if not trials:
+        return ()
+    first = trials[0].layout
+    told = [trial for trial in trials if trial.layout == first or not agree]
+    found = list(dict.fromkeys(sentence for trial in told for sentence in trial.assumptions))
+    others = len({trial.layout for trial in trials} - {first})
+    if others and agree:
+        found.append(f"{others} other layouts agree" if others > 1 else "another layout agrees")
+    return tuple(found)
 
 
 def _curve(series: Series) -> Curve:
@@ -86,13 +98,11 @@ def _raised(claim: Claim, measurement: Measurement) -> _Judgment:
     if not measurement.unreduced_site:
         return Outcome.INCONCLUSIVE, f"it raised, maybe for a shape guessed wrongly: {measurement.reason}"
     if claim.raises:
-        return Outcome.CONFIRMED, f"raises {measurement.reason}"
+        return Outcome.CONFIRMED, f"raises: {measurement.reason}"
     return Outcome.INCONCLUSIVE, f"the loss is not reduced: {measurement.reason}"
 
 
-def _trial(
-    claim: Claim, trial: Trial, optimizer: str, behavior: Behavior | None, is_part: bool
-) -> _Judgment | None:
+def _trial(claim: Claim, trial: Trial, optimizer: str, behavior: Behavior | None, is_part: bool) -> _Judgment | None:
     """Judge one way to fill in what is not known, None if it has nothing of what the rule is about."""
     if claim.raises:
         return Outcome.REFUTED, "a scalar gets there, and nothing is raised"

@@ -95,7 +95,7 @@ class Plan:
 
     @property
     def has_mask(self) -> bool:
-        """Whether the program itself says which positions are valid, and not only a loss by the class that it ignores."""
+        """Whether the program itself says which positions are valid, not only a loss by the class it ignores."""
         return bool(self._roles & {Role.MASK, Role.WEIGHT, Role.LENGTH})
 
     @property

@@ -208,7 +208,7 @@ class Run(TorchObjects):
             is_raw = any(value is loss for loss in self.raw)
             if not is_raw and not _comes_from(value.grad_fn, self.unreduced):
                 raise BlockedError(f"a loss of shape {shape} that no unreduced loss made: no shape fits")
-            raise RaisedError(f"backward of a loss of shape {shape}", unreduced=True)
+            raise RaisedError(f"the loss has the shape {shape} and is no single number", unreduced=True)
         if not value.requires_grad:
             raise BlockedError("no value with a gradient reaches the loss")
         given = gradient if isinstance(gradient, Tensor) else None

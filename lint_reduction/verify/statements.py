@@ -20,7 +20,6 @@ from lint_reduction.verify.values import (
     Unnamed,
     UserError,
     Value,
-    place_of,
 )
 
 
@@ -173,9 +172,7 @@ class Statements(Assignments):
         before = self.taken_apart
         values = Stream(lambda _: Unnamed("")) if self._cuts_batch(node) else self.evaluate(node.iter)
         is_unknown = isinstance(values, Stream) or (
-            isinstance(values, Hole)
-            and not self.has_rows(values)
-            and not self.domain.is_indexed(values, slice(None))
+            isinstance(values, Hole) and not self.has_rows(values) and not self.domain.is_indexed(values, slice(None))
         )
         if is_unknown:
             entry = values.entry if isinstance(values, Stream) else lambda _: Unnamed("")
