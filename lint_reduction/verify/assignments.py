@@ -96,6 +96,8 @@ class Assignments(Expressions):
         """Assign an attribute of an object of a user class, or the gradient of a tensor; nothing else has any."""
         if _DUNDER.fullmatch(name):
             raise BlockedError(f"the attribute `{name}` is not allowed")
+        if isinstance(value, Unnamed):
+            value = Hole.at(f"{arithmetic.name_of(owner)}.{name}")
         if isinstance(owner, Instance):
             is_built = isinstance(value, Hole) and value.path.endswith(")")
             if isinstance(value, Hole) and value.path in self.containers:

@@ -177,7 +177,22 @@ class Calls(LibraryCalls):
             self._step(stepped if isinstance(stepped, Optimizer) else None)
         if name == "clip_grad_norm_" and len(node.args) > 1:
             return self.domain.clip(name, self.settle(self.evaluate(node.args[1])))
+        known = self._class_of_path(name)
+        if known is not None:
+            method = self.attribute(self.instantiate(known, (), {}, path=owner.path, fill=True), name)
+            return self._call_value(method, node)
         return self._unknown(f"{owner.path}.{name}", node)
+
+    def _class_of_path(self, method: str) -> Class | None:
+        """Return the class that holds a place of the path and has a method, if there is one alone."""
+        found = []
+        for unit, source in enumerate(self.sources):
+            for statement in source.parsed.tree.body:
+                if isinstance(statement, ast.ClassDef) and any(_is_method(s, method) for s in statement.body):
+                    owner = self.module_name(unit, statement.name)
+                    if isinstance(owner, Class) and self.holds_place(owner):
+                        found.append(owner)
+        return found[0] if len(found) == 1 else None
 
     def _step(self, optimizer: Optimizer | None) -> None:
         self.latest = optimizer or self.latest
@@ -331,6 +346,10 @@ _TABLES: dict[str, frozenset[str]] = {
     "torch.autograd": frozenset({"backward"}),
     "math": MATHEMATICS,
 }
+
+
+def _is_method(statement: ast.stmt, name: str) -> bool:
+    return isinstance(statement, ast.FunctionDef) and statement.name == name
 
 
 def looks_like_loss(path: str) -> bool:

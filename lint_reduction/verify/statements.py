@@ -116,7 +116,9 @@ class Statements(Assignments):
         self.bind(node.name, Function(node, self.frame.unit, self.qualified(node.name), self.frame.scope))
 
     def _class(self, node: ast.ClassDef) -> None:
-        bases = tuple(self.evaluate(base) for base in node.bases)
+        # a class with the types that it is generic in is that class
+        named = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
+        bases = tuple(map(self.evaluate, named))
         self.bind(node.name, Class.of(node, self.frame.unit, self.qualified(node.name), bases, self.frame.scope))
 
     # Branches
