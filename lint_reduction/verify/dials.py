@@ -70,7 +70,7 @@ def _in_the_way(code: str, dials: tuple[Count, ...], flow: LossFlow) -> str:
     """Return why there is nothing to vary on the path of a loss, empty if there is."""
     raises = code in CLAIMS and CLAIMS[code].raises
     if dials[0] is Count.SAMPLES and not raises:
-        batch = max(term.batch for term in flow.terms)
+        batch = max((term.batch for term in flow.terms), default=Batch.ARGUMENT)
         added = any(term.last(StepKind.ACCUMULATE) is not None for term in flow.terms)
         if batch is Batch.SINGLE and not added:
             return "it is given one sample at a time, so there is no batch to vary"

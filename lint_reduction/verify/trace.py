@@ -29,11 +29,7 @@ class Trace(Noted):
     """The abstract world."""
 
     def __init__(
-        self,
-        tensors: frozenset[str] = NO_PATHS,
-        structures: frozenset[str] = NO_PATHS,
-        *,
-        takes_rows: bool = False,
+        self, tensors: frozenset[str] = NO_PATHS, structures: frozenset[str] = NO_PATHS, *, takes_rows: bool = False
     ) -> None:
         super().__init__(Findings(takes_rows=takes_rows))
         self.takes_rows = takes_rows
