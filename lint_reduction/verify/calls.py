@@ -177,11 +177,14 @@ class Calls(LibraryCalls):
             self._step(stepped if isinstance(stepped, Optimizer) else None)
         if name == "clip_grad_norm_" and len(node.args) > 1:
             return self.domain.clip(name, self.settle(self.evaluate(node.args[1])))
+        return self._call_on_path(owner, name, node)
+
+    def _call_on_path(self, owner: Hole, name: str, node: ast.Call) -> Value:
+        """Call a method of something unknown: of the class on the path that has it, else never."""
         known = self._class_of_path(name)
-        if known is not None:
-            method = self.attribute(self.instantiate(known, (), {}, path=owner.path, fill=True), name)
-            return self._call_value(method, node)
-        return self._unknown(f"{owner.path}.{name}", node)
+        if known is None:
+            return self._unknown(f"{owner.path}.{name}", node)
+        return self._call_value(self.attribute(self.instantiate(known, (), {}, path=owner.path, fill=True), name), node)
 
     def _class_of_path(self, method: str) -> Class | None:
         """Return the class that holds a place of the path and has a method, if there is one alone."""
