@@ -123,6 +123,9 @@ def test_what_is_good_grows_as_it_says(path: Path, code: str, runs: Runs) -> Non
             assert said.startswith("not run"), f"{path}: {said}: {verdict.reason}"
             continue
         growth = _GROWTH.match(said)
+        if verdict.outcome in (Outcome.CONFIRMED, Outcome.MUTED):
+            assert growth is not None, f"{path}: {said}: {verdict}"
+            assert growth["power"] != "0", f"{path}: {said}: {verdict}"
         if growth is None:
             continue
         what = "update" if said.startswith("update") else "gradient"

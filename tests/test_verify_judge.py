@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
-from lint_reduction.facts import Behavior, Fate, LossFlow, OptimizerFact, Span, Step, StepKind
+from lint_reduction.facts import Behavior, Fate, LossFlow, OptimizerFact, Span, Step, StepKind, Term
 from lint_reduction.finding import Confidence, Finding
 from lint_reduction.impact import Severity
 from lint_reduction.rules import all_rules
@@ -204,3 +204,26 @@ def test_a_curve_that_is_none_is_refused(change: dict[str, object]) -> None:
     answer["trials"] = [{"layout": "x", "clipped": False, "series": [{**asdict(series(1.0)), **change}]}]
     with pytest.raises(ValueError, match=r"."):
         measurement_of(answer)
+
+
+def test_a_term_that_shrinks_is_found_beside_one_that_does_not() -> None:
+    one = finding("RED104")
+    assert one.flow is not None
+    of_two = replace(one, flow=replace(one.flow, terms=(Term(None, (), None),) * 2))
+    mixed = series(0.0, powers=((-1, 0.05), (0, 0.95)))
+    assert judge(of_two, measured((mixed,))).outcome is Outcome.CONFIRMED
+    assert judge(one, measured((mixed,))).outcome is Outcome.REFUTED
+    assert judge(of_two, measured((series(0.0, powers=((0, 1.0),)),))).outcome is Outcome.REFUTED
+
+
+def test_a_sum_over_positions_is_no_mean_that_is_diluted() -> None:
+    valid, elements = series(1.0, count="valid"), series(1.0, count="elements")
+    assert outcome("RED203", measured((valid,))) is Outcome.CONFIRMED
+    assert outcome("RED203", measured((valid, elements))) is Outcome.REFUTED
+
+
+def test_accumulation_is_judged_by_the_update() -> None:
+    gradient = series(1.0, count="micro_batches")
+    flat = series(0.0, "update", "micro_batches")
+    assert outcome("RED401", measured((gradient, flat), optimizer="SGD(lr=0.1)")) is Outcome.REFUTED
+    assert outcome("RED401", measured((gradient, flat), optimizer="Adam(lr=0.1)")) is Outcome.MUTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lint_reduction.verify.experiment import Place
 from lint_reduction.verify.losses import Loss
 from lint_reduction.verify.values import Value
 
@@ -52,6 +53,10 @@ class Findings:
         lengths: paths whose values positions are compared with.
         classes: numbers of classes, as written.
         normalized: the axis along which a path is normalized to probabilities.
+        windows: what the program has for the number of micro-batches of a step: paths, and numbers written out.
+        divided: the numbers that something is divided by, as they are written.
+        takes_rows: whether loops over the data of a batch go through its samples.
+        apart: the data of a batch that loops go through.
         trained: the paths that reach the end; None where it is not reached.
         direct: the path that is the loss itself, if it is one.
     """
@@ -71,6 +76,10 @@ class Findings:
     lengths: set[str] = field(default_factory=set)
     classes: list[int] = field(default_factory=list)
     normalized: dict[str, int] = field(default_factory=dict)
+    windows: set[str | int] = field(default_factory=set)
+    divided: dict[Place, int] = field(default_factory=dict)
+    takes_rows: bool = False
+    apart: set[str] = field(default_factory=set)
     trained: frozenset[str] | None = None
     direct: str = ""
 

@@ -47,7 +47,7 @@ TORCH_FUNCTIONS = (
         squeeze unsqueeze flatten reshape transpose permute matmul mm bmm mv einsum tensor as_tensor numel is_tensor
         diag diagonal outer index_select topk sort argsort unbind count_nonzero cdist cosine_similarity std_mean
         var_mean any all movedim swapaxes bincount baddbmm addmm take_along_dim broadcast_to narrow median nonzero
-        allclose is_floating_point unique isclose aminmax tile repeat_interleave meshgrid cross dist"""
+        allclose quantile is_floating_point unique isclose aminmax tile repeat_interleave meshgrid cross dist"""
     )
 )
 ACTIVATIONS = _words(
@@ -95,7 +95,7 @@ TENSOR_METHODS = (
         expand expand_as repeat repeat_interleave any all diag diagonal index_select narrow select unbind new_zeros
         new_ones new_full new_tensor new_empty requires_grad_ backward topk sort argsort count_nonzero outer
         swapaxes movedim is_floating_point nonzero ravel unflatten t_ transpose_ tile tolist bernoulli multinomial
-        element_size take_along_dim median addmm baddbmm cross is_contiguous get_device stride addbmm addmv"""
+        element_size take_along_dim median quantile addmm baddbmm cross is_contiguous get_device stride addbmm addmv"""
     )
 )
 TENSOR_ATTRIBUTES = _words("shape device dtype ndim grad data T mT requires_grad is_cuda is_leaf grad_fn")
@@ -127,7 +127,7 @@ HARMLESS_DECORATORS = _words(
     torch.compile abc.abstractmethod abstractmethod typing.override override typing.no_type_check functools.wraps
     dataclass dataclasses.dataclass torch.enable_grad functools.cached_property cached_property
     torch.cuda.amp.autocast torch.amp.autocast torch.cuda.amp.custom_fwd torch.amp.custom_fwd typing.final final
-    torch.autocast functools.total_ordering"""
+    torch.autocast functools.total_ordering hydra.main"""
 )
 #: Methods of unknown objects: the parameters of a model.
 PARAMETER_METHODS = _words("parameters trainable_parameters get_parameters")
@@ -146,6 +146,7 @@ ELEMENTWISE_ACTIVATIONS = _words(
 #: Functions and methods that change the shape or the type, and no value.
 SHAPING = _words(
     """view reshape flatten squeeze unsqueeze transpose permute t contiguous float double long int bool expand repeat
+    repeat_interleave
     type type_as view_as swapaxes movedim detach clone cat stack concat chunk split
     unbind to byte half"""
 )

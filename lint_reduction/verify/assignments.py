@@ -10,6 +10,7 @@ from lint_reduction.verify.expressions import Expressions
 from lint_reduction.verify.values import (
     BlockedError,
     Class,
+    Criterion,
     Hole,
     Instance,
     Unnamed,
@@ -17,6 +18,7 @@ from lint_reduction.verify.values import (
     Value,
 )
 
+_IN_PLACE: dict[type[ast.operator], str] = {ast.Add: "add_", ast.Sub: "sub_", ast.Mult: "mul_", ast.Div: "div_"}
 _DUNDER = re.compile(r"__\w+__")
 
 
@@ -46,7 +48,9 @@ class Assignments(Expressions):
             self.set_item(whole, index, self._augment(node, self.item(whole, index)))
 
     def _augment(self, node: ast.AugAssign, before: Value) -> Value:
-        value = self.evaluate(node.value)
+        value = self.operand(node, self.evaluate(node.value))
+        if type(node.op) in _IN_PLACE and self.domain.is_weight(before):
+            return self.domain.method(before, _IN_PLACE[type(node.op)], [self.settle(value)], {})
         if isinstance(before, list) and isinstance(node.op, ast.Add):
             before += self.iterate(value)
             return before
@@ -57,6 +61,8 @@ class Assignments(Expressions):
         match target:
             case ast.Name(id=name):
                 is_own = isinstance(value, Unnamed) or (isinstance(value, Hole) and value.path in self.built)
+                if isinstance(value, Hole) and value.path in self.containers:
+                    self.containers.add(name)
                 self.bind(name, Hole.at(name) if is_own else value)
             case ast.Tuple(elts=entries) | ast.List(elts=entries):
                 self._unpack(entries, value)
@@ -71,6 +77,7 @@ class Assignments(Expressions):
         count = len(targets)
         if isinstance(value, Unnamed):
             values: list[Value] = [value] * count
+            self.samples |= {target.id for target in targets if isinstance(target, ast.Name)}
         else:
             values = self.iterate(value, count)
         starred = next((i for i, target in enumerate(targets) if isinstance(target, ast.Starred)), None)
@@ -89,13 +96,21 @@ class Assignments(Expressions):
         """Assign an attribute of an object of a user class, or the gradient of a tensor; nothing else has any."""
         if _DUNDER.fullmatch(name):
             raise BlockedError(f"the attribute `{name}` is not allowed")
+        if isinstance(value, Unnamed):
+            value = Hole.at(f"{arithmetic.name_of(owner)}.{name}")
         if isinstance(owner, Instance):
             is_built = isinstance(value, Hole) and value.path.endswith(")")
+            if isinstance(value, Hole) and value.path in self.containers:
+                self.containers.add(f"{owner.path}.{name}")
             owner.attributes[name] = Hole.at(f"{owner.path}.{name}") if is_built else value
             self.admit(owner.attributes)
         elif isinstance(owner, Class):
             owner.attributes[name] = value
             self.admit(owner.attributes)
+        elif isinstance(owner, Criterion) and name == "reduction":
+            if value not in ("none", "mean", "sum"):
+                raise BlockedError("the reduction that is assigned is not known")
+            self.domain.reduce(owner, str(value))
         elif self.domain.is_tensor(owner) and name in ("grad", "data"):
             self.domain.assign(owner, name, self.settle(value))
 

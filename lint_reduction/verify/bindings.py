@@ -213,6 +213,10 @@ def _changed_by(call: ast.Call) -> Iterator[tuple[str, ...]]:
             yield (path[0], literals[0])
     if not isinstance(function, ast.Attribute):
         return
+    if function.attr == "all_reduce" and call.args:
+        path = _path(call.args[0])
+        if path:
+            yield path
     path = _path(function.value)
     if not path:
         return

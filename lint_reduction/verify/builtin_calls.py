@@ -86,7 +86,7 @@ class BuiltinCalls(Functions):
     def _stream(self, value: Value) -> Stream | list[Value]:
         if isinstance(value, Stream):
             return value
-        if isinstance(value, Hole) and not self.domain.is_indexed(value, slice(None)):
+        if isinstance(value, Hole) and not self.has_rows(value) and not self.domain.is_indexed(value, slice(None)):
             return Stream(lambda _: Unnamed(value.path))
         return self.iterate(value)
 

@@ -17,7 +17,6 @@ from lint_reduction.verify.allowed import (
     LAYERS,
     MATHEMATICS,
     MOVING,
-    OPTIMIZER_OPTIONS,
     OPTIMIZERS,
     PARAMETER_METHODS,
     PASSES_ON,
@@ -26,8 +25,8 @@ from lint_reduction.verify.allowed import (
     TENSOR_TYPES,
     TORCH_FUNCTIONS,
 )
-from lint_reduction.verify.builtin_calls import BuiltinCalls
 from lint_reduction.verify.functions import CRITERION
+from lint_reduction.verify.library_calls import FOR_EACH, NUMBERED, LibraryCalls
 from lint_reduction.verify.losses import loss_class, loss_function, modern
 from lint_reduction.verify.values import (
     BlockedError,
@@ -46,7 +45,6 @@ from lint_reduction.verify.values import (
     Partial,
     Super,
     Value,
-    parts,
 )
 
 _MODES = MOVING | {"train", "eval", "half", "float", "double", "bfloat16", "apply", "zero_grad"}
@@ -55,14 +53,14 @@ _PROGRESS = frozenset({"tqdm", "track", "progress_bar", "ProgressBar"})
 _OPAQUE = re.compile(r"loss|criteri|elbo|objective|kld|diverg|entropy|penalt|nll|^ce$|bce|mse", re.IGNORECASE)
 
 
-class Calls(BuiltinCalls):
+class Calls(LibraryCalls):
     """Evaluates calls."""
 
     def _call(self, node: ast.Call) -> Value:
         place = self.place(node)
         is_inherited = isinstance(node.func, ast.Attribute) and node.func.attr == "__init__"
         if place in self.decisions.sites and not is_inherited:
-            callee: Value = Library(self.decisions.sites[place])
+            callee: Value = Library(self.decisions.sites[place].name)
         elif isinstance(node.func, ast.Attribute):
             owner = self.evaluate(node.func.value)
             if isinstance(owner, Hole):
@@ -72,6 +70,8 @@ class Calls(BuiltinCalls):
                 return Parameters()
             if isinstance(owner, Instance | Criterion | Layer) and node.func.attr in _MODES and not is_own:
                 return owner
+            if isinstance(owner, Instance) and node.func.attr in BACKWARD_METHODS and not is_own and node.args:
+                return self.end_in(self.settle(self.evaluate(node.args[0])), node)
             if isinstance(owner, Optimizer):
                 return self._call_optimizer(owner, node.func.attr)
             if isinstance(owner, Distribution) and node.func.attr in DISTRIBUTION_METHODS:
@@ -98,6 +98,10 @@ class Calls(BuiltinCalls):
                 more = self.evaluate(keyword.value)
                 if isinstance(more, dict):
                     options.update({str(key): value for key, value in more.items()})
+        site = self.decisions.sites.get(self.place(node))
+        if site is not None and isinstance(callee, Library):
+            options = {**dict(site.options), **options}
+            arguments = [] if site.is_built else arguments
         return self.call(callee, arguments, options, node)
 
     def _settled(self, node: ast.Call) -> list[Value]:
@@ -112,7 +116,19 @@ class Calls(BuiltinCalls):
             raise BlockedError(f"`{path}` is not known")
         if name in ("main", "init_process_group", "manual_seed"):
             return None
-        return Hole.at(f"{path}({self._text_of(node)})")
+        return self._of_row(Hole.at(f"{path}({self._text_of(node)})"), node)
+
+    def _of_row(self, result: Hole, node: ast.Call) -> Value:
+        """Return what a call on one sample returns: its row of what it would be for the batch."""
+        if self.row is None:
+            return result
+        index, names = self.row
+        parts = [part for argument in node.args for part in ast.walk(argument)]
+        whole = self.settle(result) if any(isinstance(p, ast.Name) and p.id in names for p in parts) else result
+        if not self.domain.is_tensor(whole):
+            return result
+        is_batch = any(isinstance(part, ast.Attribute) and part.attr == "unsqueeze" for part in parts)
+        return self.domain.item(whole, slice(index, index + 1) if is_batch else index)
 
     def _text_of(self, node: ast.Call) -> str:
         """Return the text of the arguments of a call."""
@@ -130,6 +146,8 @@ class Calls(BuiltinCalls):
         result = self._unknown(callee.name, node)
         if callee.last[:1].isupper() and isinstance(result, Hole):
             self.built.add(result.path)
+            if callee.name in _CONTAINERS:
+                self.containers.add(result.path)
         return result
 
     def _call_on_hole(self, owner: Hole, name: str, node: ast.Call) -> Value:
@@ -140,15 +158,16 @@ class Calls(BuiltinCalls):
                 return owner
             return self._call_value(Bound(self.settle(owner), name), node)
         if name == "backward" and not node.args:
-            return self._backward(self.settle(owner), node)
+            return self.end_in(self.settle(owner), node)
         if name in PARAMETER_METHODS:
             return Parameters()
         if name in ("named_parameters", "named_modules"):
             return [("parameter", value) for value in self.iterate(Parameters())]
         if name in BACKWARD_METHODS and node.args:
-            return self._backward(self.settle(self.evaluate(node.args[0])), node)
+            return self.end_in(self.settle(self.evaluate(node.args[0])), node)
         if name in SCALING_METHODS | GATHERING_METHODS and len(node.args) >= 1:
-            return self.evaluate(node.args[0])
+            several = name == "prepare" and len(node.args) > 1
+            return tuple(self.entries(node.args)) if several else self.evaluate(node.args[0])
         if name in _MODES:
             return owner
         if name == "step" and not _SCHEDULE.search(owner.path.rpartition(".")[2]):
@@ -158,11 +177,32 @@ class Calls(BuiltinCalls):
             self._step(stepped if isinstance(stepped, Optimizer) else None)
         if name == "clip_grad_norm_" and len(node.args) > 1:
             return self.domain.clip(name, self.settle(self.evaluate(node.args[1])))
-        return self._unknown(f"{owner.path}.{name}", node)
+        return self._call_on_path(owner, name, node)
+
+    def _call_on_path(self, owner: Hole, name: str, node: ast.Call) -> Value:
+        """Call a method of something unknown: of the class on the path that has it, else never."""
+        known = self._class_of_path(name)
+        if known is None:
+            return self._unknown(f"{owner.path}.{name}", node)
+        return self._call_value(self.attribute(self.instantiate(known, (), {}, path=owner.path, fill=True), name), node)
+
+    def _class_of_path(self, method: str) -> Class | None:
+        """Return the class that holds a place of the path and has a method, if there is one alone."""
+        found = []
+        for unit, source in enumerate(self.sources):
+            for statement in source.parsed.tree.body:
+                if isinstance(statement, ast.ClassDef) and any(_is_method(s, method) for s in statement.body):
+                    owner = self.module_name(unit, statement.name)
+                    if isinstance(owner, Class) and self.holds_place(owner):
+                        found.append(owner)
+        return found[0] if len(found) == 1 else None
 
     def _step(self, optimizer: Optimizer | None) -> None:
+        self.latest = optimizer or self.latest
+        if self.experiment.framework_divides and self.backwards < self.domain.rounds:
+            # the optimizer of a framework waits for the last micro-batch
+            return
         if self.backwards:
-            self.latest = optimizer or self.latest
             self.finish()
 
     def _call_optimizer(self, owner: Optimizer, name: str) -> Value:
@@ -175,7 +215,7 @@ class Calls(BuiltinCalls):
     def is_allowed(self, library: Library) -> bool:
         """Whether a name of a library is in the tables."""
         name = modern(library.name)
-        if name in PASSES_ON | CLIPPING or loss_class(name) or loss_function(name):
+        if name in PASSES_ON | CLIPPING | {NUMBERED} or loss_class(name) or loss_function(name):
             return True
         head, _, last = name.rpartition(".")
         return last in _TABLES.get(head, ()) or (head == "torch.linalg" and last in ("norm", "vector_norm"))
@@ -197,7 +237,7 @@ class Calls(BuiltinCalls):
             case Library(name=name):
                 if not self.is_allowed(callee):
                     return Hole.at(f"{name}(...)")
-                return self._call_library(callee, arguments, options, node)
+                return self.call_library(callee, arguments, options, node)
             case Hole(path=path):
                 return Hole.at(f"{path}()")
             case Super():
@@ -234,7 +274,7 @@ class Calls(BuiltinCalls):
         loss = self.loss_of_class(receiver.owner)
         assert loss is not None
         if name == "__init__":
-            built = self.domain.criterion(loss, *self._clean(arguments, options), self.place(node))
+            built = self.domain.criterion(loss, *self.clean(arguments, options), self.place(node))
             receiver.attributes.update({"reduction": "mean", **built.options})
             receiver.attributes[CRITERION] = built
             return None
@@ -251,7 +291,7 @@ class Calls(BuiltinCalls):
             return settled[0] if callee.name in IDENTITY_LAYERS else self.domain.apply(callee, settled)
         loss = loss_class(f"torch.nn.{callee.name}")
         assert loss is not None
-        value = self.domain.loss(loss, callee, *self._clean(arguments, options), self.place(node))
+        value = self.domain.loss(loss, callee, *self.clean(arguments, options), self.place(node))
         self.executed.add(callee.place)
         return value
 
@@ -263,79 +303,10 @@ class Calls(BuiltinCalls):
             return self.call_method(callee, arguments, options)
         if name == "backward":
             gradient = arguments[0] if arguments else options.get("gradient")
-            return self._backward(value, node, self.settle(gradient))
+            return self.end_in(value, node, self.settle(gradient))
         if name in ("item", "tolist") and self.experiment.end_kind == "read" and self.is_end(node):
-            return self._backward(value, node)
-        return self.domain.method(value, name, *self._clean(arguments, options))
-
-    def _clean(self, arguments: Sequence[Value], options: dict[str, Value]) -> tuple[list[Value], dict[str, Value]]:
-        """Return settled arguments without the ones that only say where a tensor is, and how it is laid out."""
-        kept = {name: value for name, value in options.items() if name not in _PLACEMENT}
-        return [self._settled_deep(value) for value in arguments], {
-            name: self._settled_deep(value) for name, value in kept.items()
-        }
-
-    def _settled_deep(self, value: Value, depth: int = 3) -> Value:
-        if depth == 3:
-            parts(value)
-        if isinstance(value, Hole):
-            is_place = value.path.rpartition(".")[2] in ("device", "dtype", "rank", "gpu")
-            return value if is_place else self.settle(value)
-        if depth and isinstance(value, list):
-            return [self._settled_deep(entry, depth - 1) for entry in value]
-        if depth and isinstance(value, tuple):
-            return tuple(self._settled_deep(entry, depth - 1) for entry in value)
-        return value
-
-    def _call_library(
-        self, callee: Library, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call
-    ) -> Value:
-        name = modern(callee.name)
-        head, _, last = name.rpartition(".")
-        if name in PASSES_ON:
-            return arguments[0] if arguments else None
-        if name in CLIPPING:
-            limit = arguments[1] if len(arguments) > 1 else options.get("max_norm", options.get("clip_value"))
-            return self.domain.clip(last, self.settle(limit))
-        if name == "torch.autograd.backward":
-            return self._autograd(arguments, options, node)
-        loss = loss_class(name)
-        if loss is not None:
-            return self.domain.criterion(loss, *self._clean(arguments, options), self.place(node))
-        loss = loss_function(name)
-        if loss is not None:
-            return self.domain.loss(loss, None, *self._clean(arguments, options), self.place(node))
-        if head == "torch.optim":
-            return self._optimizer(last, arguments, options, node)
-        if head == "torch.nn":
-            return self.domain.layer(last, *self._clean(arguments, options))
-        if name in ("torch.device", "torch.cuda.is_available"):
-            return Hole.at("device") if last == "device" else False
-        if head == "torch.distributions":
-            return self._distribution(last, arguments, options)
-        return self.domain.function(name, *self._clean(arguments, options))
-
-    def _autograd(self, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call) -> Value:
-        """Call ``torch.autograd.backward``."""
-        gradient = arguments[1] if len(arguments) > 1 else options.get("grad_tensors")
-        loss, given = (v[0] if isinstance(v, list | tuple) and len(v) == 1 else v for v in (arguments[0], gradient))
-        return self._backward(self.settle(loss), node, self.settle(given))
-
-    def _distribution(self, name: str, arguments: Sequence[Value], options: dict[str, Value]) -> Value:
-        if name != "kl_divergence":
-            return self.domain.distribution(name, *self._clean(arguments, options))
-        left, right = arguments
-        if isinstance(left, Distribution) and isinstance(right, Distribution):
-            return self.domain.divergence(left, right)
-        raise BlockedError("the divergence is of no distributions")
-
-    def _optimizer(self, name: str, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call) -> Optimizer:
-        given: dict[Value, Value] = {key: self.settle(v) for key, v in options.items() if key in OPTIMIZER_OPTIONS}
-        if len(arguments) > 1:
-            given.setdefault("lr", self.settle(arguments[1]))
-        place = self.place(node)
-        self.latest = self.optimizers[place] = Optimizer(name, given, place)
-        return self.latest
+            return self.end_in(value, node)
+        return self.domain.method(value, name, *self.clean(arguments, options))
 
     # The end
 
@@ -349,7 +320,7 @@ class Calls(BuiltinCalls):
         around = (place.line, place.column) <= (end.line, end.column)
         return inside or (around and (place.end_line, place.end_column) >= (end.end_line, end.end_column))
 
-    def _backward(self, value: Value, node: ast.Call, gradient: Value = None) -> Value:
+    def end_in(self, value: Value, node: ast.Call, gradient: Value = None) -> Value:
         """Compute the gradient, if this is the end; other calls of backward are of other losses."""
         if self.is_end(node):
             self.train(value, gradient)
@@ -357,13 +328,18 @@ class Calls(BuiltinCalls):
 
     def train(self, value: Value, gradient: Value = None) -> None:
         """Compute the gradient of a loss."""
+        if self.experiment.framework_divides and self.experiment.end_kind == "backward":
+            value = self.domain.binary(ast.Div(), value, self.domain.count("micro_batches"))
         self.domain.backward(value, gradient)
         self.backwards += 1
+        self.is_looped = self.is_looped or self.loops > 0
 
 
-_PLACEMENT = frozenset({"device", "generator", "pin_memory", "layout", "memory_format", "non_blocking", "out", "names"})
+#: What holds parts of a network: a loop over it is none over batches.
+_CONTAINERS = frozenset({"torch.nn.ModuleList", "torch.nn.Sequential", "torch.nn.ModuleDict"})
 _TABLES: dict[str, frozenset[str]] = {
-    "torch": TORCH_FUNCTIONS | TENSOR_TYPES | {"device"},
+    "torch": TORCH_FUNCTIONS | TENSOR_TYPES | {"device"} | frozenset(FOR_EACH),
+    "torch.distributed": frozenset({"all_reduce"}),
     "torch.special": frozenset({"expit", "xlogy", "logit"}),
     "torch.nn.functional": ACTIVATIONS | {"dropout"},
     "torch.nn": LAYERS | IDENTITY_LAYERS,
@@ -373,6 +349,10 @@ _TABLES: dict[str, frozenset[str]] = {
     "torch.autograd": frozenset({"backward"}),
     "math": MATHEMATICS,
 }
+
+
+def _is_method(statement: ast.stmt, name: str) -> bool:
+    return isinstance(statement, ast.FunctionDef) and statement.name == name
 
 
 def looks_like_loss(path: str) -> bool:

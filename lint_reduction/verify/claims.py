@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lint_reduction.growth import Count
+from lint_reduction.growth import Count, Growth
 
 #: An exponent farther from 0 than this is growth; the exponents of sums and means are whole numbers.
 GROWS = 0.25
@@ -24,6 +24,7 @@ class Claim:
         most: the exponent is at most this, None if the claim is another one.
         raises: the program fails on a loss that is not reduced.
         mixed: the terms of the objective differ in their exponents.
+        flat: what the gradient must not grow with, as it would if a sum over it were meant.
     """
 
     count: Count = Count.SAMPLES
@@ -32,6 +33,7 @@ class Claim:
     most: float | None = None
     raises: bool = False
     mixed: bool = False
+    flat: Count | None = None
 
 
 _GROWING = Claim(least=GROWS)
@@ -51,10 +53,19 @@ CLAIMS: dict[str, Claim] = {
     "RED124": Claim(raises=True),
     "RED201": Claim(Count.CLASSES, most=-0.75),
     "RED202": Claim(Count.ELEMENTS, least=0.75),
-    "RED203": Claim(Count.VALID, least=0.75),
-    "RED204": Claim(Count.VALID, least=0.75),
+    "RED203": Claim(Count.VALID, least=0.75, flat=Count.ELEMENTS),
+    "RED204": Claim(Count.VALID, least=0.75, flat=Count.ELEMENTS),
     "RED205": Claim(Count.WEIGHTS, least=0.75),
     "RED401": Claim(Count.MICRO_BATCHES, least=0.75),
     "RED402": Claim(Count.MICRO_BATCHES, most=-0.75),
     "RED405": Claim(Count.RANKS, least=0.75),
 }
+#: A sum that is averaged over processes grows with the batch of each, and is no sum over all of them.
+_AVERAGED_SUM = Claim(least=0.75)
+
+
+def claim_of(code: str, growth: Growth | None) -> Claim | None:
+    """Return what a finding claims, by the code of its rule and what it says the gradient grows with."""
+    if code == "RED405" and growth is not None and not growth.exponent(Count.RANKS):
+        return _AVERAGED_SUM
+    return CLAIMS.get(code)

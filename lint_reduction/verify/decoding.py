@@ -34,7 +34,7 @@ def decode(data: Mapping[str, object]) -> Experiment:
         end_kind=_text(data, "end_kind"),
         end_function=_text(data, "end_function"),
         site=_place(data.get("site")),
-        sites=tuple(Callee(_place(e.get("place")), _text(e, "name")) for e in map(_mapping, _list(data, "sites"))),
+        sites=tuple(map(_callee, map(_mapping, _list(data, "sites")))),
         steps=tuple((_string(kind), _place(place)) for kind, place in map(_two, _list(data, "steps"))),
         branches=tuple(
             Branch(_place(e.get("place")), e.get("taken") is True) for e in map(_mapping, _list(data, "branches"))
@@ -48,6 +48,7 @@ def decode(data: Mapping[str, object]) -> Experiment:
         counted=tuple(
             Counted(_place(e.get("place")), _text(e, "count")) for e in map(_mapping, _list(data, "counted"))
         ),
+        framework_divides=data.get("framework_divides") is True,
     )
 
 
@@ -107,6 +108,11 @@ def _place(value: object) -> Place:
 def _pair_of(value: object) -> tuple[int, str]:
     unit, name = _two(value)
     return _integer(unit), _string(name)
+
+
+def _callee(entry: Mapping[str, object]) -> Callee:
+    options = tuple((_string(name), _scalar(value)) for name, value in map(_two, _list(entry, "options")))
+    return Callee(_place(entry.get("place")), _text(entry, "name"), options, entry.get("is_built") is True)
 
 
 def _unit(value: object) -> Unit:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from lint_reduction.facts import Batch, LossFlow, StepKind
 from lint_reduction.finding import Finding
 from lint_reduction.growth import Count
+from lint_reduction.verify.claims import CLAIMS
 
 _BUILT = "it is about how the loss is built, not about what its gradient grows with"
 _REPORTED = "it is about a number for people, no gradient comes of it"
@@ -24,8 +26,8 @@ DIALS: dict[str, tuple[Count, ...] | str] = {
     "RED124": (Count.SAMPLES,),
     "RED201": (Count.CLASSES, Count.SAMPLES),
     "RED202": (Count.ELEMENTS, Count.SAMPLES),
-    "RED203": (Count.VALID, Count.SAMPLES),
-    "RED204": (Count.VALID, Count.SAMPLES),
+    "RED203": (Count.VALID, Count.SAMPLES, Count.ELEMENTS),
+    "RED204": (Count.VALID, Count.SAMPLES, Count.ELEMENTS),
     "RED205": (Count.WEIGHTS, Count.SAMPLES),
     "RED206": "it is about the direction of the gradient, not about what its size grows with",
     "RED207": "the reduction does nothing, so there is nothing to measure",
@@ -40,7 +42,7 @@ DIALS: dict[str, tuple[Count, ...] | str] = {
     "RED402": (Count.MICRO_BATCHES,),
     "RED403": "it is about micro-batches of different lengths, not about what the gradient grows with",
     "RED404": (Count.MICRO_BATCHES,),
-    "RED405": (Count.RANKS,),
+    "RED405": (Count.RANKS, Count.SAMPLES),
     "RED406": "it is about the last window of an epoch, not about what the gradient grows with",
     "RED501": _REPORTED,
     "RED502": _REPORTED,
@@ -55,7 +57,27 @@ _VARIED = (Count.SAMPLES, Count.ELEMENTS, Count.VALID, Count.CLASSES)
 def dials_of(finding: Finding) -> tuple[Count, ...] | str:
     """Return the counts to vary for a finding, the one that decides first, or why there are none."""
     dials = DIALS.get(finding.code, "nothing is known of this rule")
-    if isinstance(dials, str) or finding.growth is None:
+    if isinstance(dials, str):
         return dials
+    reason = "" if finding.flow is None else _in_the_way(finding.code, dials, finding.flow)
+    if reason or finding.growth is None:
+        return reason or dials
     spoken_of = (count for count in _VARIED if finding.growth.exponent(count))
     return tuple(dict.fromkeys((*dials, *spoken_of)))
+
+
+def _in_the_way(code: str, dials: tuple[Count, ...], flow: LossFlow) -> str:
+    """Return why there is nothing to vary on the path of a loss, empty if there is."""
+    raises = code in CLAIMS and CLAIMS[code].raises
+    if dials[0] is Count.SAMPLES and not raises:
+        batch = max((term.batch for term in flow.terms), default=Batch.ARGUMENT)
+        added = any(term.last(StepKind.ACCUMULATE) is not None for term in flow.terms)
+        if batch is Batch.SINGLE and not added:
+            return "it is given one sample at a time, so there is no batch to vary"
+        if batch is Batch.FIXED:
+            return "the data are the same at every step, so there is no batch size to vary"
+        if flow.window is not None and flow.window.growth.in_samples:
+            return "the number of batches that make up a step follows their size"
+    if flow.gradient_growth is None and not raises:
+        return "what is done with the gradient before the step is not in view"
+    return ""

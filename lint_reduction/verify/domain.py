@@ -18,8 +18,21 @@ class Domain(Protocol):
     def rounds(self) -> int:
         """How many rounds a loop over something unknown takes."""
 
+    def divisor(self, place: Place, value: Value) -> Value:
+        """Return what is divided by at a place where a number is written: itself, or what it counts."""
+
+    def see_window(self, value: Value) -> None:
+        """Note what the program has for the number of micro-batches of a step."""
+
+    @property
+    def takes_rows(self) -> bool:
+        """Whether a loop over the data of a batch goes through its samples; otherwise through parts of a structure."""
+
     def is_tensor(self, value: Value) -> bool:
         """Whether a value is a tensor, or a number that is not known."""
+
+    def is_weight(self, value: Value) -> bool:
+        """Whether a value is what is trained, so that to add to it is a step."""
 
     def is_indexed(self, hole: Hole, index: Value) -> bool:
         """Whether a subscript of a hole takes rows of a tensor; otherwise it takes a part of a structure."""
@@ -89,6 +102,9 @@ class Domain(Protocol):
         place: Place,
     ) -> Value:
         """Call a loss module, or the functional form."""
+
+    def reduce(self, criterion: Criterion, reduction: str) -> None:
+        """Do ``criterion.reduction = reduction``."""
 
     def layer(self, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Layer:
         """Build a module without parameters."""

@@ -103,10 +103,14 @@ class Callee:
     Attributes:
         place: of the call.
         name: ``torch.nn.MSELoss``.
+        options: the arguments that it takes from settings, by name: unpacked, or given to what builds it.
+        is_built: whether the arguments that are written are not its own, but those of what builds it from settings.
     """
 
     place: Place
     name: str
+    options: tuple[tuple[str, Scalar], ...] = ()
+    is_built: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,7 @@ class Experiment:
         optimizer_function: qualified name of the function that builds it, run if the run itself does not get there.
         dials: the counts to vary, ``Count`` values, the one that decides first.
         counted: the numbers that a program is configured with and that follow a dial: a batch size, an accumulation.
+        framework_divides: whether a framework divides by the number of micro-batches in its backward.
     """
 
     rule: str
@@ -150,6 +155,7 @@ class Experiment:
     optimizer_function: str = ""
     dials: tuple[str, ...] = ("samples",)
     counted: tuple[Counted, ...] = ()
+    framework_divides: bool = False
 
     def to_json(self) -> str:
         """Return it as JSON, the same text for the same experiment."""

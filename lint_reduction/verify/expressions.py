@@ -10,11 +10,10 @@ from lint_reduction.verify.allowed import (
     MATH_CONSTANTS,
     MAX_LENGTH,
     MAX_ROUNDS,
-    MOVING,
     TENSOR_ATTRIBUTES,
     TENSOR_METHODS,
 )
-from lint_reduction.verify.machine import Machine
+from lint_reduction.verify.rounds import Rounds, loaded, only_moves
 from lint_reduction.verify.values import (
     BlockedError,
     Bound,
@@ -44,7 +43,7 @@ _OBJECTS = (
 _Store = list[Value] | dict[Value, Value]
 
 
-class Expressions(Machine):
+class Expressions(Rounds):
     """Evaluates nodes. There is one method for each kind of node that is allowed."""
 
     def evaluate(self, node: ast.expr) -> Value:
@@ -54,11 +53,14 @@ class Expressions(Machine):
         if place in self.decisions.known:
             self.executed.add(place)
             return self.decisions.known[place]
-        if place in self.decisions.counted:
-            return self.domain.count(self.decisions.counted[place])
         method: Callable[[ast.expr], Value] | None = getattr(self, _METHODS.get(type(node), ""), None)
         if method is None:
             raise BlockedError(f"`{type(node).__name__}` is not run")
+        if place in self.decisions.counted:
+            count = self.decisions.counted[place]
+            if count == "micro_batches" and self.see_window(method, node) == 1 and self.is_constant(node):
+                return 1
+            return self.domain.count(count)
         value = self.admit(method(node))
         if not isinstance(value, Criterion):
             self.executed.add(place)
@@ -117,7 +119,7 @@ class Expressions(Machine):
 
     def decide(self, owner: ast.stmt | ast.expr, test: ast.expr) -> bool:
         """Return which side a test takes: as decided in advance, or as it comes out."""
-        decided = self.decisions.branches.get(self.place(owner))
+        decided = self.decided(owner)
         return self.truth(self.evaluate(test)) if decided is None else decided
 
     def truth(self, value: Value) -> bool:
@@ -151,7 +153,7 @@ class Expressions(Machine):
         return arithmetic.UNARY[type(node.op)](value)
 
     def _binary(self, node: ast.BinOp) -> Value:
-        return self.binary(node.op, self.evaluate(node.left), self.evaluate(node.right))
+        return self.binary(node.op, self.evaluate(node.left), self.operand(node, self.evaluate(node.right)))
 
     def binary(self, operator: ast.operator, left: Value, right: Value) -> Value:
         """Return the value of a binary operation."""
@@ -289,7 +291,7 @@ class Expressions(Machine):
         """Return the entries of a value; something unknown has as many as are unpacked, or two."""
         self.tick()
         if isinstance(value, Hole):
-            if not self.domain.is_indexed(value, slice(None)):
+            if not (count is None and self.has_rows(value)) and not self.domain.is_indexed(value, slice(None)):
                 return [Hole.at(f"{value.path}[{i}]") for i in range(2 if count is None else count)]
             value = self.settle(value)
         if self.domain.is_tensor(value):
@@ -305,11 +307,17 @@ class Expressions(Machine):
         raise BlockedError(f"`{arithmetic.name_of(value)}` is not iterated over")
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> Value:
+        first = node.generators[0]
+        if len(node.generators) == 1 and isinstance(node.elt, ast.Name) and ast.dump(node.elt) == loaded(first.target):
+            values = self.evaluate(first.iter)
+            if isinstance(values, Parameters):
+                # they are not there before the loss is
+                return values
         return [self.evaluate(node.elt) for _ in self._rounds(node.generators)]
 
     def _dict_comprehension(self, node: ast.DictComp) -> Value:
         first = node.generators[0]
-        if len(node.generators) == 1 and _only_moves(node.value):
+        if len(node.generators) == 1 and only_moves(node.value):
             values = self.evaluate(first.iter)
             if isinstance(values, Hole) and values.path.endswith(".items()"):
                 return Hole.at(values.path[: -len(".items()")])
@@ -335,7 +343,9 @@ class Expressions(Machine):
             yield
             return
         first, *rest = generators
-        for value in self.iterate(self.evaluate(first.iter)):
+        before = self.taken_apart
+        values = self.iterate(self.evaluate(first.iter))
+        for value in self.rows_of(first.target, values, taken=self.taken_apart > before):
             self.assign(first.target, value)
             if all(self.truth(self.evaluate(test)) for test in first.ifs):
                 yield from self._nested(rest)
@@ -346,13 +356,6 @@ class Expressions(Machine):
 
     def _starred(self, node: ast.Starred) -> Value:
         raise BlockedError("`*` stands where it is not read")
-
-
-def _only_moves(node: ast.expr) -> bool:
-    """Whether an expression is a variable, or one that is moved to a device."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MOVING:
-        node = node.func.value
-    return isinstance(node, ast.Name)
 
 
 def _sequence(value: Value) -> Value:

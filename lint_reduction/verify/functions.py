@@ -215,7 +215,7 @@ class Functions(Statements):
             if name == "reduction":
                 return "mean"
         if isinstance(value, Optimizer) and name == "param_groups":
-            return [value.options]
+            return list(value.groups) or [value.options]
         if isinstance(value, Distribution):
             return self.domain.distributed(value, name, (), called=False)
         if isinstance(value, Layer) and name == "forward":
@@ -279,10 +279,11 @@ class Functions(Statements):
         """Whether a class holds a place of the experiment, or a loss."""
         node = owner.node
         return self.program.note(
-            "matters", node, lambda: self._holds_place(owner) or any(map(_names_loss, ast.walk(node)))
+            "matters", node, lambda: self.holds_place(owner) or any(map(_names_loss, ast.walk(node)))
         )
 
-    def _holds_place(self, owner: Class) -> bool:
+    def holds_place(self, owner: Class) -> bool:
+        """Whether a class holds a place of the experiment."""
         node = owner.node
         experiment = self.experiment
         places = [experiment.site, *experiment.calls, *(place for _, place in experiment.steps)]

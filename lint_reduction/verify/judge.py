@@ -9,7 +9,7 @@ from lint_reduction.facts import Behavior
 from lint_reduction.finding import Finding
 from lint_reduction.growth import Count
 from lint_reduction.verdict import Curve, Outcome, Verdict
-from lint_reduction.verify.claims import CLAIMS, Claim
+from lint_reduction.verify.claims import GROWS, Claim, claim_of
 from lint_reduction.verify.measurement import Measurement, Series, Status, Trial
 
 #: A part of a gradient that is smaller than this, at the largest size, is rounding.
@@ -30,7 +30,7 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
     The soundness rules of the verifier hold here: without the flagged call having been run there is no verdict, and all
     ways to fill in what is not known have to agree.
     """
-    claim = CLAIMS.get(finding.code)
+    claim = claim_of(finding.code, finding.growth)
     if claim is None:
         return Verdict(Outcome.NOT_RUN, f"{finding.code} claims nothing about growth")
     if measurement.status is Status.BLOCKED:
@@ -42,7 +42,13 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
     if not measurement.trials:
         return _verdict(Outcome.NOT_RUN, "nothing was measured", measurement)
     behavior = None if finding.flow is None or finding.flow.optimizer is None else finding.flow.optimizer.behavior
-    trials = [(t, _trial(claim, t, measurement.optimizer, behavior)) for t in measurement.trials]
+    is_part = finding.flow is not None and len(finding.flow.terms) > 1
+    trials = [(t, _trial(claim, t, measurement.optimizer, behavior, is_part)) for t in measurement.trials]
+    is_certain = finding.growth is not None and finding.growth.exponent(Count.ELEMENTS)
+    if claim.count is Count.ELEMENTS and not is_certain and any(judgment for _, judgment in trials):
+        # nobody says that there are any positions beside the samples
+        none = (Outcome.REFUTED, "it has no positions to sum over")
+        trials = [(trial, judgment or none) for trial, judgment in trials]
     # a layout without the axis that the rule is about says nothing about it
     judged = [(trial, judgment) for trial, judgment in trials if judgment is not None]
     if not judged:
@@ -56,7 +62,6 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
 
 
 def _verdict(outcome: Outcome, reason: str, measurement: Measurement, claim: Claim | None = None) -> Verdict:
-    assumptions = dict.fromkeys(sentence for trial in measurement.trials for sentence in trial.assumptions)
     first = list(measurement.trials[0].series) if measurement.trials else []
     if claim is not None:
         # the curve that decided comes first
@@ -66,10 +71,23 @@ def _verdict(outcome: Outcome, reason: str, measurement: Measurement, claim: Cla
         reason,
         tuple(map(_curve, first)),
         measurement.optimizer,
-        tuple(assumptions),
+        _assumptions(measurement.trials, agree=claim is not None),
         measurement.device,
         measurement.dtype,
     )
+
+
+def _assumptions(trials: Sequence[Trial], *, agree: bool) -> tuple[str, ...]:
+    """Return what is assumed: in the first layout and all its worlds, if the others agree with it, else in all."""
+    if not trials:
+        return ()
+    first = trials[0].layout
+    told = [trial for trial in trials if trial.layout == first or not agree]
+    found = list(dict.fromkeys(sentence for trial in told for sentence in trial.assumptions))
+    others = len({trial.layout for trial in trials} - {first})
+    if others and agree:
+        found.append(f"{others} other layouts agree" if others > 1 else "another layout agrees")
+    return tuple(found)
 
 
 def _curve(series: Series) -> Curve:
@@ -80,11 +98,11 @@ def _raised(claim: Claim, measurement: Measurement) -> _Judgment:
     if not measurement.unreduced_site:
         return Outcome.INCONCLUSIVE, f"it raised, maybe for a shape guessed wrongly: {measurement.reason}"
     if claim.raises:
-        return Outcome.CONFIRMED, f"raises {measurement.reason}"
+        return Outcome.CONFIRMED, f"raises: {measurement.reason}"
     return Outcome.INCONCLUSIVE, f"the loss is not reduced: {measurement.reason}"
 
 
-def _trial(claim: Claim, trial: Trial, optimizer: str, behavior: Behavior | None) -> _Judgment | None:
+def _trial(claim: Claim, trial: Trial, optimizer: str, behavior: Behavior | None, is_part: bool) -> _Judgment | None:
     """Judge one way to fill in what is not known, None if it has nothing of what the rule is about."""
     if claim.raises:
         return Outcome.REFUTED, "a scalar gets there, and nothing is raised"
@@ -93,9 +111,15 @@ def _trial(claim: Claim, trial: Trial, optimizer: str, behavior: Behavior | None
     series = _find(trial, claim.count, claim.what)
     if series is None or series.exponent is None:
         return None
+    if is_part and claim.most is not None and (shrinking := _shrinking(claim.most, series)) is not None:
+        return Outcome.CONFIRMED, f"{shown(series)}, with a part ~ {series.count}^{shrinking}"
     if not _holds(claim, series):
         return Outcome.REFUTED, shown(series)
-    growing = claim.count is Count.SAMPLES and claim.what == "gradient" and claim.least is not None
+    summed = None if claim.flat is None else _find(trial, claim.flat, "gradient")
+    if summed is not None and summed.exponent is not None and summed.exponent > GROWS:
+        return Outcome.REFUTED, f"{shown(series)}, but {shown(summed)}: a sum over them, not a mean that is diluted"
+    counts = (Count.SAMPLES, Count.MICRO_BATCHES)
+    growing = claim.count in counts and claim.what == "gradient" and claim.least is not None
     return _update(trial, series, optimizer, behavior) if growing else (Outcome.CONFIRMED, shown(series))
 
 
@@ -112,12 +136,20 @@ def _holds(claim: Claim, series: Series) -> bool:
     return claim.most is not None and series.exponent <= claim.most
 
 
+def _shrinking(most: float, series: Series) -> int | None:
+    """Return the power of a term that shrinks, None if there is none; it is looked for at the smallest size."""
+    ratio = series.sizes[0] / series.sizes[-1]
+    parts = {power: share * ratio**power for power, share in series.powers}
+    total = sum(parts.values())
+    return next((power for power, part in parts.items() if power <= most and part > _SHARE * total), None)
+
+
 def _update(trial: Trial, gradient: Series, optimizer: str, behavior: Behavior | None) -> _Judgment:
     """Judge a gradient that grows by what the optimizer makes of it."""
-    update = _find(trial, Count.SAMPLES, "update")
+    update = _find(trial, Count(gradient.count), "update")
     if update is None or update.exponent is None:
         return Outcome.CONFIRMED, shown(gradient)
-    both = f"{shown(gradient)}, update ~ samples^{update.exponent:.2f} with {optimizer}"
+    both = f"{shown(gradient)}, update ~ {update.count}^{_power(update.exponent)} with {optimizer}"
     if abs(update.exponent) > _FLAT:
         return Outcome.CONFIRMED, both
     if trial.clipped:
@@ -149,8 +181,12 @@ def _sum(powers: Iterable[int]) -> str:
 
 def shown(series: Series) -> str:
     """Return a measured curve in one line: ``gradient ~ samples^1.00 (4 → 32: ×8.00)``."""
-    exponent = "?" if series.exponent is None else f"{series.exponent:.2f}".replace("-0.00", "0.00")
+    exponent = "?" if series.exponent is None else _power(series.exponent)
     return f"{series.what} ~ {series.count}^{exponent}{_range(series.sizes, series.norms)}"
+
+
+def _power(exponent: float) -> str:
+    return f"{exponent:.2f}".replace("-0.00", "0.00")
 
 
 def _range(sizes: Sequence[int], norms: Sequence[float]) -> str:

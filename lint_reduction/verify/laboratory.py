@@ -21,12 +21,13 @@ from lint_reduction.verify.interpreter import Interpreter
 from lint_reduction.verify.machine import Program
 from lint_reduction.verify.measure import exponent, laurent
 from lint_reduction.verify.measurement import Measurement, Series, Status, Trial
+from lint_reduction.verify.names import Size
 from lint_reduction.verify.planning import Plan, plans, sizes_of
 from lint_reduction.verify.running import Run
 from lint_reduction.verify.stepping import Update, first_update
 from lint_reduction.verify.synth import Maker, Sizes, norm
 from lint_reduction.verify.trace import Trace
-from lint_reduction.verify.values import BlockedError, RaisedError, UserError
+from lint_reduction.verify.values import BlockedError, MisfitError, RaisedError, UserError
 
 SIZES = (1, 2, 3, 4, 6, 8)
 FEW = (1, 2, 4)
@@ -35,6 +36,8 @@ _BEHIND = {"gradient division", "gradient clipping", "step after several backwar
 _RECURRENT = re.compile(r"\b(LSTM|GRU|RNN|Transformer\w*|MultiheadAttention)\(")
 MAX_LAYOUTS = 3
 MAX_TRIALS = 96
+#: How often a plan is given sizes that fit better.
+MAX_FITS = 4
 #: Steps of the interpreter, in all runs, after which no new layout is tried.
 MAX_STEPS = 300_000
 
@@ -60,6 +63,7 @@ class Bench:
     raised: list[RaisedError] = field(default_factory=list)
     executed: bool = False
     steps: int = 0
+    weighted: set[int] = field(default_factory=set)
 
     def once(self, plan: Plan, sizes: Sizes, *, device: torch.device, update: bool = True) -> Outcome:
         """Run it once.
@@ -70,6 +74,7 @@ class Bench:
         """
         maker = Maker(sizes, device, self.dtype)
         world = Run(plan, maker)
+        world.weighted = self.weighted
         machine = Interpreter(self.program, world)
         torch.set_grad_enabled(True)
         try:
@@ -80,9 +85,17 @@ class Bench:
             torch.set_grad_enabled(True)
             self.steps += machine.steps
             self.executed = self.executed or self.program.experiment.site in machine.executed
+        experiment = self.program.experiment
+        is_step = experiment.framework_divides or any(c.count == "micro_batches" for c in experiment.counted)
+        if is_step and experiment.end_kind == "backward" and not machine.is_looped:
+            # what is called for one micro-batch is called for each
+            world.repeat(world.rounds)
         world.settled()
         self._check(world, machine)
         step = first_update(machine, maker) if update else None
+        moved = world.moved() if update and step is None else None
+        if moved is not None:
+            step = Update(norm(moved), "a step written by hand")
         return Outcome(world.gradient, world.norms, step, world.clipped)
 
     def _check(self, world: Run, machine: Interpreter) -> None:
@@ -143,18 +156,38 @@ def measure(experiment: Experiment, device: torch.device, dtype: torch.dtype) ->
         BlockedError: it cannot be run.
     """
     program = Program.of(experiment)
-    found = explore(program)
+    apart: set[str] = set()
+    try:
+        measurement = _measured(program, explore(program, apart, takes_rows=True), device, dtype)
+        if measurement.status is not Status.BLOCKED or not apart:
+            return measurement
+    except BlockedError:
+        if not apart:
+            raise
+    # what looks like the data of a batch may be a list of its parts
+    return _measured(program, explore(program, apart, takes_rows=False), device, dtype)
+
+
+def _measured(program: Program, found: Findings, device: torch.device, dtype: torch.dtype) -> Measurement:
+    """Measure in all ways to fill in what a trace has not found."""
     _check_found(found)
+    experiment = program.experiment
     bench = Bench(program, device, dtype)
     trials: list[Trial] = []
     optimizer = ""
     keys: set[str] = set()
     sizes = sizes_of(found)
-    for count, plan in enumerate(plans(found, time_first=_takes_time_first(experiment))):
+    in_rounds = experiment.dials[:1] == ("micro_batches",)
+    windows = {place: size for place, size in found.divided.items() if in_rounds and size in found.windows}
+    follows = Size.MICRO_BATCHES if in_rounds else Size.SAMPLES
+    for count, found_plan in enumerate(plans(found, time_first=_takes_time_first(experiment))):
+        plan = replace(found_plan, windows=windows, follows=follows)
         if len(keys) >= MAX_LAYOUTS or count >= MAX_TRIALS or bench.steps > MAX_STEPS:
             break
-        if plan.key in keys or not _runs(bench, plan, sizes):
+        fitted = None if plan.key in keys else _fitted(bench, plan, sizes)
+        if fitted is None:
             continue
+        plan = fitted
         keys.add(plan.key)
         for world in (plan, plan.following()) if plan.divisors else (plan,):
             trial, name = _trial(bench, world, sizes)
@@ -169,8 +202,13 @@ def measure(experiment: Experiment, device: torch.device, dtype: torch.dtype) ->
     return Measurement(Status.BLOCKED, f"no shape fits: {reason}", bench.executed)
 
 
-def explore(program: Program) -> Findings:
+def explore(program: Program, apart: set[str], *, takes_rows: bool) -> Findings:
     """Trace a program, again when the trace has shown what is a tensor and what a structure.
+
+    Args:
+        program: the program.
+        apart: gets the data of a batch that loops go through.
+        takes_rows: whether these loops go through its samples.
 
     Raises:
         BlockedError: it cannot be traced.
@@ -179,15 +217,18 @@ def explore(program: Program) -> Findings:
     structures: frozenset[str] = frozenset()
     failure: BlockedError | None = None
     for _ in range(3):
-        world = Trace(tensors, structures)
+        world = Trace(tensors, structures, takes_rows=takes_rows)
+        machine = Interpreter(program, world)
         failure = None
         try:
-            Interpreter(program, world).begin()
+            machine.begin()
         except BlockedError as error:
             failure = error
         except UserError as error:
             failure = BlockedError(f"it raises {error}")
         found = world.found
+        apart |= machine.apart
+        found.apart = apart
         leads = found.structures
         indexed = {path for path in leads if found.uses[path] & {"tensor", "arithmetic"} or path in found.roles}
         indexed = {path for path in indexed if not _has_named_parts(path, found)}
@@ -214,6 +255,9 @@ def _check_found(found: Findings) -> None:
     for path in found.uses:
         if looks_like_loss(path) and path in found.trained:
             raise BlockedError(f"`{path}` looks like a loss and is not known")
+    for path in () if found.takes_rows else found.apart:
+        if f"len({path})" in found.uses:
+            raise BlockedError(f"the samples of `{path}` are taken one by one, and counted")
     if not found.losses and not found.reductions:
         raise BlockedError("no loss is met")
     if not found.trained:
@@ -226,32 +270,41 @@ def _takes_time_first(experiment: Experiment) -> bool:
     return _RECURRENT.search(text) is not None and not re.search(r"batch_first\s*=\s*True", text)
 
 
-def _runs(bench: Bench, plan: Plan, sizes: Sizes) -> bool:
-    """Whether a plan runs on the CPU with one batch and with two."""
+def _fitted(bench: Bench, plan: Plan, sizes: Sizes) -> Plan | None:
+    """Return a plan that runs on the CPU with one batch and with two, with sizes that fit; None if it does not."""
     cpu = torch.device("cpu")
-    try:
-        for times in (1, 2):
-            bench.once(plan, sizes.grown("B", times), device=cpu, update=False)
-    except RaisedError as error:
-        bench.raised.append(error)
-        return False
-    except BlockedError as error:
-        bench.failures.append(str(error))
-        return False
-    return True
+    for _ in range(MAX_FITS):
+        try:
+            for times in (1, 2):
+                bench.once(plan, sizes.grown("B", times), device=cpu, update=False)
+        except RaisedError as error:
+            bench.raised.append(error)
+        except MisfitError as error:
+            fitted = plan.fitted(error.path, error.axis, error.size)
+            if fitted is not None:
+                plan = fitted
+                continue
+            bench.failures.append(str(error))
+        except BlockedError as error:
+            bench.failures.append(str(error))
+        else:
+            return plan
+        return None
+    return None
 
 
 def _trial(bench: Bench, plan: Plan, sizes: Sizes) -> tuple[Trial, str]:
     """Measure a plan that runs, over all dials that it has."""
     outcomes = [bench.once(plan, sizes.grown("B", times), device=bench.device) for times in SIZES]
-    series = [_series("samples", "gradient", SIZES, [o.gradient for o in outcomes])]
+    samples = [sizes.base["B"] * times for times in SIZES]
+    series = [_series("samples", "gradient", samples, [o.gradient for o in outcomes])]
     updates = [outcome.update for outcome in outcomes if outcome.update is not None]
     if len(updates) == len(SIZES):
-        series.append(_series_of_norms("samples", "update", SIZES, [update.norm for update in updates]))
+        series.append(_series_of_norms("samples", "update", samples, [update.norm for update in updates]))
     if len(outcomes[0].norms) > 1:
         for path in outcomes[0].norms:
             norms = [outcome.norms.get(path, 0.0) for outcome in outcomes]
-            series.append(_series_of_norms("samples", f"gradient of {path}", SIZES, norms))
+            series.append(_series_of_norms("samples", f"gradient of {path}", samples, norms))
     series += _other_dials(bench, plan, sizes)
     name = updates[0].optimizer if updates else ""
     clipped = any(outcome.clipped for outcome in outcomes)
@@ -260,25 +313,40 @@ def _trial(bench: Bench, plan: Plan, sizes: Sizes) -> tuple[Trial, str]:
 
 def _other_dials(bench: Bench, plan: Plan, sizes: Sizes) -> list[Series]:
     found: list[Series] = []
-    for count, what, at in _dials(plan, sizes):
+    by_mask = bench.program.experiment.rule == "RED203"
+    for count, what, at in _dials(plan, sizes, by_mask=by_mask):
         if count not in bench.program.experiment.dials:
             continue
+        has_update = count == "micro_batches"
         try:
-            outcomes = [bench.once(plan, one, device=bench.device, update=False) for one in at]
+            outcomes = [bench.once(plan, one, device=bench.device, update=has_update) for one in at]
         except (BlockedError, RaisedError):
             continue
-        found.append(_series_of_norms(count, what, FEW, [norm(outcome.gradient) for outcome in outcomes]))
+        shown = [_shown(count, one) for one in at]
+        found.append(_series_of_norms(count, what, shown, [norm(outcome.gradient) for outcome in outcomes]))
+        updates = [outcome.update.norm for outcome in outcomes if outcome.update is not None]
+        if has_update and len(updates) == len(at):
+            found.append(_series_of_norms(count, "update", shown, updates))
     return found
 
 
-def _dials(plan: Plan, sizes: Sizes) -> list[tuple[str, str, list[Sizes]]]:
+def _shown(count: str, sizes: Sizes) -> int:
+    """Return how many there are of what a dial counts."""
+    if count in ("elements", "valid"):
+        letter = "T" if "T" in sizes.times else "D"
+        return sizes.base[letter] * sizes.times.get(letter, 1)
+    sized = {"classes": sizes.size("C"), "micro_batches": sizes.micro_batches, "ranks": sizes.ranks}
+    return sized.get(count, sizes.weights)
+
+
+def _dials(plan: Plan, sizes: Sizes, *, by_mask: bool) -> list[tuple[str, str, list[Sizes]]]:
     """Return the dials besides the samples: the count, what is varied, and the sizes to run."""
     dials: list[tuple[str, str, list[Sizes]]] = []
     letters = plan.letters
     for letter, what in (("T", "gradient"), ("D", "gradient" if "T" not in letters else "gradient over features")):
         if letter in letters:
             dials.append(("elements", what, [sizes.grown(letter, times) for times in FEW]))
-    if "T" in letters and (plan.has_padding or sizes.is_written):
+    if "T" in letters and ((plan.has_mask if by_mask else plan.has_padding) or sizes.is_written):
         longest, base = max(FEW), sizes.base["T"]
         padded = [replace(sizes.grown("T", times), padding=base * (longest - times)) for times in FEW]
         dials.append(("valid", "gradient", padded))

@@ -14,7 +14,7 @@ from typing import TypeVar
 from lint_reduction.verify import gate
 from lint_reduction.verify.allowed import BUILTINS, MAX_INTEGER_BITS, MAX_LENGTH, MAX_STEPS, MAX_TEXT
 from lint_reduction.verify.domain import Domain
-from lint_reduction.verify.experiment import Experiment, Place, Scalar
+from lint_reduction.verify.experiment import Callee, Experiment, Place, Scalar
 from lint_reduction.verify.values import (
     BlockedError,
     Builtin,
@@ -81,22 +81,26 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What an experiment decides in advance, by place."""
+    """What an experiment decides in advance, by place; tests by where they begin, as the end of one may be left out."""
 
-    branches: dict[Place, bool]
+    branches: dict[tuple[int, int, int], bool]
     known: dict[Place, Scalar]
-    sites: dict[Place, str]
+    sites: dict[Place, Callee]
     counted: dict[Place, str]
 
     @classmethod
     def of(cls, experiment: Experiment) -> Decisions:
         """Collect them."""
         return cls(
-            {branch.place: branch.taken for branch in experiment.branches},
+            {_begin(branch.place): branch.taken for branch in experiment.branches},
             {known.place: known.value for known in experiment.known},
-            {site.place: site.name for site in experiment.sites},
+            {site.place: site for site in experiment.sites},
             {counted.place: counted.count for counted in experiment.counted},
         )
+
+
+def _begin(place: Place) -> tuple[int, int, int]:
+    return place.unit, place.line, place.column
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -161,6 +165,13 @@ class Machine(ABC):
         self.backwards = 0
         self.cut = ""
         self.built: set[str] = set()
+        self.containers: set[str] = set()
+        self.samples: set[str] = set()
+        self.apart: set[str] = set()
+        self.taken_apart = 0
+        self.row: tuple[int, frozenset[str]] | None = None
+        self.loops = 0
+        self.is_looped = False
         self.steps = 0
 
     @abstractmethod
@@ -183,6 +194,10 @@ class Machine(ABC):
     def place(self, node: ast.expr | ast.stmt) -> Place:
         """Return the place of a node of the running source."""
         return place_of(self.frame.unit, node)
+
+    def decided(self, node: ast.expr | ast.stmt | ast.pattern) -> bool | None:
+        """Return what is decided of a test in advance, None if nothing is."""
+        return self.decisions.branches.get(_begin(place_of(self.frame.unit, node)))
 
     def tick(self) -> None:
         """Spend a step."""

@@ -66,6 +66,8 @@ _CLASSES = re.compile(
     r"num_?class|n_?class|nclass|vocab|ntok|num_?labels|n_?labels|output_dim|out_dim|n_?cls|num_?tags|tag_?size|(^|_)nc$",
     re.IGNORECASE,
 )
+_COUNTED_TOKENS = re.compile(r"n_?tok|num_?tok", re.IGNORECASE)
+_PARAMETER = re.compile(r"\.(weight|bias)(\.data)?$")
 _LOADER = re.compile(r"load|dl\b|iter|batches", re.IGNORECASE)
 _DATA = re.compile(r"data_?set|train_data|corpus|train_set", re.IGNORECASE)
 _RATE = re.compile(r"(^|_)lr$|learning_rate", re.IGNORECASE)
@@ -111,7 +113,8 @@ def number_by_use(path: str, uses: set[str]) -> Size | None:
     """Return what a number counts that is used as one, by weaker signs; None if it may be a tensor."""
     last = last_part(path)
     for pattern, size in ((_CLASSES, Size.CLASSES), (_TOKENS, Size.TOKENS)):
-        if pattern.search(last):
+        # what is divided by is the number of tokens that there are, not of those in a vocabulary
+        if pattern.search(last) and not ("divisor" in uses and _COUNTED_TOKENS.search(last)):
             return size
     if _IGNORED.search(last) and not _MASK.search(last) and "tensor" not in uses:
         return Size.IGNORED
@@ -141,6 +144,11 @@ def is_length(path: str) -> bool:
     return _LENGTHS.search(last_part(path)) is not None
 
 
+def is_parameter(path: str) -> bool:
+    """Whether something is called as the parameters of a layer are, which follow no batch: ``self.head.weight``."""
+    return _PARAMETER.search(path) is not None
+
+
 def is_weight(path: str) -> bool:
     """Whether something is called a weight."""
     return last_part(path).lower().endswith(("weight", "weights"))
@@ -152,6 +160,7 @@ __all__ = [
     "is_length",
     "is_mask",
     "is_option",
+    "is_parameter",
     "is_weight",
     "last_part",
     "number_by_name",

@@ -74,6 +74,8 @@ class Slice:
             self._keep_spot(route.receiver)
         if isinstance(route.end.node, FunctionNode):
             self._call(route.end.module, route.end.node)
+        # a criterion is used, whatever is done to it
+        self._need_attribute("reduction")
         for scope, stretch in self._stretches.items():
             self._enter(stretch.module, scope)
         self._run()

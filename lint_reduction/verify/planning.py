@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from lint_reduction.verify import names
 from lint_reduction.verify.abstract import Findings
+from lint_reduction.verify.experiment import Place
 from lint_reduction.verify.losses import BY_HAND, TIME_FIRST, Loss, Role
 from lint_reduction.verify.names import Size
 from lint_reduction.verify.synth import BASE, IGNORED, Sizes
@@ -34,11 +35,19 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """A tensor for a hole."""
+    """A tensor for a hole.
+
+    Attributes:
+        role: what it is for a loss.
+        layout: its axes.
+        is_boolean: whether it selects.
+        widths: the axes that have a size of their own, with that size.
+    """
 
     role: Role
     layout: str
     is_boolean: bool = False
+    widths: tuple[tuple[int, int], ...] = ()
 
     def __str__(self) -> str:
         return " × ".join(_WORDS[letter] for letter in self.layout) or "one number"
@@ -63,11 +72,17 @@ class Plan:
         fills: by path; a path without an entry stays an object that is not known.
         key: what tells apart layouts of the loss, the others being the same.
         divisors: paths of numbers that something is divided by, of which it is not known whether they follow the batch.
+        windows: divisions by a number that is the number of micro-batches of a step, with that number.
+        follows: what the divisors may follow.
+        takes_rows: whether loops over the data of a batch go through its samples.
     """
 
     fills: Mapping[str, Fill | Number]
     key: str
     divisors: tuple[str, ...] = ()
+    windows: Mapping[Place, int] = field(default_factory=dict)
+    follows: Size = Size.SAMPLES
+    takes_rows: bool = False
 
     def is_tensor(self, path: str) -> bool:
         """Whether a tensor stands for a path."""
@@ -76,8 +91,16 @@ class Plan:
     @property
     def has_padding(self) -> bool:
         """Whether anything says which positions are valid."""
-        roles = {fill.role for fill in self.fills.values() if isinstance(fill, Fill)}
-        return bool(roles & {Role.MASK, Role.WEIGHT, Role.LENGTH, Role.CLASS})
+        return bool(self._roles & {Role.MASK, Role.WEIGHT, Role.LENGTH, Role.CLASS})
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether the program itself says which positions are valid, not only a loss by the class it ignores."""
+        return bool(self._roles & {Role.MASK, Role.WEIGHT, Role.LENGTH})
+
+    @property
+    def _roles(self) -> set[Role]:
+        return {fill.role for fill in self.fills.values() if isinstance(fill, Fill)}
 
     @property
     def letters(self) -> set[str]:
@@ -89,10 +112,17 @@ class Plan:
         tensors = [(path, fill) for path, fill in self.fills.items() if isinstance(fill, Fill)]
         return "; ".join(f"{path}: {fill}" for path, fill in tensors)
 
+    def fitted(self, path: str, axis: int, size: int) -> Plan | None:
+        """Return the plan in which a tensor has a size of its own, None where it has one already."""
+        fill = self.fills.get(path)
+        if not isinstance(fill, Fill) or axis in dict(fill.widths) or fill.layout[axis] == "B":
+            return None
+        return replace(self, fills={**self.fills, path: replace(fill, widths=(*fill.widths, (axis, size)))})
+
     def following(self) -> Plan:
         """Return the world in which the unknown divisors follow the batch."""
-        fills = {**self.fills, **{path: Number(Size.SAMPLES) for path in self.divisors}}
-        return Plan(fills, self.key, self.divisors)
+        fills = {**self.fills, **{path: Number(self.follows) for path in self.divisors}}
+        return replace(self, fills=fills)
 
     def assumptions(self) -> tuple[str, ...]:
         """Return what is assumed, as sentences."""
@@ -102,10 +132,12 @@ class Plan:
                 article = "an" if fill.role.value[0] in "aeiou" else "a"
                 found.append(f"`{path}` is {article} {fill.role.value} of shape {fill}")
             elif path in self.divisors:
-                follows = fill.size is Size.SAMPLES
-                found.append(f"`{path}` is {'taken to follow the batch' if follows else 'taken as a constant'}")
+                other = "to follow the batch" if fill.size is Size.SAMPLES else f"to be {fill.size.value}"
+                found.append(f"`{path}` is taken {other if fill.size is self.follows else 'as a constant'}")
             else:
                 found.append(f"`{path}` is {fill.size.value}")
+        for number in dict.fromkeys(self.windows.values()):
+            found.append(f"a division by {number} is one by {Size.MICRO_BATCHES.value}")
         return tuple(found)
 
 
@@ -150,7 +182,7 @@ def plans(found: Findings, *, time_first: bool = False) -> Iterator[Plan]:
         key = repr(sorted((path, repr(fill)) for path, fill in fills.items()))
         if key not in seen and _fits(found, fills):
             seen.add(key)
-            yield Plan(fills, ",".join(layout), holes.divisors)
+            yield Plan(fills, ",".join(layout), holes.divisors, takes_rows=found.takes_rows)
 
 
 def _fills(
@@ -166,7 +198,8 @@ def _fills(
         alike = prediction if prediction[0] != "S" or _is_alike(found, path) else "BD"
         # where no loss says what it takes, what a model puts out is taken for the prediction
         is_prediction = others == "same" or (not holes.roles and "(" in path)
-        fills[path] = Fill(Role.REAL, alike if is_prediction else others)
+        role = Role.TARGET if found.takes_rows and path in found.apart else Role.REAL
+        fills[path] = Fill(role, alike if is_prediction else others)
     shape = {"target": target, "prediction": prediction}.get(mask, mask)
     for path in holes.masks:
         is_boolean = path in found.boolean
@@ -213,13 +246,17 @@ def _sort(found: Findings) -> _Sorted:
     for path, uses in found.uses.items():
         if path in structures or names.last_part(path) in ("device", "rank", "local_rank", "gpu"):
             continue
-        number = names.number_by_name(path)
+        number = Size.MICRO_BATCHES if path in found.windows else names.number_by_name(path)
         if number is not None:
             holes.fixed[path] = Number(number)
             continue
         role = _role(found, path)
         if role is not None and not _is_factor(found, path, role):
-            holes.roles[path] = role
+            if role[0] is Role.TARGET and found.takes_rows and path in found.apart:
+                # what is made of its samples may have other axes
+                holes.generic.append(path)
+            else:
+                holes.roles[path] = role
         else:
             _sort_by_use(found, holes, path, uses, has_role=role is not None)
     return holes
@@ -252,6 +289,8 @@ def _fixed(found: Findings, path: str, uses: set[str], *, has_role: bool) -> Fil
     """Return what is put in a hole whose use leaves no choice."""
     if path in found.lengths:
         return Fill(Role.LENGTH, "B")
+    if names.is_parameter(path):
+        return Fill(Role.REAL, "D" * (found.exact.get(path) or max(found.least.get(path, 0), 2)))
     if path in found.gathered and not has_role:
         return Fill(Role.CLASS, "B1")
     if path in found.labels and not has_role:
@@ -297,6 +336,7 @@ def _divisors(found: Findings, structures: set[str]) -> tuple[str, ...]:
         and path not in found.roles
         and "tensor" not in uses
         and names.number_by_name(path) is None
+        and path not in found.windows
         and not names.is_option(path)
         and names.number_by_use(path, uses) is Size.ONE
     )

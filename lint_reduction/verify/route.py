@@ -23,6 +23,19 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True)
+class Settings:
+    """The arguments that a loss call takes from settings.
+
+    Attributes:
+        options: their values by parameter.
+        is_built: whether the call is one of something else, that builds the loss from them.
+    """
+
+    options: tuple[tuple[str, Scalar], ...]
+    is_built: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RouteNodes:
     """The path of a finding as nodes.
 
@@ -39,6 +52,7 @@ class RouteNodes:
         known: expressions whose value is known.
         optimizer: where the optimizer is built.
         functions: the functions that the run passes through.
+        settings: for loss calls, the arguments that they take from settings.
     """
 
     start: Module
@@ -53,6 +67,7 @@ class RouteNodes:
     known: tuple[tuple[Spot, Scalar], ...] = ()
     optimizer: Spot | None = None
     functions: frozenset[Scope] = field(default_factory=frozenset)
+    settings: tuple[tuple[ast.AST, Settings], ...] = ()
 
     @property
     def passed(self) -> frozenset[ast.AST]:
@@ -122,6 +137,7 @@ class _Reader:
             tuple(self.known()),
             self.optimizer(),
             frozenset(self.scope(spot) for spot in (*calls, end)),
+            tuple(self.settings()),
         )
 
     def module(self, path: str) -> Module:
@@ -187,10 +203,31 @@ class _Reader:
                 if argument.known is None or argument.literal is not None or not _is_certain(site, argument):
                     continue
                 spot = self.spot(argument.span)
-                if spot is None or not isinstance(value, Scalar):
+                if spot is None or not isinstance(value, Scalar) or self.is_unpacked(site, spot):
                     continue
                 node = spot.node.value if isinstance(spot.node, ast.keyword) else spot.node
                 yield Spot(spot.module, node), value
+
+    def is_unpacked(self, site: LossSite, spot: Spot) -> bool:
+        """Say whether an argument of a loss call is an entry of something that stands there, not what stands there."""
+        is_entry = isinstance(spot.node, ast.Starred) or (isinstance(spot.node, ast.keyword) and spot.node.arg is None)
+        return is_entry or spot == self.spot(site.span)
+
+    def settings(self) -> Iterator[tuple[ast.AST, Settings]]:
+        for site in self._loss_sites():
+            call = self.spot(site.span)
+            taken = []
+            is_built = False
+            for argument in site.arguments:
+                value = argument.known.value if argument.known is not None else None
+                spot = self.spot(argument.span)
+                if argument.known is None or spot is None or not isinstance(value, Scalar):
+                    continue
+                if self.is_unpacked(site, spot):
+                    taken.append((argument.parameter, value))
+                    is_built = is_built or spot == call
+            if call is not None and taken:
+                yield call.node, Settings(tuple(taken), is_built)
 
     def _loss_sites(self) -> list[LossSite]:
         return [term.site for term in self.flow.terms if term.site is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from lint_reduction.verify.allowed import (
     MAX_ROUNDS,
 )
 from lint_reduction.verify.arithmetic import BINARY, COMPARISONS, UNARY, name_of
+from lint_reduction.verify.experiment import Place
 from lint_reduction.verify.names import COUNTED, number_by_name
 from lint_reduction.verify.planning import Number, Plan
 from lint_reduction.verify.synth import Maker, norm
@@ -41,18 +42,30 @@ class Run(TorchObjects):
         super().__init__(maker)
         self.plan = plan
         self.rounds = maker.sizes.micro_batches
+        self.takes_rows = plan.takes_rows
         self.clipped = False
         self.losses: list[float] = []
         self.gradient = torch.zeros(0)
         self.norms: dict[str, float] = {}
         self._off: list[bool] = []
-        self._has_clipped = False
+        self._is_kept = False
+
+    def see_window(self, value: Value) -> None:
+        """Do nothing: the trace has seen it."""
+
+    def divisor(self, place: Place, value: Value) -> Value:
+        """Return the number of micro-batches where that is what the number is."""
+        return self.maker.sizes.micro_batches if place in self.plan.windows else value
 
     # Holes
 
     def is_tensor(self, value: Value) -> bool:
         """Whether a value is a tensor."""
         return isinstance(value, Tensor)
+
+    def is_weight(self, value: Value) -> bool:
+        """Whether a value is a leaf."""
+        return isinstance(value, Tensor) and any(value is leaf for leaf in self.maker.leaves.values())
 
     def is_indexed(self, hole: Hole, index: Value) -> bool:
         """Whether a subscript takes rows: of what the plan says is a tensor."""
@@ -71,7 +84,7 @@ class Run(TorchObjects):
             return hole if size is None else size.amount(self.maker.sizes)
         if isinstance(fill, Number):
             return fill.value(self.maker.sizes)
-        value = self.maker.make(hole.path, fill.role, fill.layout)
+        value = self.maker.make(hole.path, fill.role, fill.layout, fill.widths)
         return value.bool() if fill.is_boolean else value
 
     def count(self, name: str) -> Value:
@@ -174,6 +187,9 @@ class Run(TorchObjects):
     def assign(self, value: Value, name: str, new: Value) -> None:
         """Do ``value.grad = new``, in place."""
         assert isinstance(value, Tensor)
+        if name == "data" and isinstance(new, Tensor) and new.shape == value.shape:
+            with torch.no_grad():
+                value.copy_(new)
         if name == "grad" and value.grad is not None:
             if isinstance(new, Tensor) and new.shape == value.grad.shape:
                 value.grad = new.detach().clone()
@@ -192,17 +208,36 @@ class Run(TorchObjects):
             is_raw = any(value is loss for loss in self.raw)
             if not is_raw and not _comes_from(value.grad_fn, self.unreduced):
                 raise BlockedError(f"a loss of shape {shape} that no unreduced loss made: no shape fits")
-            raise RaisedError(f"backward of a loss of shape {shape}", unreduced=True)
+            raise RaisedError(f"the loss has the shape {shape} and is no single number", unreduced=True)
         if not value.requires_grad:
             raise BlockedError("no value with a gradient reaches the loss")
         given = gradient if isinstance(gradient, Tensor) else None
         self._do("backward", lambda: value.backward(gradient=given, retain_graph=True))
 
+    def repeat(self, times: int) -> None:
+        """Take the gradient as often as the same is done again."""
+        for leaf in self.maker.leaves.values():
+            if leaf.grad is not None:
+                leaf.grad *= times
+
     def settled(self) -> None:
         """Keep the gradient as it is now, unless it has been clipped already."""
-        if not self._has_clipped:
+        if not self._is_kept:
             self.gradient = self.maker.gradient().clone()
             self.norms = {path: norm(leaf.grad) for path, leaf in self.maker.leaves.items() if leaf.grad is not None}
+
+    def method(self, value: Value, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Value:
+        """Call a method; the gradient is kept before it is cleared."""
+        if name == "zero_" and self.losses and any(value is leaf.grad for leaf in self.maker.leaves.values()):
+            self.settled()
+            self._is_kept = True
+        return super().method(value, name, arguments, options)
+
+    def moved(self) -> Tensor | None:
+        """Return how far the program itself has moved the leaves, None if it has not."""
+        moves = [leaf.detach() - self.maker.drawn[path] for path, leaf in self.maker.leaves.items()]
+        far = torch.cat([move.reshape(-1) for move in moves]) if moves else torch.zeros(0)
+        return far if bool(far.count_nonzero()) else None
 
     def clip(self, name: str, limit: Value) -> Value:
         """Clip the gradient of the leaves."""
@@ -210,7 +245,7 @@ class Run(TorchObjects):
         if not leaves or not isinstance(limit, int | float) or isinstance(limit, bool):
             return torch.zeros((), dtype=self.maker.dtype, device=self.maker.device)
         self.settled()
-        self._has_clipped = True
+        self._is_kept = True
         before = self.maker.gradient().clone()
         function = nn.utils.clip_grad_value_ if "value" in name else nn.utils.clip_grad_norm_
         result = self._do(name, lambda: function(leaves, float(limit)))

@@ -6,14 +6,16 @@ import ast
 from collections.abc import Collection, Iterator, Mapping
 
 from lint_reduction.facts import LossFlow
-from lint_reduction.growth import Count
+from lint_reduction.growth import ONE, Count, Growth
 from lint_reduction.libraries import load_libraries
+from lint_reduction.verify.effects import is_step
 from lint_reduction.verify.experiment import Scalar
 from lint_reduction.verify.modules import Module, Placed
 from lint_reduction.verify.uses import evaluated
 
 #: The counts that a configuration fixes and a run of another size does not follow by itself.
 _CONFIGURED = (Count.SAMPLES, Count.MICRO_BATCHES, Count.RANKS)
+_PER_WINDOW = ONE / Growth.of(Count.MICRO_BATCHES)
 _FLAGS: dict[object, Scalar] = {"store_true": False, "store_false": True}
 
 
@@ -22,15 +24,47 @@ def counted(module: Module, kept: Collection[ast.stmt], flow: LossFlow) -> Itera
 
     The number of micro-batches of a step is also known by the condition that the step stands under.
     """
+    yield from _divisors(module, kept, flow)
     names = load_libraries().names
     window = _window(flow)
+    intervals = set(_intervals(kept))
+    batches = set(_given_to_loaders(module))
     for node in _expressions(kept, {}):
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
             count = names.count(node.id if isinstance(node, ast.Name) else node.attr)
-            if window is not None and ast.dump(node) == window:
+            if (window is not None and ast.dump(node) == window) or node in intervals:
                 count = Count.MICRO_BATCHES
-            if count in _CONFIGURED and not _is_called(module, node):
+            if count is None and ast.dump(node) in batches:
+                count = Count.SAMPLES
+            if count in _CONFIGURED and not _is_called(module, node) and not _is_iterated(module, node):
                 yield node, count
+
+
+def _divisors(module: Module, kept: Collection[ast.stmt], flow: LossFlow) -> Iterator[tuple[Placed, Count]]:
+    """Yield the numbers written in divisions that are the number of micro-batches, as the analysis has seen."""
+    steps = {step.span: step.text for term in flow.terms for step in term.steps if step.growth == _PER_WINDOW}
+    for node in _expressions(kept, {}):
+        match node:
+            case ast.BinOp(op=ast.Div(), right=ast.Constant(value=int() | float() as value) as divisor):
+                if any(module.node(span) is node and text == str(value) for span, text in steps.items()):
+                    yield divisor, Count.MICRO_BATCHES
+
+
+def _given_to_loaders(module: Module) -> Iterator[str]:
+    """Yield what a module gives to something as the size of its batches: variables, as syntax trees."""
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.keyword(arg="batch_size", value=ast.Name() | ast.Attribute() as value):
+                yield ast.dump(value)
+
+
+def _intervals(kept: Collection[ast.stmt]) -> Iterator[ast.expr]:
+    """Yield the numbers of rounds after which an optimizer steps: ``if step % every == 0``."""
+    for statement in kept:
+        if isinstance(statement, ast.If) and any(map(is_step, statement.body)):
+            for node in ast.walk(statement.test):
+                if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+                    yield node.right
 
 
 def _window(flow: LossFlow) -> str | None:
@@ -44,6 +78,11 @@ def _window(flow: LossFlow) -> str | None:
         case ast.Call(func=ast.Name(id="range"), args=[inner]):
             node = inner
     return ast.dump(node) if isinstance(node, ast.Name | ast.Attribute) else None
+
+
+def _is_iterated(module: Module, node: ast.expr) -> bool:
+    parent = module.parents[node]
+    return isinstance(parent, ast.For | ast.comprehension) and parent.iter is node
 
 
 def _is_called(module: Module, node: ast.expr) -> bool:

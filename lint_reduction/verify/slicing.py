@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lint_reduction.facts import StepKind
+from lint_reduction.facts import Doubt, StepKind
 from lint_reduction.finding import Finding
 from lint_reduction.growth import Count
 from lint_reduction.verify import gate
@@ -116,7 +116,7 @@ def _experiment(finding: Finding, dials: tuple[Count, ...], layout: _Layout, rea
         route.end_kind.value,
         route.end_function,
         place(route.site),
-        tuple(Callee(place(spot), name) for spot, name in route.sites if spot in reached),
+        tuple(_callee(route, spot, name, layout) for spot, name in route.sites if spot in reached),
         tuple((kind.value, place(spot)) for spot, kind in route.steps if spot in reached),
         tuple(_branches(cut, units)),
         known,
@@ -124,7 +124,15 @@ def _experiment(finding: Finding, dials: tuple[Count, ...], layout: _Layout, rea
         "" if optimizer is None else optimizer.module.qualname(optimizer.node),
         tuple(dial.value for dial in dials),
         counts,
+        finding.flow is not None and finding.flow.framework_divides != "",
     )
+
+
+def _callee(route: RouteNodes, spot: Spot, name: str, layout: _Layout) -> Callee:
+    settings = dict(route.settings).get(spot.node)
+    if settings is None:
+        return Callee(layout.place(spot), name)
+    return Callee(layout.place(spot), name, settings.options, settings.is_built)
 
 
 def _lead(route: RouteNodes, sides: Sides, *, in_rounds: bool) -> set[Spot]:
@@ -172,6 +180,8 @@ def _branches(cut: Slice, units: dict[Module, int]) -> list[Branch]:
 
 def _settings(finding: Finding, cut: Slice, units: dict[Module, int]) -> tuple[tuple[Known, ...], tuple[Counted, ...]]:
     """Return the expressions whose value is known, and those that count something."""
+    steps = [step for term in finding.flow.terms for step in term.steps] if finding.flow is not None else []
+    is_constant = finding.code in CONSTANT and any(step.doubt is Doubt.CONSTANT for step in steps)
     counts: dict[Place, Counted] = {}
     known: dict[Place, Known] = {}
     values = options([statement for statements in cut.kept.values() for statement in statements])
@@ -179,7 +189,7 @@ def _settings(finding: Finding, cut: Slice, units: dict[Module, int]) -> tuple[t
         kept = cut.kept.get(module, set())
         for node, count in counted(module, kept, finding.flow) if finding.flow is not None else ():
             # a rule about a constant takes it for one
-            if finding.code not in CONSTANT or count is not Count.SAMPLES:
+            if not is_constant or count is not Count.SAMPLES:
                 place = module.place(index, node)
                 counts[place] = Counted(place, count.value)
         for node, value in option_uses(kept, values):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import LIBRARIES, MAX_ROUNDS, NO_GRADIENT, SCALING_METHODS
@@ -20,7 +20,6 @@ from lint_reduction.verify.values import (
     Unnamed,
     UserError,
     Value,
-    place_of,
 )
 
 
@@ -117,7 +116,9 @@ class Statements(Assignments):
         self.bind(node.name, Function(node, self.frame.unit, self.qualified(node.name), self.frame.scope))
 
     def _class(self, node: ast.ClassDef) -> None:
-        bases = tuple(self.evaluate(base) for base in node.bases)
+        # a class with the types that it is generic in is that class
+        named = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
+        bases = tuple(map(self.evaluate, named))
         self.bind(node.name, Class.of(node, self.frame.unit, self.qualified(node.name), bases, self.frame.scope))
 
     # Branches
@@ -128,7 +129,7 @@ class Statements(Assignments):
     def _match(self, node: ast.Match) -> None:
         subject = self.evaluate(node.subject)
         for case in node.cases:
-            decided = self.decisions.branches.get(place_of(self.frame.unit, case.pattern))
+            decided = self.decided(case.pattern)
             if decided is not None:
                 if decided:
                     self.execute(case.body)
@@ -170,24 +171,26 @@ class Statements(Assignments):
     # Loops
 
     def _for(self, node: ast.For) -> None:
-        values = self.evaluate(node.iter)
+        before = self.taken_apart
+        values = Stream(lambda _: Unnamed("")) if self._cuts_batch(node) else self.evaluate(node.iter)
         is_unknown = isinstance(values, Stream) or (
-            isinstance(values, Hole) and not self.domain.is_indexed(values, slice(None))
+            isinstance(values, Hole) and not self.has_rows(values) and not self.domain.is_indexed(values, slice(None))
         )
         if is_unknown:
             entry = values.entry if isinstance(values, Stream) else lambda _: Unnamed("")
-            rounds: list[Value] = [entry(i) for i in range(self.domain.rounds)]
+            is_inside = isinstance(values, Hole) and values.path in self.containers
+            rounds: list[Value] = [entry(i) for i in range(2 if is_inside else self.domain.rounds)]
         else:
             rounds = self.iterate(values)
-        self._loop(node, rounds)
+        self._loop(node, self.rows_of(node.target, rounds, taken=self.taken_apart > before))
 
-    def _loop(self, node: ast.For, rounds: list[Value]) -> None:
+    def _loop(self, node: ast.For, rounds: Iterator[Value]) -> None:
         is_around = self._is_around(node)
         for value in rounds:
             self.assign(node.target, value)
             before = self.backwards
             try:
-                self.execute(node.body)
+                self._round(node.body)
             except ContinueError:
                 pass
             except BreakError:
@@ -195,6 +198,17 @@ class Statements(Assignments):
             if is_around and self.backwards > before:
                 return
         self.execute(node.orelse)
+
+    def _round(self, statements: Sequence[ast.stmt]) -> None:
+        self.loops += 1
+        try:
+            self.execute(statements)
+        finally:
+            self.loops -= 1
+
+    def _cuts_batch(self, node: ast.For) -> bool:
+        """Whether a loop runs backward for each part of a batch that is cut up: the parts are micro-batches."""
+        return self.program.note("cuts", node, lambda: _cuts(node.iter) and _holds_end(node, self))
 
     def _is_around(self, node: ast.For) -> bool:
         """Whether the end of the path lies in another loop inside of a loop."""
@@ -207,7 +221,7 @@ class Statements(Assignments):
                 return
             before = self.backwards
             try:
-                self.execute(node.body)
+                self._round(node.body)
             except ContinueError:
                 pass
             except BreakError:
@@ -288,6 +302,22 @@ class Statements(Assignments):
 
 def _imported(dotted: str, name: str) -> Value:
     return Library(dotted) if dotted.partition(".")[0] in LIBRARIES else Hole.at(name)
+
+
+def _cuts(node: ast.expr) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id="zip" | "list"), args=[_, *_] as entries):
+            return all(map(_cuts, entries))
+        case ast.Call(func=ast.Attribute(attr="chunk" | "split" | "tensor_split"), args=[_], keywords=[]):
+            return True
+    return False
+
+
+def _holds_end(statement: ast.stmt, machine: Statements) -> bool:
+    end = machine.experiment.end
+    first, last = (statement.lineno, statement.col_offset), (statement.end_lineno or 0, statement.end_col_offset or 0)
+    inside = first <= (end.line, end.column) and (end.end_line, end.end_column) <= last
+    return inside and machine.frame.unit == end.unit and machine.experiment.end_kind == "backward"
 
 
 def _holds_loop(statement: ast.stmt, machine: Statements) -> bool:

@@ -33,17 +33,19 @@ def first_update(machine: Interpreter, maker: Maker) -> Update | None:
     leaves = [leaf for leaf in maker.leaves.values() if leaf.grad is not None]
     if optimizer is None or optimizer.name not in OPTIMIZERS - {"LBFGS"} or not leaves:
         return None
-    options = {str(name): _option(value) for name, value in optimizer.options.items()}
-    if any(value is None for value in options.values()):
-        return None
-    if optimizer.name == "SGD":
-        options.setdefault("lr", 0.01)
-    changed = _stepped(optimizer, options, leaves, [leaf.grad for leaf in leaves])
-    unchanged = _stepped(optimizer, options, leaves, [torch.zeros_like(leaf) for leaf in leaves])
-    if changed is None or unchanged is None:
-        return None
-    difference = torch.cat([(a - b).reshape(-1) for a, b in zip(changed, unchanged, strict=True)])
-    return Update(norm(difference), _described(optimizer, options))
+    differences = []
+    for group in optimizer.groups or ({},):
+        options = {str(name): _option(value) for name, value in {**optimizer.options, **group}.items()}
+        if any(value is None for value in options.values()):
+            return None
+        if optimizer.name == "SGD":
+            options.setdefault("lr", 0.01)
+        changed = _stepped(optimizer, options, leaves, [leaf.grad for leaf in leaves])
+        unchanged = _stepped(optimizer, options, leaves, [torch.zeros_like(leaf) for leaf in leaves])
+        if changed is None or unchanged is None:
+            return None
+        differences += [(a - b).reshape(-1) for a, b in zip(changed, unchanged, strict=True)]
+    return Update(norm(torch.cat(differences)), _described(optimizer, options))
 
 
 def _stepped(

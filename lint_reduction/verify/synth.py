@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -65,31 +65,47 @@ class Maker:
         self.device = device
         self.dtype = dtype
         self.leaves: dict[str, Tensor] = {}
+        self.drawn: dict[str, Tensor] = {}
         self._made: dict[tuple[str, str, Role, bool], Tensor] = {}
         self._draws = 0
+        self._widths: dict[int, int] = {}
 
-    def make(self, path: str, role: Role, layout: str) -> Tensor:
-        """Return the tensor of a path."""
+    def make(self, path: str, role: Role, layout: str, widths: Sequence[tuple[int, int]] = ()) -> Tensor:
+        """Return the tensor of a path.
+
+        Args:
+            path: the path.
+            role: what it is for a loss.
+            layout: its axes.
+            widths: the axes that have a size of their own, with that size.
+        """
         key = (path, layout, role, torch.is_grad_enabled())
         if key not in self._made:
+            self._widths = dict(widths)
             self._made[key] = self._learned(path, role, layout) if role.is_learned else self._data(path, role, layout)
+            self._widths = {}
         return self._made[key]
 
+    def path_of(self, value: Tensor) -> str:
+        """Return the path of a tensor that stands for one, empty for any other."""
+        return next((key[0] for key, made in self._made.items() if made is value), "")
+
     def _shape(self, layout: str) -> list[int]:
-        return [self.sizes.base[letter] for letter in layout]
+        return [self._widths.get(axis, self.sizes.base[letter]) for axis, letter in enumerate(layout)]
 
     def _generator(self, path: str) -> torch.Generator:
         """Return the generator of a path: on the CPU, so that all devices see the same numbers."""
         return torch.Generator().manual_seed(zlib.crc32(path.encode()) ^ _SEED)
 
     def _repeat(self, values: Tensor, layout: str) -> Tensor:
-        times = [self.sizes.times.get(letter, 1) for letter in layout]
+        times = [1 if axis in self._widths else self.sizes.times.get(letter, 1) for axis, letter in enumerate(layout)]
         return values.repeat(*times) if times and max(times) > 1 else values
 
     def _learned(self, path: str, role: Role, layout: str) -> Tensor:
         if path not in self.leaves:
             drawn = torch.randn(self._shape(layout), generator=self._generator(path), dtype=torch.float64)
-            self.leaves[path] = drawn.to(self.device, self.dtype).requires_grad_()
+            self.drawn[path] = drawn.to(self.device, self.dtype)
+            self.leaves[path] = self.drawn[path].clone().requires_grad_()
         values = self._repeat(self.leaves[path], layout)
         if self.sizes.padding and "T" in layout:
             axis = layout.index("T")

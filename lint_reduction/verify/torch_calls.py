@@ -42,10 +42,19 @@ _DROPPED = object()
 
 
 class TorchCalls:
-    """Calls torch with values of the closed world."""
+    """Calls torch with values of the closed world.
+
+    Attributes:
+        written: the tensors that the program writes out, in order.
+        weighted: which of them turn out to be class weights, in this run or an earlier one.
+        weights: the class weights met, as they are varied.
+    """
 
     def __init__(self, maker: Maker) -> None:
         self.maker = maker
+        self.written: list[Tensor] = []
+        self.weighted: set[int] = set()
+        self.weights: list[Tensor] = []
         self._spent = guards.Spent()
 
     # Values
@@ -192,7 +201,12 @@ class TorchCalls:
         value = self._do("tensor", lambda: torch.tensor(_numbers(data)))
         if value.is_floating_point() and not isinstance(dtype, torch.dtype):
             dtype = self.maker.dtype
-        return value.to(self.maker.device, dtype if isinstance(dtype, torch.dtype) else value.dtype)
+        value = value.to(self.maker.device, dtype if isinstance(dtype, torch.dtype) else value.dtype)
+        if len(self.written) in self.weighted and self.maker.sizes.weights > 1:
+            value = value * self.maker.sizes.weights
+            self.weights.append(value)
+        self.written.append(value)
+        return value
 
     def _typed(self, name: str, plain: list[Any]) -> Value:
         dtype = self.maker.dtype if name in ("FloatTensor", "Tensor", "DoubleTensor") else torch.long

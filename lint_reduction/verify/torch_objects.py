@@ -25,6 +25,7 @@ from lint_reduction.verify.values import (
     Criterion,
     Distribution,
     Layer,
+    MisfitError,
     RaisedError,
     Value,
 )
@@ -54,7 +55,7 @@ class TorchObjects(TorchCalls):
         except ERRORS as error:
             raise _invalid(error) or BlockedError(f"{loss.name}: {first_line(error)}") from None
         if isinstance(getattr(module, "weight", None), Tensor) and loss.name in WEIGHTED:
-            module.weight *= self.maker.sizes.weights
+            module.weight = self._weighted(module.weight)
         return Criterion(loss.name, dict(options) | {"reduction": module.reduction}, module, place)
 
     def loss(
@@ -68,11 +69,12 @@ class TorchObjects(TorchCalls):
         """Call a loss module, or the functional form."""
         plain, named = self._arguments(arguments, options)
         function: Any = getattr(functional, loss.function) if criterion is None else criterion.module
+        self._refuse_misfit(loss, plain)
         guards.broadcast([value for value in [*plain, *named.values()] if isinstance(value, Tensor)])
         if loss.name in WEIGHTED and isinstance(named.get("weight"), Tensor):
-            named["weight"] = named["weight"] * self.maker.sizes.weights
+            named["weight"] = self._weighted(named["weight"])
         elif loss.name in WEIGHTED and criterion is None and len(plain) > 2 and isinstance(plain[2], Tensor):
-            plain[2] = plain[2] * self.maker.sizes.weights
+            plain[2] = self._weighted(plain[2])
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
@@ -89,6 +91,34 @@ class TorchObjects(TorchCalls):
             if value.grad_fn is not None:
                 self.unreduced.append(value.grad_fn)
         return value
+
+    def _refuse_misfit(self, loss: Loss, plain: Sequence[Any]) -> None:
+        """Refuse a target that has other features than a part of a prediction, and say which it should have."""
+        if len(plain) < 2 or not all(isinstance(value, Tensor) for value in plain[:2]) or "C" in loss.layouts[0][0]:
+            return
+        first, second = plain[:2]
+        if first.dim() != second.dim():
+            return
+        axes = [axis for axis in range(first.dim()) if first.shape[axis] != second.shape[axis]]
+        for value, other in ((second, first), (first, second)):
+            path = self.maker.path_of(value)
+            if len(axes) == 1 and axes[0] > 0 and path:
+                message = f"{loss.function}: the target has another size than the input"
+                raise MisfitError(message, path, axes[0], other.shape[axes[0]])
+
+    def _weighted(self, weight: Tensor) -> Tensor:
+        """Return class weights times what they are varied by; in place, as the program may divide by them as well."""
+        self.weighted |= {index for index, other in enumerate(self.written) if other is weight}
+        if self.maker.sizes.weights > 1 and not any(weight is other for other in self.weights):
+            weight = weight.mul_(self.maker.sizes.weights)
+            self.weights.append(weight)
+        return weight
+
+    def reduce(self, criterion: Criterion, reduction: str) -> None:
+        """Give a loss module another reduction."""
+        criterion.options["reduction"] = reduction
+        module: Any = criterion.module
+        module.reduction = reduction
 
     def layer(self, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Layer:
         """Build a module without parameters."""

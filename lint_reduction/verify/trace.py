@@ -18,17 +18,21 @@ from lint_reduction.verify.allowed import (
 from lint_reduction.verify.arithmetic import mathematics
 from lint_reduction.verify.experiment import Place
 from lint_reduction.verify.losses import Loss
+from lint_reduction.verify.noted import Noted
 from lint_reduction.verify.values import Criterion, Distribution, Hole, Layer, Value, parts
 
 #: What a method's integer arguments say about the rank: they are axes.
 _AXES = frozenset("sum mean softmax log_softmax size transpose permute max min std var argmax norm logsumexp".split())
 
 
-class Trace:
+class Trace(Noted):
     """The abstract world."""
 
-    def __init__(self, tensors: frozenset[str] = NO_PATHS, structures: frozenset[str] = NO_PATHS) -> None:
-        self.found = Findings()
+    def __init__(
+        self, tensors: frozenset[str] = NO_PATHS, structures: frozenset[str] = NO_PATHS, *, takes_rows: bool = False
+    ) -> None:
+        super().__init__(Findings(takes_rows=takes_rows))
+        self.takes_rows = takes_rows
         self.tensors = tensors
         self.structures = structures
         self.rounds = 1
@@ -119,6 +123,8 @@ class Trace:
 
     def compare(self, operator: ast.cmpop, left: Value, right: Value) -> Value:
         """Return the outcome of a comparison, which is not known."""
+        if isinstance(operator, ast.Eq | ast.NotEq):
+            self.see_labels(left, right)
         for value, other in ((left, right), (right, left)):
             self.use(value, "option" if isinstance(other, str | list | tuple) else "test")
             if type(other) is int and isinstance(operator, ast.NotEq) and isinstance(value, Abstract) and value.is_pure:
@@ -203,6 +209,9 @@ class Trace:
         assert isinstance(value, Abstract)
         if value.is_shape:
             return Abstract(is_number=True)
+        if name == "item" and value.is_pure:
+            # a tensor of one number, or a number: it is the use of it that tells
+            return Abstract(value.roots, is_pure=True, is_number=True)
         self.use(value, "tensor")
         if name in ("view", "reshape", "expand", "repeat", "new_zeros", "new_ones", "new_full"):
             self._sizes(value, arguments, name)
@@ -211,7 +220,7 @@ class Trace:
         if name in _AXES:
             self._axis(value, [*arguments, *options.values()])
         if "softmax" in name:
-            self._normalized(value, [*arguments, *options.values()])
+            self.see_normalized(value, [*arguments, *options.values()])
         if name == "gather" and len(arguments) > 1 and isinstance(arguments[1], Abstract) and arguments[1].is_pure:
             self.found.gathered |= arguments[1].roots
             return Abstract(value.roots)
@@ -221,13 +230,6 @@ class Trace:
         if name in ("size", "numel", "dim", "nelement", "ndimension", "stride"):
             return Abstract(like=value.like, is_shape=name == "size" and not arguments, is_number=True)
         return self._result(name, value, [value, *arguments], options, ELEMENTWISE_METHODS)
-
-    def _normalized(self, value: Value, arguments: Sequence[Value]) -> None:
-        self.found.rank(value, least=2)
-        axis = next((entry for entry in arguments if type(entry) is int), None)
-        if isinstance(value, Abstract) and axis is not None:
-            for path in value.like:
-                self.found.normalized[path] = axis
 
     def _sizes(self, value: Abstract, arguments: Sequence[Value], name: str) -> None:
         flat = [entry for entry in parts(list(arguments)) if not isinstance(entry, list | tuple)]
@@ -290,7 +292,7 @@ class Trace:
         if last in _AXES:
             self._axis(first, [*arguments[1:], *options.values()])
         if "softmax" in last:
-            self._normalized(first, [*arguments[1:], *options.values()])
+            self.see_normalized(first, [*arguments[1:], *options.values()])
         if last == "one_hot" and isinstance(first, Abstract) and first.is_pure:
             self.found.labels |= first.roots
             self.found.classes += [size for size in arguments[1:2] if type(size) is int]
@@ -306,11 +308,11 @@ class Trace:
         """Note the options of a criterion."""
         for name, value in options.items():
             self.use(value, "class weight" if "weight" in name else "option")
-            self._weights(value)
+            self.see_weights(value)
         for value in arguments:
             self.use(value, "class weight")
-            self._weights(value)
-        return Criterion(loss.name, options, None, place)
+            self.see_weights(value)
+        return Criterion(loss.name, dict(options), None, place)
 
     def loss(
         self,
@@ -333,7 +335,7 @@ class Trace:
             for path in self._roots(value):
                 self.found.roles.setdefault(path, []).append((loss, index, pure))
         for name, value in options.items():
-            self._weights(value)
+            self.see_weights(value)
             if name not in names:
                 self.use(value, "class weight" if "weight" in name else "option")
         ignored = options.get("ignore_index", criterion.options.get("ignore_index") if criterion else None)
@@ -346,10 +348,6 @@ class Trace:
         if options.get("reduction") == "none" and isinstance(first, Abstract) and loss.layouts[0][0] == "BD":
             like = first.like
         return Abstract(self._roots(list(arguments), list(options.values())), like)
-
-    def _weights(self, value: Value) -> None:
-        if isinstance(value, Abstract) and value.length:
-            self.found.classes.append(value.length)
 
     def layer(self, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Layer:
         """Return a module without parameters."""

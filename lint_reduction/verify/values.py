@@ -23,6 +23,21 @@ class BlockedError(Exception):
     """Something cannot be run; the message says what."""
 
 
+class MisfitError(BlockedError):
+    """A tensor that stands for something unknown has another size than what it is compared with.
+
+    Attributes:
+        path: of what it stands for.
+        axis, size: the size that it would have to have, and where.
+    """
+
+    def __init__(self, message: str, path: str, axis: int, size: int) -> None:
+        super().__init__(message)
+        self.path = path
+        self.axis = axis
+        self.size = size
+
+
 class RaisedError(Exception):
     """The program raised what the rule is about.
 
@@ -219,7 +234,7 @@ class Criterion:
     """
 
     name: str
-    options: Mapping[str, Value]
+    options: dict[str, Value]
     module: object
     place: Place
 
@@ -239,11 +254,16 @@ class Layer:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Optimizer:
-    """An optimizer: its class and its options. The real one is made when the gradient is there."""
+    """An optimizer: its class and its options. The real one is made when the gradient is there.
+
+    Attributes:
+        groups: the options of each group of parameters that has its own, empty where all have the same.
+    """
 
     name: str
     options: dict[Value, Value]
     place: Place
+    groups: tuple[dict[Value, Value], ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
