@@ -232,6 +232,17 @@ def _is_result(value: Tensor) -> bool:
     return value.is_loss or (value.axes.is_scalar and bool(value.summands))
 
 
+def _may_train(value: Tensor) -> bool:
+    """Say whether a value is no mere number, such as the size of a batch."""
+    return value.is_loss or any(summand.gradient for summand in value.summands)
+
+
+def _is_data(value: Tensor) -> bool:
+    """Say whether a tensor is no loss, nor a sum or mean that may become one."""
+    kinds = (StepKind.SUM, StepKind.MEAN)
+    return not _is_result(value) and not any(hop.kind in kinds for s in value.summands for hop in s.hops)
+
+
 def _presumed(value: Tensor) -> bool:
     """Say whether a tensor comes straight from an unknown call."""
     plain = not value.arithmetic and not value.may_be_container and not value.is_mask
@@ -254,10 +265,10 @@ def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tupl
     left, right = _as_masks(machine, left, right, exprs)
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         for loss, weight, shown in ((left, right, texts[1]), (right, left, texts[0])):
-            if _is_result(loss) and not weight.is_loss and _presumed(weight):
+            if _may_train(loss) and _is_result(loss) and not weight.is_loss and _presumed(weight):
                 return tensors.lose(loss, f"multiplied by the result of {shown}, which is not known")
         for loss, weight, expr in ((left, right, exprs[1]), (right, left, exprs[0])):
-            number = _number_in(loss, weight, expr)
+            number = _number_in(loss, weight, expr) if _may_train(loss) else None
             factor = Factor() if number is None else as_factor(machine, number, expr, divides=False)
             if factor.growth != ONE:
                 return tensors.scale(loss, factor, StepKind.MULTIPLY, mark)
@@ -275,7 +286,7 @@ def _product(machine: Machine, left: Value, right: Value, mark: int, exprs: tupl
         return tensors.multiply(tensor, mask, mark, texts)
     factor = as_factor(machine, other, expr, divides=False)
     note_number(machine, other, factor)
-    if factor.growth is None and not tensor.is_loss and not tensor.axes.is_scalar:
+    if factor.growth is None and _is_data(tensor):
         # data times something not known are still data
         factor = Factor()
     return replace(tensors.scale(tensor, factor, StepKind.MULTIPLY, mark), arithmetic=True, is_mask=False)
@@ -322,7 +333,7 @@ def _quotient(machine: Machine, left: Value, right: Value, mark: int, exprs: tup
     factor = as_factor(machine, right, exprs[1], divides=True)
     note_number(machine, right, factor)
     reporting.note_division(machine, left, right, replace(factor, text=text(exprs[1]) or factor.text), mark)
-    if factor.growth is None and not left.is_loss and not left.axes.is_scalar:
+    if factor.growth is None and _is_data(left):
         factor = Factor()
     return replace(tensors.scale(left, factor, StepKind.DIVIDE, mark), arithmetic=True, is_mask=False)
 

@@ -26,6 +26,7 @@ from lint_reduction.analysis.values import (
     WEIGHT_AXES,
     Alternatives,
     Constant,
+    External,
     Items,
     Loader,
     Mapping,
@@ -98,6 +99,9 @@ def as_factor(machine: Machine, value: Value, expr: Expr | None, *, divides: boo
             return Factor()
         case Opaque():
             return _opaque_factor(machine, value, expr, divides)
+        case External(name):
+            # from config import batch_size
+            return _opaque_factor(machine, Opaque(name.rpartition(".")[2]), expr, divides)
     return Factor(None, reason=_reason(text(expr)))
 
 

@@ -230,7 +230,7 @@ def loss_value(machine: Machine, model: LossModel, reduction: str | None, site: 
     if unit is None:
         return machine.unknown(f"reduction {reduction!r} is not accepted", site.mark)
     axes = _unreduced(model) if reduction == "none" else SCALAR
-    more = frozenset({Count.ELEMENTS}) if model.more_positions and reduction == "sum" else frozenset()
+    more = frozenset({Count.ELEMENTS}) if model.more_positions and reduction in ("sum", "batchmean") else frozenset()
     unit, axes = _of_inputs(unit, axes, tensors)
     if reduction == "sum" and model.divisor == "valid" and unit == SAMPLES and _ignores(machine, site):
         unit, more = Growth.of(Count.VALID), frozenset()
@@ -241,7 +241,7 @@ def loss_value(machine: Machine, model: LossModel, reduction: str | None, site: 
         axes = replace(axes, paired=True)
     if reduction == "batchmean" and any(t.least_rank > 2 or (t.axes.rank or 0) > 2 for t in tensors):
         # it divides by the first axis only
-        unit *= ELEMENTS
+        unit, more = unit * ELEMENTS, frozenset()
     reduced = frozenset() if reduction == "none" else frozenset(count for count, _ in model.none.powers)
     hop = Hop(StepKind.SITE, site.mark, unit, axes=reduced)
     summand = Summand(unit, "", site, (hop,), batch, more, machine.grad_enabled)
@@ -249,6 +249,8 @@ def loss_value(machine: Machine, model: LossModel, reduction: str | None, site: 
         summand = summand.lost("its input is not known")
     elif any(tensor.axes.paired for tensor in tensors) and Count.ELEMENTS in reduced:
         summand = summand.lost("it may be over pairs of samples")
+    elif given and all(t.perhaps_row for t in given) and (Count.SAMPLES in axes.counts or unit.in_samples):
+        summand = summand.lost("its input may be one sample")
     elif any(_grows(tensor) for tensor in tensors):
         summand = summand.lost("its input is scaled by a count")
     return Tensor((summand,), axes, batch)
@@ -313,7 +315,7 @@ def _is_one_sample(tensor: Tensor) -> bool:
     """Say whether a tensor has no batch axis, or was made of one sample."""
     if tensor.axes.certain and tensor.summands:
         return tensor.axes.place is Place.NONE
-    return bool(tensor.summands) and tensor.batch is Batch.SINGLE
+    return bool(tensor.summands) and (tensor.batch is Batch.SINGLE or tensor.perhaps_row)
 
 
 def _ignores(machine: Machine, site: Site) -> bool:

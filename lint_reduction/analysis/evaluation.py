@@ -51,6 +51,7 @@ from lint_reduction.analysis.values import (
     Imported,
     Items,
     Mapping,
+    Method,
     Opaque,
     Option,
     Repeated,
@@ -328,7 +329,8 @@ def truth(value: Value) -> bool | None:
         case Alternatives(options):
             truths = {truth(option.value) for option in options}
             return truths.pop() if len(truths) == 1 else None
-        case Opaque() | Unknown() | Tensor():
+        case Opaque() | Unknown() | Tensor() | Imported() | External() | Method(Opaque()):
+            # args.normalize is an option as well as a method, what is imported a flag as well as a function
             return None
         case Mapping(entries, rest):
             return True if entries else None if rest is not None else False

@@ -149,6 +149,8 @@ def _flow_of(trace: Trace, index: int, sink: Sink, option: Option, tensor: Tenso
     elif any(isinstance(e, InputGradient) for e in events):
         fate, note = Fate.ESCAPED, "the gradient is taken with respect to inputs"
     summands = tuple(_settled(s, sink) for s in summands)
+    if not tensor.axes.is_scalar and not certain_axes(tensor):
+        summands = tuple(map(_reduced, summands))
     found = _Found(sink, option, summands, optimizer, rescales, frozenset(companions), clips, fate, note)
     found.accumulated = accumulated(trace.events, index, sink, trace.factors)
     yield found
@@ -159,6 +161,16 @@ def _settled(summand: Summand, sink: Sink) -> Summand:
     if sink.same_data and summand.batch is Batch.ARGUMENT:
         return replace(summand, batch=Batch.FIXED)
     return summand
+
+
+#: What makes a number of a tensor.
+_REDUCING = (StepKind.SITE, StepKind.SUM, StepKind.MEAN, StepKind.ONES, StepKind.ACCUMULATE)
+
+
+def _reduced(summand: Summand) -> Summand:
+    """What is trained on is a number; who made it one of data, and how, is not known if no step says so."""
+    shown = summand.site is not None or any(hop.kind in _REDUCING for hop in summand.hops)
+    return summand if shown or summand.batch is Batch.PARAMETERS else summand.lost("it is not known how it is reduced")
 
 
 def _unused(machine: Machine) -> Iterator[_Found]:

@@ -87,6 +87,8 @@ def rounds_of(machine: Machine, iterable: Value, expr: Expr | None = None, targe
             return _rows(iterable)
         case Opaque():
             return _opaque(machine, iterable, expr, target)
+        case External(name):
+            return _opaque(machine, Opaque(name.rpartition(".")[2]), expr, target)
         case _:
             return _listed(machine, iterable, expr, target)
 
@@ -119,7 +121,7 @@ def _listed(machine: Machine, iterable: Value, expr: Expr | None, target: Expr |
             return rounds_of(machine, Dataset())
         case Function(code) if code.is_generator:
             return Rounds(Opaque(batch=Batch.DRAWN, varies=True), None)
-        case Shape() | External() | Options():
+        case Shape() | Options():
             return Rounds(Opaque(varies=True), ONE)
     return Rounds(Opaque(batch=Batch.DRAWN, varies=True), None)
 
@@ -139,7 +141,9 @@ def _batch(single: bool, batch: Batch = Batch.LOADER) -> Tensor:
 def _rows(tensor: Tensor) -> Rounds:
     axes = tensor.axes
     if tensor.may_be_container or not axes.certain or axes.place is not Place.FIRST:
-        value = tensors.perhaps_one_sample(tensor) if not tensor.axes.is_scalar else tensor
+        value = tensor
+        if not axes.is_scalar:
+            value = replace(tensors.perhaps_one_sample(tensor), perhaps_row=True)
         return Rounds(value, None, yields_data=tensor.batch >= Batch.DRAWN)
     return Rounds(tensors.one_sample(tensor), SAMPLES if Count.SAMPLES in axes.counts else ONE)
 

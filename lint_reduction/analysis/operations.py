@@ -132,6 +132,10 @@ def _on_tensor(machine: Machine, name: str, kind: str, tensor: Tensor, given: Op
             return _compared(machine, name, tensor, given.get(0, "other"))
         case "summing" | "averaging" | "choosing" | "norming" | "multiplying":
             return _reduced(machine, name, kind, tensor, given)
+        case "contracting":
+            other = given.get(0, "tensor", "other")
+            product = tensor if other is None else tensors.multiply(tensor, as_tensor(machine, other), given.mark)
+            return tensors.reduce(product, "summing", None, False, given.mark)
         case "counting":
             mask = tensor if tensor.is_mask else masks.beside_padding(masks.as_mask(tensor))
             return _reduced(machine, name, "summing", mask, given)
@@ -461,18 +465,26 @@ def _filled(machine: Machine, name: str, owner: Value, given: Operands) -> Tenso
 def _stacked(machine: Machine, owner: Value, kind: str) -> Value:
     if isinstance(owner, Unknown):
         return owner
-    if isinstance(owner, Repeated):
-        entry = owner.entry
-        if isinstance(entry, Unknown):
-            return entry
-        return _joined(as_tensor(machine, entry), number(owner.count), kind, owner.evidence)
-    if isinstance(owner, Items) and owner.entries:
-        if any(isinstance(e, Unknown) for e in owner.entries):
+
+    def joined(entry: Value, count: Growth, evidence: Evidence) -> Value:
+        return entry if isinstance(entry, Unknown) else _joined(as_tensor(machine, entry), count, kind, evidence)
+
+    def added(total: Value, entry: Value) -> Value:
+        if isinstance(total, Unknown) or isinstance(entry, Unknown):
             return Unknown("one of the tensors is not known")
-        total = as_tensor(machine, owner.entries[0])
+        both = as_tensor(machine, total), as_tensor(machine, entry)
+        # what is stacked has one shape
+        is_scalar = kind == "stacking" and any(tensor.axes.is_scalar for tensor in both)
+        return replace(tensors.add(*both), axes=SCALAR) if is_scalar else tensors.add(*both)
+
+    if isinstance(owner, Repeated):
+        count, evidence = number(owner.count), owner.evidence
+        return machine.lift(owner.entry, lambda entry: joined(entry, count, evidence))
+    if isinstance(owner, Items) and owner.entries:
+        total = owner.entries[0]
         for entry in owner.entries[1:]:
-            total = tensors.add(total, as_tensor(machine, entry))
-        return _joined(total, ONE, kind, Evidence.SHAPE)
+            total = machine.lift_two(total, entry, added)
+        return machine.lift(total, lambda whole: joined(whole, ONE, Evidence.SHAPE))
     return (
         tensors.data(as_tensor(machine, owner).batch, PRESUMED_AXES)
         if isinstance(owner, (Opaque, Tensor))

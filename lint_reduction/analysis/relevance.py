@@ -65,6 +65,9 @@ def relevant(
     carriers = {name for d in first for name in _carriers(d, loss_words)}
     first += [d for d in definitions if d.own & carriers and d not in first]
     graph = _Graph(definitions, seeds, is_trained)
+    if is_trained:
+        # criterion = OwnLoss("sum"), or a script: nothing else mentions what the module itself calls
+        first += [d for d in graph.called_from(definitions[0]) if d not in first]
     chosen = graph.closure(first)
     functions = frozenset(d.qualname for d in chosen if d.is_function)
     return Relevant(functions, loss_words, libraries.names.window_words, bool(first), is_trained)
@@ -238,8 +241,10 @@ class _Graph:
         return () if definition.name in _TOO_COMMON else self.mentioning[definition.name]
 
     def _callees(self, definition: Definition) -> Iterator[Definition]:
-        if definition.parent is None:
-            return
+        return iter(()) if definition.parent is None else self.called_from(definition)
+
+    def called_from(self, definition: Definition) -> Iterator[Definition]:
+        """Yield the functions that a definition may call, and those of the classes that it may make."""
         for name in definition.own:
             for callee in self.named.get(name, ()):
                 if callee.is_function:

@@ -36,6 +36,9 @@ def flattened(
         start = _number(keywords.get("start_dim", values[0] if values else Constant(0)))
         if start == 0 and name == "flatten" and (len(values) > 1 or "end_dim" in keywords):
             return _led_by_samples(tensor, None)
+        if start == 1 and tensor.is_loss:
+            # what has a second axis has its positions there
+            tensor = replace(tensor, axes=replace(tensor.axes, more=False))
         return _all_in_one(tensor) if not start else _led_by_samples(tensor, 2 if start == 1 else None)
     if name in ("view_as", "reshape_as"):
         return replace(tensor, axes=as_tensor(machine, values[0]).axes if values else tensor.axes)

@@ -40,7 +40,7 @@ from lint_reduction.analysis.values import (
     options_of,
 )
 from lint_reduction.facts import Fate, StepKind
-from lint_reduction.growth import ONE, Growth
+from lint_reduction.growth import ONE, Count, Growth
 from lint_reduction.libraries.schema import CompanionModel, SinkModel, WrapperModel
 
 
@@ -113,7 +113,10 @@ def _objective(value: Tensor, gradient: Value | None, mark: int) -> Tensor:
         return tensors.scale(value, tensors.Factor(factor), StepKind.MULTIPLY, mark)
     counts = Growth.of(*value.axes.counts)
     hop = Hop(StepKind.ONES, mark, counts * factor, axes=value.axes.counts)
-    return replace(value, summands=tuple(s.step(hop) for s in value.summands), axes=SCALAR)
+    # ones_like(loss) has all its positions, however many there are
+    alike = isinstance(gradient, Tensor) and gradient.axes == value.axes and value.axes.more
+    left_open = frozenset({Count.ELEMENTS} if alike else ())
+    return replace(value, summands=tuple(s.step(hop, undetermined=left_open) for s in value.summands), axes=SCALAR)
 
 
 def backward(machine: Machine, owner: Value, call: Call, values: Sequence[Value]) -> Value:

@@ -65,14 +65,36 @@ def broadcast(left: Axes, right: Axes) -> Axes:
     if left == SCALAR:
         return right
     sized = [axes for axes in (left, right) if Count.SAMPLES in axes.counts] or [left, right]
+    if _lists_its_axes(left) and _is_batch_of_unknown_rank(right):
+        return replace(left, more=True, rank=left.rank if left.rank != 1 else None)
+    if _lists_its_axes(right) and _is_batch_of_unknown_rank(left):
+        return replace(right, more=True, rank=right.rank if right.rank != 1 else None)
     return Axes(
         _place(left.place, right.place),
-        left.counts | right.counts,
+        _shared(left.counts, right.counts),
         max(left.rank, right.rank) if left.rank is not None and right.rank is not None else None,
         any(axes.certain for axes in sized),
         _has_more(left, right) or _has_more(right, left),
         left.paired or right.paired,
     )
+
+
+def _shared(left: frozenset[Count], right: frozenset[Count]) -> frozenset[Count]:
+    """Return the counts of both; a list that goes with the samples of a batch has one entry for each of them."""
+    if any(Count.SAMPLES in one and Count.ITERATIONS in other for one, other in ((left, right), (right, left))):
+        return (left | right) - {Count.ITERATIONS}
+    return left | right
+
+
+def _lists_its_axes(axes: Axes) -> bool:
+    """Say whether all axes but further positions are known, so that other data bring no more of them."""
+    if axes.place is not Place.FIRST or Count.SAMPLES not in axes.counts or Count.ELEMENTS in axes.counts:
+        return False
+    return Count.CLASSES in axes.counts or ((axes.certain or axes.rank == 1) and not axes.more)
+
+
+def _is_batch_of_unknown_rank(axes: Axes) -> bool:
+    return axes.rank is None and axes.place is Place.FIRST and axes.counts == {Count.SAMPLES, Count.ELEMENTS}
 
 
 def _has_more(axes: Axes, other: Axes) -> bool:
@@ -183,13 +205,18 @@ def _is_count(value: Tensor) -> bool:
     return plain and growth is not None and growth.exponent(Count.ELEMENTS) == 1
 
 
+def _has_gradient(value: Tensor) -> bool:
+    return any(summand.gradient for summand in value.summands)
+
+
 def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("", "")) -> Tensor:
     """Return ``left * right``; the operand with the loss in it is the value, the other the factor."""
     weights = _weights(left, right)
     if weights is not None:
         return weights
     value, other, text = left, right, texts[1]
-    if (not left.is_loss and right.is_loss) or not left.summands or (left.is_mask and not right.is_mask):
+    is_number = not _has_gradient(left) and _has_gradient(right) and not left.is_loss
+    if (not left.is_loss and right.is_loss) or is_number or not left.summands or (left.is_mask and not right.is_mask):
         value, other, text = right, left, texts[0]
     shown = text if other.is_mask and text else other.text or text
     factor = Factor(other.growth, other.evidence, shown, "a factor with terms of different growth")
@@ -201,8 +228,7 @@ def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("
         # height * width: each counts a part of the positions, together they count them once
         factor = replace(factor, growth=factor.growth.without({Count.ELEMENTS}))
     product = scale(value, factor, StepKind.MULTIPLY, mark)
-    gradient = any(s.gradient for s in other.summands)
-    if gradient:
+    if _has_gradient(other):
         product = replace(product, summands=tuple(replace(s, gradient=True) for s in product.summands))
     return replace(
         product,
@@ -229,14 +255,24 @@ def _is_number_of_rounds(summand: Summand, divisor: Tensor) -> bool:
     )
 
 
+def _sums_positions(summand: Summand) -> bool:
+    """Say whether a term is a sum over all positions, however many there are."""
+    kinds = (StepKind.MEAN, StepKind.DIVIDE)
+    # a function has no mark: a norm, a root
+    plain = not any(hop.kind in kinds or not hop.mark for hop in summand.hops)
+    return Count.ELEMENTS in summand.undetermined and plain
+
+
 def _divided(summand: Summand, divisor: Tensor, factor: Factor, mark: int) -> Summand:
     """Return a term over something without axes, or with those of the term."""
     if _is_number_of_rounds(summand, divisor):
         factor = replace(factor, growth=Growth.of(Count.ITERATIONS))
-    elif Count.ELEMENTS in summand.undetermined and factor.growth == SAMPLES * ELEMENTS:
+    elif _sums_positions(summand) and factor.growth == SAMPLES * ELEMENTS:
         # labels.numel() counts the positions that a cross entropy sums over, however many there are
         factor = replace(factor, growth=SAMPLES)
-        summand = replace(summand, undetermined=summand.undetermined - {Count.ELEMENTS})
+        # those of a divergence may be counted class by class
+        classes = {Count.CLASSES} if any(Count.CLASSES in hop.axes for hop in summand.hops) else set()
+        summand = replace(summand, undetermined=summand.undetermined - {Count.ELEMENTS} | classes)
     (result,) = scale(Tensor((summand,)), factor, StepKind.DIVIDE, mark).summands
     return result
 
@@ -272,6 +308,9 @@ def _settled(quotient: Tensor, divisor: Tensor) -> Tensor:
     """Return a quotient with what its divisor leaves open as well no longer open: both are sums over the same."""
     left_open = [s.undetermined for s in divisor.summands]
     if not left_open or not all(left_open):
+        return quotient
+    if any(Count.CLASSES in hop.axes for s in quotient.summands for hop in s.hops):
+        # what a divisor counts are the classes, over which a divergence does not grow
         return quotient
     same = frozenset.intersection(*left_open)
     return replace(quotient, summands=tuple(replace(s, undetermined=s.undetermined - same) for s in quotient.summands))
@@ -386,7 +425,7 @@ def _remove_ordered(axes: Axes, dims: tuple[int, ...]) -> _Removal:
     after = Axes(place, counts, left, axes.certain, axes.more or partly, axes.paired)
     if left == 0:
         after = SCALAR
-    return _Removal(gone, after, undetermined=partly or (axes.more and bool(others)))
+    return _Removal(gone, after, undetermined=partly or axes.more)
 
 
 def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool, mark: int, method: int = 0) -> Tensor:
@@ -430,7 +469,7 @@ def reduce(value: Tensor, kind: str, dims: tuple[int, ...] | None, keepdim: bool
         hop = Hop(StepKind.MULTIPLY, mark, factor, evidence)
         summands = tuple(s.step(hop, undetermined=undetermined) for s in summands)
     elif undetermined:
-        summands = tuple(replace(s, undetermined=s.undetermined | undetermined) for s in summands)
+        summands = tuple(s.step(Hop(StepKind.MULTIPLY, 0), undetermined=undetermined) for s in summands)
     elif step is not None and dims is None and value.axes == SCALAR and len(value.summands) == 1:
         summands = tuple(s.step(Hop(StepKind.REDUNDANT, mark, method=method)) if _is_fresh(s) else s for s in summands)
     axes = replace(removal.axes, rank=value.axes.rank) if keepdim and removal.axes != SCALAR else removal.axes
@@ -494,7 +533,8 @@ def perhaps_one_sample(value: Tensor) -> Tensor:
     batch = min(value.batch, Batch.DRAWN)
     summands = tuple(replace(s, batch=min(s.batch, batch)) for s in value.summands)
     place = Place.SOMEWHERE if value.axes.place is Place.FIRST else value.axes.place
-    return replace(value, axes=replace(value.axes, place=place, certain=False), batch=batch, summands=summands)
+    axes = replace(value.axes, place=place, certain=False)
+    return replace(value, axes=axes, batch=batch, summands=summands)
 
 
 def at_most(value: Tensor, batch: Batch) -> Tensor:

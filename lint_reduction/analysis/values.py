@@ -153,6 +153,7 @@ class Tensor:
         least_rank: how many axes it has at least, 0 where nothing says so.
         may_be_zero: whether it counts what a mask keeps, and nothing keeps it from being 0.
         later_axis: whether it is the size of an axis that is not the first.
+        perhaps_row: whether it came of a loop over something that may be a batch or a list of batches.
     """
 
     summands: tuple[Summand, ...] = ()
@@ -171,6 +172,7 @@ class Tensor:
     least_rank: int = 0
     may_be_zero: bool = False
     later_axis: bool = False
+    perhaps_row: bool = False
 
     @property
     def is_written_loss(self) -> bool:
