@@ -76,6 +76,10 @@ class BuiltinCalls(Functions):
         return [(i + start, entry) for i, entry in enumerate(entries)]
 
     def _do_zip(self, *values: Value, strict: Value = False) -> Value:
+        paths = {value.path for value in values if isinstance(value, Hole)}
+        if paths & self.samples:
+            # what is taken together with samples is of samples: the outputs of a model beside the targets
+            self.samples |= paths
         streams = [self._stream(value) for value in values]
         if any(isinstance(stream, list) for stream in streams):
             lists = [stream if isinstance(stream, list) else None for stream in streams]

@@ -71,7 +71,9 @@ def _in_the_way(code: str, dials: tuple[Count, ...], flow: LossFlow) -> str:
     raises = code in CLAIMS and CLAIMS[code].raises
     if dials[0] is Count.SAMPLES and not raises:
         batch = max((term.batch for term in flow.terms), default=Batch.ARGUMENT)
-        added = any(term.last(StepKind.ACCUMULATE) is not None for term in flow.terms)
+        # losses of single samples that are added up or averaged are those of a batch
+        joined = (StepKind.ACCUMULATE, StepKind.MEAN)
+        added = any(step.kind in joined for term in flow.terms for step in term.steps)
         if batch is Batch.SINGLE and not added:
             return "it is given one sample at a time, so there is no batch to vary"
         if batch is Batch.FIXED:
