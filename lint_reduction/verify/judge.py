@@ -14,6 +14,8 @@ from lint_reduction.verify.measurement import Measurement, Series, Status, Trial
 
 #: A part of a gradient that is smaller than this, at the largest size, is rounding.
 _SHARE = 0.005
+#: The same where the fit is exact up to the rounding of double precision, and so is each of its parts.
+_SMALL_SHARE, _EXACT = 1e-6, 1e-11
 #: Exponents of two terms that are farther apart are of unlike reductions.
 _APART = 0.1
 #: The larger exponent of an update that does not follow the batch.
@@ -42,7 +44,11 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
     if not measurement.trials:
         return _verdict(Outcome.NOT_RUN, "nothing was measured", measurement)
     behavior = None if finding.flow is None or finding.flow.optimizer is None else finding.flow.optimizer.behavior
-    trials = [(t, _trial(claim, t, measurement.optimizer, behavior)) for t in measurement.trials]
+    alone = finding.flow is None or len(finding.flow.terms) < 2
+    trials = [
+        (t, _shared(claim, t, _trial(claim, t, measurement.optimizer, behavior), alone=alone))
+        for t in measurement.trials
+    ]
     # a layout without the axis that the rule is about says nothing about it
     judged = [(trial, judgment) for trial, judgment in trials if judgment is not None]
     if not judged:
@@ -99,6 +105,16 @@ def _trial(claim: Claim, trial: Trial, optimizer: str, behavior: Behavior | None
     return _update(trial, series, optimizer, behavior) if growing else (Outcome.CONFIRMED, shown(series))
 
 
+def _shared(claim: Claim, trial: Trial, judgment: _Judgment | None, *, alone: bool) -> _Judgment | None:
+    """Take back what refutes a finding where the other terms of the objective may hide the one that it is about."""
+    series = _find(trial, claim.count, claim.what)
+    if judgment is None or judgment[0] is not Outcome.REFUTED or claim.raises or alone or series is None:
+        return judgment
+    if _holds(claim, series) or series.powers:
+        return judgment
+    return Outcome.INCONCLUSIVE, f"{shown(series)}, of all terms of the objective together: the others may hide this one"
+
+
 def _find(trial: Trial, count: Count, what: str) -> Series | None:
     return next((s for s in trial.series if s.count == count.value and s.what == what), None)
 
@@ -106,15 +122,25 @@ def _find(trial: Trial, count: Count, what: str) -> Series | None:
 def _holds(claim: Claim, series: Series) -> bool:
     """Say whether what a rule claims is what was measured; a part of the gradient that grows is growth."""
     assert series.exponent is not None
-    high = max((float(power) for power, share in series.powers if share > _SHARE), default=series.exponent)
+    powers = _powers(series)
     if claim.least is not None:
-        return max(high, series.exponent) >= claim.least
-    return claim.most is not None and series.exponent <= claim.most
+        return max([*powers, series.exponent]) >= claim.least
+    return claim.most is not None and min([*powers, series.exponent]) <= claim.most
+
+
+def _powers(series: Series) -> list[int]:
+    """Return the powers of the batch size that a gradient is made of, without the ones that are rounding."""
+    least = _SMALL_SHARE if series.residual <= _EXACT else _SHARE
+    return [power for power, share in series.powers if share > least]
 
 
 def _update(trial: Trial, gradient: Series, optimizer: str, behavior: Behavior | None) -> _Judgment:
     """Judge a gradient that grows by what the optimizer makes of it."""
     update = _find(trial, Count.SAMPLES, "update")
+    assert gradient.exponent is not None
+    if gradient.exponent <= _FLAT:
+        parts = _sum(_powers(gradient))
+        return Outcome.CONFIRMED, f"a part of the gradient grows, it is {parts}; as a whole {shown(gradient)}"
     if update is None or update.exponent is None:
         return Outcome.CONFIRMED, shown(gradient)
     both = f"{shown(gradient)}, update ~ samples^{update.exponent:.2f} with {optimizer}"
@@ -137,9 +163,11 @@ def _mixed(trial: Trial) -> _Judgment | None:
     whole = _find(trial, Count.SAMPLES, "gradient")
     if whole is None or whole.exponent is None:
         return None
-    powers = [power for power, share in whole.powers if share > _SHARE]
+    powers = _powers(whole)
     if len(powers) > 1:
         return Outcome.CONFIRMED, f"gradient ~ {_sum(powers)}"
+    if not powers:
+        return Outcome.INCONCLUSIVE, f"{shown(whole)}, which is no sum of powers: a small term may be in it"
     return Outcome.REFUTED, f"all terms grow alike: {shown(whole)}"
 
 
