@@ -23,7 +23,8 @@ SIZES = (4, 8, 16, 32)
 
 def finding(code: str, behavior: Behavior | None = None, *, terms: int = 0) -> Finding:
     optimizer = None if behavior is None else OptimizerFact("optimizer", behavior, None, HERE)
-    flow = LossFlow((Term(None, (), None),) * terms, (), Fate.TRAINED, Step(StepKind.BACKWARD, HERE), "", optimizer=optimizer)
+    summands, end = (Term(None, (), None),) * terms, Step(StepKind.BACKWARD, HERE)
+    flow = LossFlow(summands, (), Fate.TRAINED, end, "", optimizer=optimizer)
     return Finding(HERE, "message", Severity.ERROR, Confidence.MEDIUM, code=code, flow=flow)
 
 

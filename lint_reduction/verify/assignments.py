@@ -10,6 +10,7 @@ from lint_reduction.verify.expressions import Expressions
 from lint_reduction.verify.values import (
     BlockedError,
     Class,
+    Criterion,
     Hole,
     Instance,
     Unnamed,
@@ -96,6 +97,8 @@ class Assignments(Expressions):
         elif isinstance(owner, Class):
             owner.attributes[name] = value
             self.admit(owner.attributes)
+        elif isinstance(owner, Criterion):
+            raise BlockedError(f"`{name}` of a loss is changed")
         elif self.domain.is_tensor(owner) and name in ("grad", "data"):
             self.domain.assign(owner, name, self.settle(value))
 

@@ -27,6 +27,7 @@ from lint_reduction.verify.allowed import (
     TORCH_FUNCTIONS,
 )
 from lint_reduction.verify.builtin_calls import BuiltinCalls
+from lint_reduction.verify.effects import HOOKS, reads_gradient
 from lint_reduction.verify.functions import CRITERION
 from lint_reduction.verify.losses import loss_class, loss_function, modern
 from lint_reduction.verify.values import (
@@ -65,6 +66,8 @@ class Calls(BuiltinCalls):
             callee: Value = Library(self.decisions.sites[place])
         elif isinstance(node.func, ast.Attribute):
             owner = self.evaluate(node.func.value)
+            if node.func.attr in HOOKS:
+                raise BlockedError(f"`{node.func.attr}` may change the gradient")
             if isinstance(owner, Hole):
                 return self._call_on_hole(owner, node.func.attr, node)
             is_own = isinstance(owner, Instance) and owner.owner.definition(node.func.attr) is not None
@@ -108,7 +111,7 @@ class Calls(BuiltinCalls):
     def _unknown(self, path: str, node: ast.Call) -> Value:
         """Return the result of a call that is never made: a hole by the text of the call."""
         name = path.rpartition(".")[2]
-        if self.place(node) == self.experiment.site:
+        if self.place(node) == self.experiment.site or (self.backwards and reads_gradient(node)):
             raise BlockedError(f"`{path}` is not known")
         if name in ("main", "init_process_group", "manual_seed"):
             return None
@@ -147,7 +150,8 @@ class Calls(BuiltinCalls):
             return [("parameter", value) for value in self.iterate(Parameters())]
         if name in BACKWARD_METHODS and node.args:
             return self._backward(self.settle(self.evaluate(node.args[0])), node)
-        if name in SCALING_METHODS | GATHERING_METHODS and len(node.args) >= 1:
+        is_scaler = name in SCALING_METHODS and (name != "scale" or len(node.args) + len(node.keywords) == 1)
+        if (is_scaler or name in GATHERING_METHODS) and node.args:
             return self.evaluate(node.args[0])
         if name in _MODES:
             return owner
@@ -270,6 +274,8 @@ class Calls(BuiltinCalls):
 
     def _clean(self, arguments: Sequence[Value], options: dict[str, Value]) -> tuple[list[Value], dict[str, Value]]:
         """Return settled arguments without the ones that only say where a tensor is, and how it is laid out."""
+        if "out" in options:
+            raise BlockedError("what is written to `out` is not known")
         kept = {name: value for name, value in options.items() if name not in _PLACEMENT}
         return [self._settled_deep(value) for value in arguments], {
             name: self._settled_deep(value) for name, value in kept.items()
@@ -333,6 +339,10 @@ class Calls(BuiltinCalls):
         given: dict[Value, Value] = {key: self.settle(v) for key, v in options.items() if key in OPTIMIZER_OPTIONS}
         if len(arguments) > 1:
             given.setdefault("lr", self.settle(arguments[1]))
+        groups = arguments[0] if arguments else options.get("params")
+        if isinstance(groups, list) and groups and isinstance(groups[0], dict):
+            given.update({key: self.settle(v) for key, v in groups[0].items() if key in OPTIMIZER_OPTIONS})
+        given["params"] = Parameters()
         place = self.place(node)
         self.latest = self.optimizers[place] = Optimizer(name, given, place)
         return self.latest
@@ -361,7 +371,7 @@ class Calls(BuiltinCalls):
         self.backwards += 1
 
 
-_PLACEMENT = frozenset({"device", "generator", "pin_memory", "layout", "memory_format", "non_blocking", "out", "names"})
+_PLACEMENT = frozenset({"device", "generator", "pin_memory", "layout", "memory_format", "non_blocking", "names"})
 _TABLES: dict[str, frozenset[str]] = {
     "torch": TORCH_FUNCTIONS | TENSOR_TYPES | {"device"},
     "torch.special": frozenset({"expit", "xlogy", "logit"}),
@@ -377,5 +387,5 @@ _TABLES: dict[str, frozenset[str]] = {
 
 def looks_like_loss(path: str) -> bool:
     """Whether the result of an unknown call is called like a loss; it is no data then."""
-    called = path.partition("(")[0].rpartition(".")[2]
-    return "(" in path and _OPAQUE.search(called) is not None
+    called, is_call, _ = path.partition("(")
+    return bool(is_call) and _OPAQUE.search(called.rpartition(".")[2]) is not None

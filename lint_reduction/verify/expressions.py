@@ -80,8 +80,11 @@ class Expressions(Machine):
     def _tuple(self, node: ast.Tuple) -> Value:
         return tuple(self.entries(node.elts))
 
-    def _list(self, node: ast.List | ast.Set) -> Value:
+    def _list(self, node: ast.List) -> Value:
         return self.entries(node.elts)
+
+    def _set(self, node: ast.Set) -> Value:
+        return arithmetic.distinct(self.entries(node.elts))
 
     def entries(self, nodes: list[ast.expr]) -> list[Value]:
         """Return the values of the entries of a list, starred ones laid open."""
@@ -117,7 +120,11 @@ class Expressions(Machine):
 
     def decide(self, owner: ast.stmt | ast.expr, test: ast.expr) -> bool:
         """Return which side a test takes: as decided in advance, or as it comes out."""
-        decided = self.decisions.branches.get(self.place(owner))
+        place = self.place(owner)
+        if isinstance(owner, ast.stmt):
+            decided = self.decisions.sides.get((place.unit, place.line, place.column))
+        else:
+            decided = self.decisions.branches.get(place)
         return self.truth(self.evaluate(test)) if decided is None else decided
 
     def truth(self, value: Value) -> bool:
@@ -305,7 +312,8 @@ class Expressions(Machine):
         raise BlockedError(f"`{arithmetic.name_of(value)}` is not iterated over")
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> Value:
-        return [self.evaluate(node.elt) for _ in self._rounds(node.generators)]
+        entries = [self.evaluate(node.elt) for _ in self._rounds(node.generators)]
+        return arithmetic.distinct(entries) if isinstance(node, ast.SetComp) else entries
 
     def _dict_comprehension(self, node: ast.DictComp) -> Value:
         first = node.generators[0]
@@ -372,7 +380,7 @@ _METHODS: dict[type[ast.expr], str] = {
     ast.Name: "_name",
     ast.Tuple: "_tuple",
     ast.List: "_list",
-    ast.Set: "_list",
+    ast.Set: "_set",
     ast.Dict: "_dict",
     ast.IfExp: "_conditional",
     ast.BoolOp: "_boolean",

@@ -112,7 +112,7 @@ def _shared(claim: Claim, trial: Trial, judgment: _Judgment | None, *, alone: bo
         return judgment
     if _holds(claim, series) or series.powers:
         return judgment
-    return Outcome.INCONCLUSIVE, f"{shown(series)}, of all terms of the objective together: the others may hide this one"
+    return Outcome.INCONCLUSIVE, f"{shown(series)} with all terms of the objective: the others may hide this one"
 
 
 def _find(trial: Trial, count: Count, what: str) -> Series | None:

@@ -81,9 +81,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What an experiment decides in advance, by place."""
+    """What an experiment decides in advance, by place; of statements where they begin, as a slice ends some sooner."""
 
     branches: dict[Place, bool]
+    sides: dict[tuple[int, int, int], bool]
     known: dict[Place, Scalar]
     sites: dict[Place, str]
     counted: dict[Place, str]
@@ -93,6 +94,7 @@ class Decisions:
         """Collect them."""
         return cls(
             {branch.place: branch.taken for branch in experiment.branches},
+            {(b.place.unit, b.place.line, b.place.column): b.taken for b in experiment.branches},
             {known.place: known.value for known in experiment.known},
             {site.place: site.name for site in experiment.sites},
             {counted.place: counted.count for counted in experiment.counted},
@@ -160,6 +162,7 @@ class Machine(ABC):
         self.latest: Optimizer | None = None
         self.backwards = 0
         self.cut = ""
+        self.touched = ""
         self.built: set[str] = set()
         self.steps = 0
 

@@ -33,7 +33,7 @@ def first_update(machine: Interpreter, maker: Maker) -> Update | None:
     leaves = [leaf for leaf in maker.leaves.values() if leaf.grad is not None]
     if optimizer is None or optimizer.name not in OPTIMIZERS - {"LBFGS"} or not leaves:
         return None
-    options = {str(name): _option(value) for name, value in optimizer.options.items()}
+    options = {str(name): _option(value) for name, value in optimizer.options.items() if name != "params"}
     if any(value is None for value in options.values()):
         return None
     if optimizer.name == "SGD":
