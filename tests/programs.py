@@ -486,4 +486,76 @@ def train(policy, memory, optimizer):
 """,
         1,
     ),
+    Program(
+        "gradients that are divided, and the size of the input is read",
+        """\
+def train(model, loader):
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        loss = F.mse_loss(model(x), y, reduction="sum")
+        optimizer.zero_grad()
+        loss.backward()
+        for _, p in model.named_parameters():
+            if p.grad is not None:
+                p.grad.data.mul_(1.0 / x.size(0))
+        optimizer.step()
+""",
+        0,
+    ),
+    Program(
+        "gradients in the groups of an optimizer",
+        """\
+def train(model, loader):
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        loss = F.mse_loss(model(x), y, reduction="sum")
+        optimizer.zero_grad()
+        loss.backward()
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                p.grad /= x.size(0)
+        optimizer.step()
+""",
+        0,
+    ),
+    Program(
+        "gradients whose data are replaced",
+        """\
+def train(model, loader):
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        loss = F.mse_loss(model(x), y, reduction="sum")
+        optimizer.zero_grad()
+        loss.backward()
+        for p in model.parameters():
+            p.grad.data = p.grad.data / x.size(0)
+        optimizer.step()
+""",
+        0,
+    ),
+    Program(
+        "a learning rate of a group",
+        """\
+def train(model, loader):
+    optimizer = optim.SGD([{"params": model.parameters(), "lr": 0.1 / batch_size}], lr=0.01)
+    for x, y in loader:
+        loss = F.mse_loss(model(x), y, reduction="sum")
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+""",
+        1,
+        update=0,
+    ),
+    Program(
+        "a number of different labels",
+        """\
+def train(model, loader, optimizer):
+    for x, y in loader:
+        loss = F.cross_entropy(model(x), y, reduction="sum") / len(set(y.tolist()))
+        loss.backward()
+        optimizer.step()
+""",
+        1,
+    ),
 )

@@ -98,6 +98,34 @@ BLOCKED = {
         "def train(model, loader):\n    for x, y in loader:\n        loss_of(model(x), y).backward()\n",
         "the decorator `wrap` is not known",
     ),
+    "a hook on the output": (
+        "import torch.nn.functional as F\n\ndef train(model, loader):\n    for x, y in loader:\n"
+        "        out = model(x)\n        out.register_hook(lambda g: g / len(x))\n"
+        "        F.mse_loss(out, y, reduction='sum').backward()\n",
+        "`register_hook` may change the gradient",
+    ),
+    "something that scales a loss by a number": (
+        "import torch.nn.functional as F\n\ndef train(model, loader, meter):\n    for x, y in loader:\n"
+        "        meter.scale(F.mse_loss(model(x), y, reduction='sum'), len(x)).backward()\n",
+        "which is trained, is not known",
+    ),
+    "gradients given to a function that is not known": (
+        "import torch\nimport torch.nn.functional as F\n\ndef train(model, loader):\n    for x, y in loader:\n"
+        "        F.mse_loss(model(x), y, reduction='sum').backward()\n"
+        "        divide_gradients([p.grad for p in model.parameters()], len(x))\n",
+        "behind backward: `divide_gradients` is not known",
+    ),
+    "gradients written to an argument": (
+        "import torch\nimport torch.nn.functional as F\n\ndef train(model, loader):\n    for x, y in loader:\n"
+        "        F.mse_loss(model(x), y, reduction='sum').backward()\n"
+        "        for p in model.parameters():\n            torch.div(p.grad, len(x), out=p.grad)\n",
+        "behind backward: what is written to `out` is not known",
+    ),
+    "a criterion that is changed": (
+        "import torch.nn as nn\n\ndef train(model, loader):\n    criterion = nn.MSELoss(reduction='sum')\n"
+        "    criterion.forward = other\n    for x, y in loader:\n        criterion(model(x), y).backward()\n",
+        "`forward` of a loss is changed",
+    ),
     "a non-scalar that a guess made": (
         "import torch.nn.functional as F\n\ndef train(model, loader, w):\n    for x, y in loader:\n"
         "        loss = F.mse_loss(model(x), y) * w[:, None]\n        loss.backward()\n",
@@ -146,6 +174,18 @@ def test_what_is_decided_in_advance_is_not_evaluated() -> None:
     assert exponents(counted) == [pytest.approx(0.0, abs=TOLERANCE)]
     left = decided(sites=named, branches=(Branch(test, False),))
     assert exponents(left) == [pytest.approx(1.0)]
+
+
+def test_a_test_that_a_slice_ends_sooner_is_decided() -> None:
+    site = found(DECIDED, "LossFunction(model(x), y, reduction='sum')")
+    test = found(DECIDED, "if use_sum:\n    loss = loss / n")
+    longer = replace(test, end_line=test.end_line + 2)
+    divisor = found(DECIDED, "n")
+    named = (Callee(site, "torch.nn.functional.mse_loss"),)
+    left = decided(sites=named, branches=(Branch(longer, False),), known=(Known(divisor, 32),))
+    counted = (Counted(divisor, "samples"),)
+    assert exponents(left) == [pytest.approx(1.0)]
+    assert exponents(decided(sites=named, branches=(Branch(longer, False),), counted=counted)) == [pytest.approx(1.0)]
 
 
 def test_names_are_found_in_other_units() -> None:

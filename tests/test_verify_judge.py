@@ -21,9 +21,10 @@ HERE = Span(1, 1, 1, 2)
 SIZES = (4, 8, 16, 32)
 
 
-def finding(code: str, behavior: Behavior | None = None) -> Finding:
+def finding(code: str, behavior: Behavior | None = None, *, terms: int = 0) -> Finding:
     optimizer = None if behavior is None else OptimizerFact("optimizer", behavior, None, HERE)
-    flow = LossFlow((), (), Fate.TRAINED, Step(StepKind.BACKWARD, HERE), "", optimizer=optimizer)
+    summands, end = (Term(None, (), None),) * terms, Step(StepKind.BACKWARD, HERE)
+    flow = LossFlow(summands, (), Fate.TRAINED, end, "", optimizer=optimizer)
     return Finding(HERE, "message", Severity.ERROR, Confidence.MEDIUM, code=code, flow=flow)
 
 
@@ -66,8 +67,39 @@ def test_a_sum_is_judged_by_gradient_and_update(code: str) -> None:
 def test_a_part_that_grows_is_growth() -> None:
     mostly_mean = series(0.1, powers=((0, 0.9), (1, 0.1)))
     assert outcome("RED101", measured((mostly_mean,))) is Outcome.CONFIRMED
-    rounding = series(0.0, powers=((0, 0.999), (1, 0.001)))
+    rounding = replace(series(0.0, powers=((0, 0.999), (1, 0.001))), residual=1e-7)
     assert outcome("RED101", measured((rounding,))) is Outcome.REFUTED
+    exact = series(0.0, powers=((0, 0.999), (1, 0.001)))
+    assert outcome("RED101", measured((exact,))) is Outcome.CONFIRMED
+
+
+def test_a_small_part_that_grows_is_not_taken_back_by_an_update_that_does_not_show_it() -> None:
+    mostly_mean = series(0.0, powers=((0, 0.97), (1, 0.03)))
+    verdict = judge(finding("RED102", SGD[0]), measured((mostly_mean, series(0.0, "update")), optimizer=SGD[1]))
+    assert verdict.outcome is Outcome.CONFIRMED
+    assert verdict.reason.startswith("a part of the gradient grows, it is samples^0 + samples^1")
+
+
+def test_a_part_that_shrinks_is_divided_twice() -> None:
+    parts = measured((series(-0.2, powers=((-1, 0.1), (0, 0.9))),))
+    assert judge(finding("RED104", terms=2), parts).outcome is Outcome.CONFIRMED
+
+
+@pytest.mark.parametrize(
+    ("code", "count"), [("RED201", "classes"), ("RED203", "valid"), ("RED204", "valid"), ("RED205", "weights")]
+)
+def test_other_terms_may_hide_the_one_that_a_finding_is_about(code: str, count: str) -> None:
+    hidden = measured((series(0.02, count=count),))
+    assert judge(finding(code), hidden).outcome is Outcome.REFUTED
+    verdict = judge(finding(code, terms=2), hidden)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "the others may hide this one" in verdict.reason
+
+
+def test_a_fit_that_is_exact_shows_that_no_term_grows() -> None:
+    fitted = measured((series(0.0, powers=((0, 1.0),)),))
+    assert judge(finding("RED101", terms=2), fitted).outcome is Outcome.REFUTED
+    assert judge(finding("RED101", terms=2), measured((series(0.0),))).outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_loss_divided_twice_shrinks() -> None:

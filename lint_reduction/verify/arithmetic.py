@@ -61,6 +61,16 @@ def is_plain(value: Value) -> bool:
     return value is None or type(value) in (bool, int, float, str)
 
 
+def distinct(entries: list[Value]) -> Value:
+    """Return the entries of a set as a list: of plain values that are equal the first, and everything else."""
+    found: dict[Value, Value] = {}
+    for index, entry in enumerate(entries):
+        if isinstance(entry, list | dict):
+            raise UserError("TypeError")
+        found.setdefault(entry if is_plain(entry) else (None, index), entry)
+    return list(found.values())
+
+
 def binary(kind: ast.operator, left: Value, right: Value) -> Value:
     """Return the value of a binary operation on plain values.
 

@@ -111,6 +111,8 @@ class Assignments(Expressions):
             if value not in ("none", "mean", "sum"):
                 raise BlockedError("the reduction that is assigned is not known")
             self.domain.reduce(owner, str(value))
+        elif isinstance(owner, Criterion):
+            raise BlockedError(f"`{name}` of a loss is changed")
         elif self.domain.is_tensor(owner) and name in ("grad", "data"):
             self.domain.assign(owner, name, self.settle(value))
 

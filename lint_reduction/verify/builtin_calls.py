@@ -98,7 +98,8 @@ class BuiltinCalls(Functions):
         return self._copied(values)
 
     def _do_set(self, *values: Value) -> Value:
-        return self._copied(values)
+        entries = self._copied(values)
+        return arithmetic.distinct(entries) if isinstance(entries, list) else entries
 
     def _do_sorted(self, *values: Value, **options: Value) -> Value:
         entries = self._copied(values[:1])

@@ -25,6 +25,7 @@ from lint_reduction.verify.allowed import (
     TENSOR_TYPES,
     TORCH_FUNCTIONS,
 )
+from lint_reduction.verify.effects import HOOKS, reads_gradient
 from lint_reduction.verify.functions import CRITERION
 from lint_reduction.verify.library_calls import FOR_EACH, NUMBERED, LibraryCalls
 from lint_reduction.verify.losses import loss_class, loss_function, modern
@@ -63,6 +64,8 @@ class Calls(LibraryCalls):
             callee: Value = Library(self.decisions.sites[place].name)
         elif isinstance(node.func, ast.Attribute):
             owner = self.evaluate(node.func.value)
+            if node.func.attr in HOOKS:
+                raise BlockedError(f"`{node.func.attr}` may change the gradient")
             if isinstance(owner, Hole):
                 return self._call_on_hole(owner, node.func.attr, node)
             is_own = isinstance(owner, Instance) and owner.owner.definition(node.func.attr) is not None
@@ -112,7 +115,7 @@ class Calls(LibraryCalls):
     def _unknown(self, path: str, node: ast.Call) -> Value:
         """Return the result of a call that is never made: a hole by the text of the call."""
         name = path.rpartition(".")[2]
-        if self.place(node) == self.experiment.site:
+        if self.place(node) == self.experiment.site or (self.backwards and reads_gradient(node)):
             raise BlockedError(f"`{path}` is not known")
         if name in ("main", "init_process_group", "manual_seed"):
             return None
@@ -165,7 +168,8 @@ class Calls(LibraryCalls):
             return [("parameter", value) for value in self.iterate(Parameters())]
         if name in BACKWARD_METHODS and node.args:
             return self.end_in(self.settle(self.evaluate(node.args[0])), node)
-        if name in SCALING_METHODS | GATHERING_METHODS and len(node.args) >= 1:
+        is_scaler = name in SCALING_METHODS and (name != "scale" or len(node.args) + len(node.keywords) == 1)
+        if (is_scaler or name in GATHERING_METHODS) and node.args:
             several = name == "prepare" and len(node.args) > 1
             return tuple(self.entries(node.args)) if several else self.evaluate(node.args[0])
         if name in _MODES:
@@ -357,5 +361,5 @@ def _is_method(statement: ast.stmt, name: str) -> bool:
 
 def looks_like_loss(path: str) -> bool:
     """Whether the result of an unknown call is called like a loss; it is no data then."""
-    called = path.partition("(")[0].rpartition(".")[2]
-    return "(" in path and _OPAQUE.search(called) is not None
+    called, is_call, _ = path.partition("(")
+    return bool(is_call) and _OPAQUE.search(called.rpartition(".")[2]) is not None

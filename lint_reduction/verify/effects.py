@@ -10,6 +10,11 @@ from lint_reduction.verify.modules import FunctionNode, Module
 _NAMES = frozenset(
     "zero_grad unscale_ clip_grad_norm_ clip_grad_value_ clip_grad_norm clip_grad_value clip_gradients".split()
 )
+#: Methods that let a function change a gradient while it is computed.
+HOOKS = frozenset(
+    """register_hook register_post_accumulate_grad_hook register_full_backward_hook register_backward_hook
+    register_full_backward_pre_hook register_comm_hook register_multi_grad_hook""".split()
+)
 #: What has a ``step`` and is no optimizer, by a part of its name.
 _OTHER_STEPS = ("sched", "prof", "bar", "writer", "env", "warmup", "logger", "timer", "meter", "ema")
 
@@ -20,11 +25,11 @@ def is_effect(statement: ast.stmt) -> bool:
         case ast.Expr(value=ast.Call() as call):
             return _is_effect_call(call)
         case ast.Assign(value=ast.Call() as call):
-            return _is_effect_call(call) or (_writes_gradient(statement.targets) and _reads_gradient(statement))
+            return _is_effect_call(call) or (_writes_gradient(statement.targets) and reads_gradient(statement))
         case ast.Assign():
-            return _writes_gradient(statement.targets) and _reads_gradient(statement)
+            return _writes_gradient(statement.targets) and reads_gradient(statement)
         case ast.AugAssign():
-            return _reads_gradient(statement)
+            return reads_gradient(statement)
     return False
 
 
@@ -41,18 +46,21 @@ def is_step(statement: ast.stmt) -> bool:
 def _is_effect_call(call: ast.Call) -> bool:
     function = call.func
     name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
-    if name in _NAMES:
+    if name in _NAMES | HOOKS:
         return True
     if name == "step" and isinstance(function, ast.Attribute):
         return not any(part in ast.unparse(function.value).lower() for part in _OTHER_STEPS)
-    return name.endswith("_") and not name.startswith("__") and _reads_gradient(call)
+    is_in_place = name.endswith("_") and not name.startswith("__")
+    writes = is_in_place or any(keyword.arg == "out" for keyword in call.keywords)
+    return writes and reads_gradient(call)
 
 
 def _writes_gradient(targets: list[ast.expr]) -> bool:
     return any(isinstance(target, ast.Attribute) and target.attr in ("grad", "data") for target in targets)
 
 
-def _reads_gradient(node: ast.AST) -> bool:
+def reads_gradient(node: ast.AST) -> bool:
+    """Say whether ``.grad`` of something is in a piece of code."""
     return any(isinstance(inner, ast.Attribute) and inner.attr == "grad" for inner in ast.walk(node))
 
 

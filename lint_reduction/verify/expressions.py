@@ -82,8 +82,11 @@ class Expressions(Rounds):
     def _tuple(self, node: ast.Tuple) -> Value:
         return tuple(self.entries(node.elts))
 
-    def _list(self, node: ast.List | ast.Set) -> Value:
+    def _list(self, node: ast.List) -> Value:
         return self.entries(node.elts)
+
+    def _set(self, node: ast.Set) -> Value:
+        return arithmetic.distinct(self.entries(node.elts))
 
     def entries(self, nodes: list[ast.expr]) -> list[Value]:
         """Return the values of the entries of a list, starred ones laid open."""
@@ -313,7 +316,8 @@ class Expressions(Rounds):
             if isinstance(values, Parameters):
                 # they are not there before the loss is
                 return values
-        return [self.evaluate(node.elt) for _ in self._rounds(node.generators)]
+        entries = [self.evaluate(node.elt) for _ in self._rounds(node.generators)]
+        return arithmetic.distinct(entries) if isinstance(node, ast.SetComp) else entries
 
     def _dict_comprehension(self, node: ast.DictComp) -> Value:
         first = node.generators[0]
@@ -375,7 +379,7 @@ _METHODS: dict[type[ast.expr], str] = {
     ast.Name: "_name",
     ast.Tuple: "_tuple",
     ast.List: "_list",
-    ast.Set: "_list",
+    ast.Set: "_set",
     ast.Dict: "_dict",
     ast.IfExp: "_conditional",
     ast.BoolOp: "_boolean",

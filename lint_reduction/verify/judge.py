@@ -14,6 +14,8 @@ from lint_reduction.verify.measurement import Measurement, Series, Status, Trial
 
 #: A part of a gradient that is smaller than this, at the largest size, is rounding.
 _SHARE = 0.005
+#: The same where the fit is exact up to the rounding of double precision, and so is each of its parts.
+_SMALL_SHARE, _EXACT = 1e-6, 1e-11
 #: Exponents of two terms that are farther apart are of unlike reductions.
 _APART = 0.1
 #: The larger exponent of an update that does not follow the batch.
@@ -43,7 +45,10 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
         return _verdict(Outcome.NOT_RUN, "nothing was measured", measurement)
     behavior = None if finding.flow is None or finding.flow.optimizer is None else finding.flow.optimizer.behavior
     is_part = finding.flow is not None and len(finding.flow.terms) > 1
-    trials = [(t, _trial(claim, t, measurement.optimizer, behavior, is_part)) for t in measurement.trials]
+    trials = [
+        (t, _shared(claim, t, _trial(claim, t, measurement.optimizer, behavior, is_part), alone=not is_part))
+        for t in measurement.trials
+    ]
     is_certain = finding.growth is not None and finding.growth.exponent(Count.ELEMENTS)
     if claim.count is Count.ELEMENTS and not is_certain and any(judgment for _, judgment in trials):
         # nobody says that there are any positions beside the samples
@@ -123,6 +128,16 @@ def _trial(claim: Claim, trial: Trial, optimizer: str, behavior: Behavior | None
     return _update(trial, series, optimizer, behavior) if growing else (Outcome.CONFIRMED, shown(series))
 
 
+def _shared(claim: Claim, trial: Trial, judgment: _Judgment | None, *, alone: bool) -> _Judgment | None:
+    """Take back what refutes a finding where the other terms of the objective may hide the one that it is about."""
+    series = _find(trial, claim.count, claim.what)
+    if judgment is None or judgment[0] is not Outcome.REFUTED or claim.raises or alone or series is None:
+        return judgment
+    if _holds(claim, series) or series.powers:
+        return judgment
+    return Outcome.INCONCLUSIVE, f"{shown(series)} with all terms of the objective: the others may hide this one"
+
+
 def _find(trial: Trial, count: Count, what: str) -> Series | None:
     return next((s for s in trial.series if s.count == count.value and s.what == what), None)
 
@@ -130,10 +145,16 @@ def _find(trial: Trial, count: Count, what: str) -> Series | None:
 def _holds(claim: Claim, series: Series) -> bool:
     """Say whether what a rule claims is what was measured; a part of the gradient that grows is growth."""
     assert series.exponent is not None
-    high = max((float(power) for power, share in series.powers if share > _SHARE), default=series.exponent)
+    powers = _powers(series)
     if claim.least is not None:
-        return max(high, series.exponent) >= claim.least
+        return max([*powers, series.exponent]) >= claim.least
     return claim.most is not None and series.exponent <= claim.most
+
+
+def _powers(series: Series) -> list[int]:
+    """Return the powers of the batch size that a gradient is made of, without the ones that are rounding."""
+    least = _SMALL_SHARE if series.residual <= _EXACT else _SHARE
+    return [power for power, share in series.powers if share > least]
 
 
 def _shrinking(most: float, series: Series) -> int | None:
@@ -147,6 +168,9 @@ def _shrinking(most: float, series: Series) -> int | None:
 def _update(trial: Trial, gradient: Series, optimizer: str, behavior: Behavior | None) -> _Judgment:
     """Judge a gradient that grows by what the optimizer makes of it."""
     update = _find(trial, Count(gradient.count), "update")
+    if gradient.count == Count.SAMPLES.value and gradient.exponent is not None and gradient.exponent <= _FLAT:
+        parts = _sum(_powers(gradient))
+        return Outcome.CONFIRMED, f"a part of the gradient grows, it is {parts}; as a whole {shown(gradient)}"
     if update is None or update.exponent is None:
         return Outcome.CONFIRMED, shown(gradient)
     both = f"{shown(gradient)}, update ~ {update.count}^{_power(update.exponent)} with {optimizer}"
@@ -169,9 +193,11 @@ def _mixed(trial: Trial) -> _Judgment | None:
     whole = _find(trial, Count.SAMPLES, "gradient")
     if whole is None or whole.exponent is None:
         return None
-    powers = [power for power, share in whole.powers if share > _SHARE]
+    powers = _powers(whole)
     if len(powers) > 1:
         return Outcome.CONFIRMED, f"gradient ~ {_sum(powers)}"
+    if not powers:
+        return Outcome.INCONCLUSIVE, f"{shown(whole)}, which is no sum of powers: a small term may be in it"
     return Outcome.REFUTED, f"all terms grow alike: {shown(whole)}"
 
 

@@ -103,6 +103,8 @@ class Bench:
             raise BlockedError("the end of the path is not reached")
         if not all(abs(loss) < float("inf") for loss in world.losses):
             raise BlockedError("the loss is not finite")
+        if machine.touched:
+            raise BlockedError(f"behind backward: {machine.touched}")
         kinds = {kind for kind, _ in self.program.experiment.steps}
         if machine.cut and (world.rounds > 1 or kinds & _BEHIND):
             raise BlockedError(f"behind backward: {machine.cut}")

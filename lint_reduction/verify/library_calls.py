@@ -15,6 +15,7 @@ from lint_reduction.verify.values import (
     Hole,
     Library,
     Optimizer,
+    Parameters,
     UserError,
     Value,
     parts,
@@ -26,7 +27,7 @@ _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 #: Functions that change each of several tensors, with the method that they stand for.
 FOR_EACH = {"_foreach_div_": "div_", "_foreach_mul_": "mul_"}
 _IN_PLACE = frozenset({"torch.distributed.all_reduce", *(f"torch.{name}" for name in FOR_EACH)})
-_PLACEMENT = frozenset({"device", "generator", "pin_memory", "layout", "memory_format", "non_blocking", "out", "names"})
+_PLACEMENT = frozenset({"device", "generator", "pin_memory", "layout", "memory_format", "non_blocking", "names"})
 
 
 class LibraryCalls(BuiltinCalls):
@@ -123,11 +124,16 @@ class LibraryCalls(BuiltinCalls):
         entries = arguments[0] if arguments else options.get("params")
         groups = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
         own = tuple({key: self.settle(v) for key, v in group.items() if key in OPTIMIZER_OPTIONS} for group in groups)
+        # which parameters are in which group is not known, and each is to be met once
+        for index, group in enumerate(own or (given,)):
+            group["params"] = Parameters() if index == 0 else []
         self.latest = self.optimizers[place] = Optimizer(name, given, place, own)
         return self.latest
 
     def clean(self, arguments: Sequence[Value], options: dict[str, Value]) -> tuple[list[Value], dict[str, Value]]:
         """Return settled arguments without the ones that only say where a tensor is, and how it is laid out."""
+        if "out" in options:
+            raise BlockedError("what is written to `out` is not known")
         kept = {name: value for name, value in options.items() if name not in _PLACEMENT}
         return [self._settled_deep(value) for value in arguments], {
             name: self._settled_deep(value) for name, value in kept.items()

@@ -164,6 +164,7 @@ class Machine(ABC):
         self.latest: Optimizer | None = None
         self.backwards = 0
         self.cut = ""
+        self.touched = ""
         self.built: set[str] = set()
         self.containers: set[str] = set()
         self.samples: set[str] = set()

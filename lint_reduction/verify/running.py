@@ -103,8 +103,9 @@ class Run(TorchObjects):
         return self.settle(Hole.at(f"len({hole.path})"))
 
     def parameters(self) -> Value:
-        """Return the leaves."""
-        return list(self.maker.leaves.values())
+        """Return the leaves; behind backward, the ones that it has reached."""
+        leaves = list(self.maker.leaves.values())
+        return [leaf for leaf in leaves if leaf.grad is not None] or leaves
 
     # Operations
 
@@ -185,11 +186,12 @@ class Run(TorchObjects):
         raise BlockedError(f"the attribute `{name}` is not allowed")
 
     def assign(self, value: Value, name: str, new: Value) -> None:
-        """Do ``value.grad = new``, in place."""
+        """Do ``value.grad = new`` or ``value.data = new``, in place."""
         assert isinstance(value, Tensor)
-        if name == "data" and isinstance(new, Tensor) and new.shape == value.shape:
-            with torch.no_grad():
-                value.copy_(new)
+        if name == "data":
+            if not isinstance(new, Tensor) or new.shape != value.shape:
+                raise BlockedError("`data` is replaced by something of another shape")
+            self._do("copy_", lambda: value.detach().copy_(new.detach()))
         if name == "grad" and value.grad is not None:
             if isinstance(new, Tensor) and new.shape == value.grad.shape:
                 value.grad = new.detach().clone()

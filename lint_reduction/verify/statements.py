@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import LIBRARIES, MAX_ROUNDS, NO_GRADIENT, SCALING_METHODS
 from lint_reduction.verify.assignments import Assignments
+from lint_reduction.verify.effects import reads_gradient
 from lint_reduction.verify.machine import bound_names
 from lint_reduction.verify.values import (
     BlockedError,
@@ -58,7 +59,12 @@ class Statements(Assignments):
         if name is None:
             raise BlockedError(f"`{type(statement).__name__}` is not run")
         method: Callable[[ast.stmt], None] = getattr(self, name)
-        method(statement)
+        try:
+            method(statement)
+        except (BlockedError, UserError) as error:
+            if self.backwards and isinstance(statement, _SIMPLE) and reads_gradient(statement):
+                self.touched = str(error)
+            raise
 
     def _nothing(self, node: ast.stmt) -> None:
         pass
@@ -333,6 +339,7 @@ def _holds_loop(statement: ast.stmt, machine: Statements) -> bool:
     )
 
 
+_SIMPLE = ast.Expr | ast.Assign | ast.AugAssign | ast.AnnAssign
 _METHODS: dict[type[ast.stmt], str] = {
     ast.Pass: "_nothing",
     ast.Assert: "_nothing",

@@ -35,7 +35,8 @@ def first_update(machine: Interpreter, maker: Maker) -> Update | None:
         return None
     differences = []
     for group in optimizer.groups or ({},):
-        options = {str(name): _option(value) for name, value in {**optimizer.options, **group}.items()}
+        given = {**optimizer.options, **group}
+        options = {str(name): _option(value) for name, value in given.items() if name != "params"}
         if any(value is None for value in options.values()):
             return None
         if optimizer.name == "SGD":
