@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
-from lint_reduction.facts import Behavior, Fate, LossFlow, OptimizerFact, Span, Step, StepKind
+from lint_reduction.facts import Behavior, Fate, LossFlow, OptimizerFact, Span, Step, StepKind, Term
 from lint_reduction.finding import Confidence, Finding
 from lint_reduction.impact import Severity
 from lint_reduction.rules import all_rules
@@ -73,6 +73,23 @@ def test_a_part_that_grows_is_growth() -> None:
 def test_a_loss_divided_twice_shrinks() -> None:
     assert outcome("RED104", measured((series(-1.0),))) is Outcome.CONFIRMED
     assert outcome("RED104", measured((series(0.0),))) is Outcome.REFUTED
+
+
+def test_a_part_that_shrinks_is_largest_in_a_small_batch() -> None:
+    shrinks = series(0.0, powers=((-1, 0.001), (0, 0.999)))
+    assert outcome("RED104", measured((shrinks,))) is Outcome.CONFIRMED
+    rounding = series(0.0, powers=((-1, 0.0001), (0, 0.9999)))
+    assert outcome("RED104", measured((rounding,))) is Outcome.REFUTED
+
+
+def test_what_other_terms_hide_is_not_refuted() -> None:
+    term = Term(None, (), None)
+    one = finding("RED201")
+    assert one.flow is not None
+    several = replace(one, flow=replace(one.flow, terms=(term, replace(term))))
+    flat = measured((series(0.0, count="classes"),))
+    assert judge(several, flat).outcome is Outcome.INCONCLUSIVE
+    assert judge(several, measured((series(-1.0, count="classes"),))).outcome is Outcome.CONFIRMED
 
 
 def test_mixed_terms_differ() -> None:

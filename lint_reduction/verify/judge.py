@@ -43,6 +43,8 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
         return _verdict(Outcome.NOT_RUN, "nothing was measured", measurement)
     behavior = None if finding.flow is None or finding.flow.optimizer is None else finding.flow.optimizer.behavior
     trials = [(t, _trial(claim, t, measurement.optimizer, behavior)) for t in measurement.trials]
+    if claim.most is not None and finding.flow is not None and len(finding.flow.terms) > 1:
+        trials = [(trial, _hidden(judgment)) for trial, judgment in trials]
     # a layout without the axis that the rule is about says nothing about it
     judged = [(trial, judgment) for trial, judgment in trials if judgment is not None]
     if not judged:
@@ -99,17 +101,33 @@ def _trial(claim: Claim, trial: Trial, optimizer: str, behavior: Behavior | None
     return _update(trial, series, optimizer, behavior) if growing else (Outcome.CONFIRMED, shown(series))
 
 
+def _hidden(judgment: _Judgment | None) -> _Judgment | None:
+    """Return what a refutation is worth where other terms are larger than the one that is said to shrink."""
+    if judgment is None or judgment[0] is not Outcome.REFUTED:
+        return judgment
+    return Outcome.INCONCLUSIVE, f"the other terms hide it: {judgment[1]}"
+
+
 def _find(trial: Trial, count: Count, what: str) -> Series | None:
     return next((s for s in trial.series if s.count == count.value and s.what == what), None)
 
 
 def _holds(claim: Claim, series: Series) -> bool:
-    """Say whether what a rule claims is what was measured; a part of the gradient that grows is growth."""
+    """Say whether what a rule claims is what was measured; a part of the gradient that grows, or shrinks, does."""
     assert series.exponent is not None
     high = max((float(power) for power, share in series.powers if share > _SHARE), default=series.exponent)
     if claim.least is not None:
         return max(high, series.exponent) >= claim.least
-    return claim.most is not None and series.exponent <= claim.most
+    low = min((float(power) for power, share in _at_first(series) if share > _SHARE), default=series.exponent)
+    return claim.most is not None and min(low, series.exponent) <= claim.most
+
+
+def _at_first(series: Series) -> list[tuple[int, float]]:
+    """Return the shares of the powers at the smallest size, where a part that shrinks is largest."""
+    ratio = series.sizes[0] / series.sizes[-1]
+    shares = [(power, share * ratio**power) for power, share in series.powers]
+    total = sum(share for _, share in shares) or 1.0
+    return [(power, share / total) for power, share in shares]
 
 
 def _update(trial: Trial, gradient: Series, optimizer: str, behavior: Behavior | None) -> _Judgment:
