@@ -28,7 +28,7 @@ from lint_reduction.verify.allowed import (
 )
 from lint_reduction.verify.builtin_calls import BuiltinCalls
 from lint_reduction.verify.functions import CRITERION
-from lint_reduction.verify.losses import loss_class, loss_function, modern
+from lint_reduction.verify.losses import is_loss_name, loss_class, loss_function, modern
 from lint_reduction.verify.values import (
     BlockedError,
     Bound,
@@ -50,9 +50,9 @@ from lint_reduction.verify.values import (
 )
 
 _MODES = MOVING | {"train", "eval", "half", "float", "double", "bfloat16", "apply", "zero_grad"}
+_REGISTERING = frozenset({"register_buffer", "register_parameter"})
 _SCHEDULE = re.compile(r"sched|warm|scaler|lr_|ema|meter|prof|logger|timer|bar|env", re.IGNORECASE)
 _PROGRESS = frozenset({"tqdm", "track", "progress_bar", "ProgressBar"})
-_OPAQUE = re.compile(r"loss|criteri|elbo|objective|kld|diverg|entropy|penalt|nll|^ce$|bce|mse", re.IGNORECASE)
 
 
 class Calls(BuiltinCalls):
@@ -72,6 +72,8 @@ class Calls(BuiltinCalls):
                 return Parameters()
             if isinstance(owner, Instance | Criterion | Layer) and node.func.attr in _MODES and not is_own:
                 return owner
+            if isinstance(owner, Instance) and node.func.attr in _REGISTERING and not is_own:
+                return self.call_builtin("setattr", (owner, *self.entries(node.args[:2])), {})
             if isinstance(owner, Optimizer):
                 return self._call_optimizer(owner, node.func.attr)
             if isinstance(owner, Distribution) and node.func.attr in DISTRIBUTION_METHODS:
@@ -88,7 +90,7 @@ class Calls(BuiltinCalls):
         elif isinstance(callee, Hole) or (
             isinstance(callee, Instance) and (self.is_network(callee) or self.is_blank(callee))
         ):
-            return self._unknown(callee.path, node)
+            return self.numbered(self._unknown(callee.path, node), node)
         arguments = self.entries(node.args)
         options: dict[str, Value] = {}
         for keyword in node.keywords:
@@ -158,6 +160,13 @@ class Calls(BuiltinCalls):
             self._step(stepped if isinstance(stepped, Optimizer) else None)
         if name == "clip_grad_norm_" and len(node.args) > 1:
             return self.domain.clip(name, self.settle(self.evaluate(node.args[1])))
+        return self._call_by_name(owner, name, node)
+
+    def _call_by_name(self, owner: Hole, name: str, node: ast.Call) -> Value:
+        """Call the method of the one class that computes the loss and has such a method, or nothing."""
+        known = self.object_with(owner, name)
+        if known is not None:
+            return self._call_value(self.attribute(known, name), node)
         return self._unknown(f"{owner.path}.{name}", node)
 
     def _step(self, optimizer: Optimizer | None) -> None:
@@ -378,4 +387,4 @@ _TABLES: dict[str, frozenset[str]] = {
 def looks_like_loss(path: str) -> bool:
     """Whether the result of an unknown call is called like a loss; it is no data then."""
     called = path.partition("(")[0].rpartition(".")[2]
-    return "(" in path and _OPAQUE.search(called) is not None
+    return "(" in path and is_loss_name(called)

@@ -17,10 +17,12 @@ from lint_reduction.verify.domain import Domain
 from lint_reduction.verify.experiment import Experiment, Place, Scalar
 from lint_reduction.verify.values import (
     BlockedError,
+    Broken,
     Builtin,
     Class,
     Function,
     Hole,
+    Instance,
     Library,
     Linked,
     Optimizer,
@@ -79,9 +81,9 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What an experiment decides in advance, by place."""
+    """What an experiment decides in advance, by place; a test by where it begins, for its sides may be cut away."""
 
-    branches: dict[Place, bool]
+    branches: dict[tuple[int, int, int], bool]
     known: dict[Place, Scalar]
     sites: dict[Place, str]
     counted: dict[Place, str]
@@ -90,7 +92,7 @@ class Decisions:
     def of(cls, experiment: Experiment) -> Decisions:
         """Collect them."""
         return cls(
-            {branch.place: branch.taken for branch in experiment.branches},
+            {beginning(branch.place): branch.taken for branch in experiment.branches},
             {known.place: known.value for known in experiment.known},
             {site.place: site.name for site in experiment.sites},
             {counted.place: counted.count for counted in experiment.counted},
@@ -159,6 +161,9 @@ class Machine(ABC):
         self.cut = ""
         self.built: set[str] = set()
         self.steps = 0
+        self.chosen: dict[str, str] = {}
+        self.called: dict[str, list[Place]] = {}
+        self.objects: dict[str, Instance] = {}
 
     @abstractmethod
     def evaluate(self, node: ast.expr) -> Value:
@@ -206,7 +211,14 @@ class Machine(ABC):
     # Names
 
     def lookup(self, name: str) -> Value:
-        """Return what a name stands for in the running code."""
+        """Return what a name stands for in the running code.
+
+        Raises:
+            BlockedError: what it would stand for cannot be run.
+        """
+        return unbroken(self._lookup(name))
+
+    def _lookup(self, name: str) -> Value:
         scope = self.frame.scope
         while scope is not None:
             if name in scope.shared:
@@ -260,11 +272,11 @@ class Machine(ABC):
 
     def _from_star(self, source: Source, name: str) -> Value:
         """Return a name of a library that everything is imported from."""
-        for statement in source.parsed.tree.body:
-            if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*" and not statement.level:
-                library = Library(f"{statement.module}.{name}")
-                if self.is_allowed(library):
-                    return library
+        body = source.parsed.tree.body
+        for module in self.program.note("stars", source.parsed.tree, lambda: _stars(body)):
+            library = Library(f"{module}.{name}")
+            if self.is_allowed(library):
+                return library
         return None
 
     @abstractmethod
@@ -291,6 +303,28 @@ class Machine(ABC):
     @abstractmethod
     def member(self, owner: Class, name: str) -> Value:
         """Return what a name stands for in a class, unbound."""
+
+
+def beginning(place: Place) -> tuple[int, int, int]:
+    """Return where a place begins."""
+    return place.unit, place.line, place.column
+
+
+def unbroken(value: Value) -> Value:
+    """Return a value that is read.
+
+    Raises:
+        BlockedError: what makes it cannot be run.
+    """
+    if isinstance(value, Broken):
+        raise BlockedError(value.reason)
+    return value
+
+
+def _stars(body: Sequence[ast.stmt]) -> list[str]:
+    """Return the modules that everything is imported from."""
+    imports = [node for node in body if isinstance(node, ast.ImportFrom) and not node.level]
+    return [node.module or "" for node in imports if node.names[0].name == "*"]
 
 
 def bound_names(statement: ast.stmt) -> set[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import LIBRARIES, MAX_ROUNDS, NO_GRADIENT, SCALING_METHODS
 from lint_reduction.verify.assignments import Assignments
-from lint_reduction.verify.machine import bound_names
+from lint_reduction.verify.machine import beginning, bound_names
 from lint_reduction.verify.values import (
     BlockedError,
     Class,
@@ -128,7 +128,7 @@ class Statements(Assignments):
     def _match(self, node: ast.Match) -> None:
         subject = self.evaluate(node.subject)
         for case in node.cases:
-            decided = self.decisions.branches.get(place_of(self.frame.unit, case.pattern))
+            decided = self.decisions.branches.get(beginning(place_of(self.frame.unit, case.pattern)))
             if decided is not None:
                 if decided:
                     self.execute(case.body)
@@ -171,6 +171,9 @@ class Statements(Assignments):
 
     def _for(self, node: ast.For) -> None:
         values = self.evaluate(node.iter)
+        if not values and isinstance(values, list | tuple | dict | None) and self.holds_place(self.frame.unit, node):
+            # the path runs through it, so somebody puts something in
+            values = Stream(lambda _: Unnamed(""))
         is_unknown = isinstance(values, Stream) or (
             isinstance(values, Hole) and not self.domain.is_indexed(values, slice(None))
         )

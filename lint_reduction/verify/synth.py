@@ -90,7 +90,8 @@ class Maker:
         if path not in self.leaves:
             drawn = torch.randn(self._shape(layout), generator=self._generator(path), dtype=torch.float64)
             self.leaves[path] = drawn.to(self.device, self.dtype).requires_grad_()
-        values = self._repeat(self.leaves[path], layout)
+        # a program may change what it is given in place, and a leaf may not be changed
+        values = self._repeat(self.leaves[path], layout).clone()
         if self.sizes.padding and "T" in layout:
             axis = layout.index("T")
             indices = torch.arange(self.sizes.padding, device=self.device) % values.shape[axis]
