@@ -431,6 +431,35 @@ def test_nothing_large_is_imported() -> None:
     assert done.stdout == "set()\n"
 
 
+def test_a_method_that_may_add_a_term_is_kept_with_its_class(tmp_path: Path) -> None:
+    text = TRAIN.format(
+        loss='loss = F.mse_loss(net(x), y, reduction="sum") + net.decoder.penalty()', step="optimizer.step()"
+    )
+    decoder = "from torch import nn\n\n\nclass Decoder(nn.Module):\n    def penalty(self):\n        return 0\n\n"
+    decoder += "    def draw(self):\n        return 1\n"
+    text = text.replace("import torch\n", "import torch\nfrom decoders import Decoder\n", 1)
+    text = text.replace("    seen = 0\n", "    net = Net(model, Decoder())\n    seen = 0\n")
+    text += "\n\nclass Net:\n    def __init__(self, model, decoder):\n        self.model = model\n"
+    text += "        self.decoder = decoder\n\n    def __call__(self, x):\n        return self.model(x)\n"
+    experiment = only(write(tmp_path, a=text, decoders=decoder))
+    unit = next(i for i, unit in enumerate(experiment.units) if unit.path.endswith("decoders.py"))
+    assert "def penalty(self):" in lines(experiment, unit)
+    assert "def draw(self):" not in lines(experiment, unit)
+
+
+def test_a_base_class_is_kept_though_it_is_imported_with_all_others(tmp_path: Path) -> None:
+    bases = "import torch.nn as nn\n\n\nclass Steps(nn.Module):\n    def clip(self):\n        return None\n"
+    text = (
+        "import torch\nimport torch.nn.functional as F\nfrom bases import *\n\n\nclass Trainer(Steps):\n"
+        "    def fit(self, model, loader):\n        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+        "        for x, y in loader:\n            optimizer.zero_grad()\n"
+        '            F.mse_loss(model(x), y, reduction="sum").backward()\n            optimizer.step()\n'
+    )
+    experiment = only(write(tmp_path, a=text, bases=bases))
+    unit = next(i for i, unit in enumerate(experiment.units) if unit.path.endswith("bases.py"))
+    assert "class Steps(nn.Module):" in lines(experiment, unit)
+
+
 # --- why there is none
 
 

@@ -107,6 +107,23 @@ def test_a_loss_divided_twice_shrinks() -> None:
     assert outcome("RED104", measured((series(0.0),))) is Outcome.REFUTED
 
 
+def test_a_part_that_shrinks_is_largest_in_a_small_batch() -> None:
+    shrinks = series(0.0, powers=((-1, 0.001), (0, 0.999)))
+    assert judge(finding("RED104", terms=2), measured((shrinks,))).outcome is Outcome.CONFIRMED
+    rounding = series(0.0, powers=((-1, 0.0001), (0, 0.9999)))
+    assert judge(finding("RED104", terms=2), measured((rounding,))).outcome is not Outcome.CONFIRMED
+
+
+def test_what_other_terms_hide_is_not_refuted() -> None:
+    term = Term(None, (), None)
+    one = finding("RED201")
+    assert one.flow is not None
+    several = replace(one, flow=replace(one.flow, terms=(term, replace(term))))
+    flat = measured((series(0.0, count="classes"),))
+    assert judge(several, flat).outcome is Outcome.INCONCLUSIVE
+    assert judge(several, measured((series(-1.0, count="classes"),))).outcome is Outcome.CONFIRMED
+
+
 def test_mixed_terms_differ() -> None:
     apart = (series(0.9), series(0.0, "gradient of a"), series(1.0, "gradient of b"))
     assert outcome("RED105", measured(apart)) is Outcome.CONFIRMED

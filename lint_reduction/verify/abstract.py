@@ -23,6 +23,8 @@ class Abstract:
         is_number: whether it is a plain number.
         length: how many numbers it is written with, 0 if it is not.
         is_range: whether it counts positions.
+        compared: paths whose values are compared with a number, if it is the outcome of that.
+        depth: how many of the first axes of its hole have been taken away.
     """
 
     roots: frozenset[str] = NO_PATHS
@@ -32,6 +34,8 @@ class Abstract:
     is_number: bool = False
     length: int = 0
     is_range: bool = False
+    depth: int = 0
+    compared: frozenset[str] = NO_PATHS
 
 
 @dataclass(eq=False, slots=True)
@@ -51,6 +55,8 @@ class Findings:
         labels: paths whose values are class indices.
         gathered: paths whose values say which entry of each row is taken.
         lengths: paths whose values positions are compared with.
+        single: paths of numbers that a tensor is made of.
+        weighing: paths that weights of classes are computed from.
         classes: numbers of classes, as written.
         normalized: the axis along which a path is normalized to probabilities.
         windows: what the program has for the number of micro-batches of a step: paths, and numbers written out.
@@ -74,6 +80,8 @@ class Findings:
     labels: set[str] = field(default_factory=set)
     gathered: set[str] = field(default_factory=set)
     lengths: set[str] = field(default_factory=set)
+    single: set[str] = field(default_factory=set)
+    weighing: set[str] = field(default_factory=set)
     classes: list[int] = field(default_factory=list)
     normalized: dict[str, int] = field(default_factory=dict)
     windows: set[str | int] = field(default_factory=set)
@@ -92,6 +100,11 @@ class Findings:
                 if len(other) > len(path) and other.startswith(path) and other[len(path)] in ".[(":
                     found.add(path)
         return found
+
+    def depth(self, value: Abstract) -> None:
+        """Note that another axis is taken of a value."""
+        for path in value.roots if value.is_pure else ():
+            self.least[path] = max(self.least.get(path, 0), value.depth + 1)
 
     def rank(self, value: Value, *, least: int = 0, exact: int | None = None) -> None:
         """Note how many axes a value has, if it has the shape of a hole."""

@@ -103,8 +103,8 @@ IN_PLACE_NOISE = _words("uniform_ normal_ bernoulli_")
 
 BUILTINS = _words(
     """len range sum min max abs int float bool enumerate zip list tuple isinstance issubclass round any all sorted
-    dict reversed print str repr set frozenset hasattr getattr super callable map filter iter next pow divmod type
-    id vars dir input format object staticmethod classmethod property slice"""
+    dict reversed print str repr set frozenset hasattr getattr setattr super callable map filter iter next pow divmod
+    type id vars dir input format object staticmethod classmethod property slice"""
 )
 LIST_METHODS = _words("append extend insert copy pop index count clear reverse")
 TUPLE_METHODS = _words("index count")
@@ -125,6 +125,7 @@ NO_GRADIENT = _words("torch.no_grad torch.inference_mode torch.autograd.no_grad 
 HARMLESS_DECORATORS = _words(
     """staticmethod classmethod property torch.jit.script torch.jit.export torch.jit.ignore torch.jit.unused
     torch.compile abc.abstractmethod abstractmethod typing.override override typing.no_type_check functools.wraps
+    overrides overrides.overrides
     dataclass dataclasses.dataclass torch.enable_grad functools.cached_property cached_property
     torch.cuda.amp.autocast torch.amp.autocast torch.cuda.amp.custom_fwd torch.amp.custom_fwd typing.final final
     torch.autocast functools.total_ordering hydra.main"""

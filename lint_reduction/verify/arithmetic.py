@@ -12,6 +12,7 @@ from typing import Any
 from lint_reduction.verify.allowed import (
     DICT_METHODS,
     LIST_METHODS,
+    MATH_CONSTANTS,
     MAX_INTEGER_BITS,
     MAX_LENGTH,
     MAX_TEXT,
@@ -201,6 +202,13 @@ def mathematics(name: str, arguments: Sequence[Value]) -> Value:
         return getattr(math, name)(*map(float, numbers))
     except (ValueError, OverflowError, TypeError) as error:
         raise UserError(type(error).__name__) from None
+
+
+def constant_of(library: str, name: str) -> Value:
+    """Return a constant of a library of mathematics, None if it has no such one."""
+    if library in ("math", "numpy", "torch") and name in MATH_CONSTANTS:
+        return getattr(math, name)
+    return None
 
 
 def methods_of(value: Value) -> frozenset[str]:

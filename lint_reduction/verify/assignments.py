@@ -9,10 +9,12 @@ from lint_reduction.verify import arithmetic
 from lint_reduction.verify.expressions import Expressions
 from lint_reduction.verify.values import (
     BlockedError,
+    Broken,
     Class,
     Criterion,
     Hole,
     Instance,
+    MisfitError,
     Unnamed,
     UserError,
     Value,
@@ -26,13 +28,25 @@ class Assignments(Expressions):
     """Runs assignments."""
 
     def _assign(self, node: ast.Assign) -> None:
-        value = self.evaluate(node.value)
+        value = self._value(node.value, node.targets)
         for target in node.targets:
             self.assign(target, value)
 
     def _annotated(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
-            self.assign(node.target, self.evaluate(node.value))
+            self.assign(node.target, self._value(node.value, [node.target]))
+
+    def _value(self, node: ast.expr, targets: list[ast.expr]) -> Value:
+        """Return what is assigned; what cannot be run matters only where it is read."""
+        try:
+            return self.evaluate(node)
+        except MisfitError:
+            # other sizes may be tried
+            raise
+        except BlockedError as error:
+            if self.backwards or self.leads_on(node) or not all(map(_is_whole, targets)):
+                raise
+            return Broken(str(error))
 
     def _augmented(self, node: ast.AugAssign) -> None:
         target = node.target
@@ -75,7 +89,7 @@ class Assignments(Expressions):
 
     def _unpack(self, targets: list[ast.expr], value: Value) -> None:
         count = len(targets)
-        if isinstance(value, Unnamed):
+        if isinstance(value, Unnamed | Broken):
             values: list[Value] = [value] * count
             self.samples |= {target.id for target in targets if isinstance(target, ast.Name)}
         else:
@@ -99,7 +113,7 @@ class Assignments(Expressions):
         if isinstance(value, Unnamed):
             value = Hole.at(f"{arithmetic.name_of(owner)}.{name}")
         if isinstance(owner, Instance):
-            is_built = isinstance(value, Hole) and value.path.endswith(")")
+            is_built = isinstance(value, Unnamed) or (isinstance(value, Hole) and value.path.endswith(")"))
             if isinstance(value, Hole) and value.path in self.containers:
                 self.containers.add(f"{owner.path}.{name}")
             owner.attributes[name] = Hole.at(f"{owner.path}.{name}") if is_built else value
@@ -129,3 +143,10 @@ class Assignments(Expressions):
             self.domain.store(whole, index, self.settle(value))
         elif not isinstance(whole, Hole):
             raise BlockedError(f"a part of `{arithmetic.name_of(whole)}` is not assigned")
+
+
+def _is_whole(target: ast.expr) -> bool:
+    """Whether a target is bound as a whole, and is not a part of something."""
+    if isinstance(target, ast.Tuple | ast.List):
+        return all(map(_is_whole, target.elts))
+    return isinstance(target, ast.Name | ast.Attribute)

@@ -248,11 +248,18 @@ class BuiltinCalls(Functions):
         return True
 
     def _do_getattr(self, value: Value, name: Value, *default: Value) -> Value:
+        if isinstance(value, Hole) and not isinstance(name, str):
+            return Hole.at(f"{value.path}.<{arithmetic.name_of(name)}>")
         if type(name) is not str or not name.isidentifier() or name.startswith("__"):
             raise BlockedError("the name of an attribute is not known")
         if isinstance(value, Instance) and default and not self._do_hasattr(value, name):
             return default[0]
         return self.attribute(value, name)
+
+    def _do_setattr(self, owner: Value, name: Value, value: Value) -> Value:
+        if type(name) is str and name.isidentifier():
+            self.set_attribute(owner, name, value)
+        return None
 
     def _do_super(self, *arguments: Value) -> Value:
         function = next((frame.function for frame in reversed(self.frames) if frame.function is not None), None)

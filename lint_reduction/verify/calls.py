@@ -28,7 +28,7 @@ from lint_reduction.verify.allowed import (
 from lint_reduction.verify.effects import HOOKS, reads_gradient
 from lint_reduction.verify.functions import CRITERION
 from lint_reduction.verify.library_calls import FOR_EACH, NUMBERED, LibraryCalls
-from lint_reduction.verify.losses import loss_class, loss_function, modern
+from lint_reduction.verify.losses import is_loss_name, loss_class, loss_function, modern
 from lint_reduction.verify.values import (
     BlockedError,
     Bound,
@@ -49,9 +49,9 @@ from lint_reduction.verify.values import (
 )
 
 _MODES = MOVING | {"train", "eval", "half", "float", "double", "bfloat16", "apply", "zero_grad"}
+_REGISTERING = frozenset({"register_buffer", "register_parameter"})
 _SCHEDULE = re.compile(r"sched|warm|scaler|lr_|ema|meter|prof|logger|timer|bar|env", re.IGNORECASE)
 _PROGRESS = frozenset({"tqdm", "track", "progress_bar", "ProgressBar"})
-_OPAQUE = re.compile(r"loss|criteri|elbo|objective|kld|diverg|entropy|penalt|nll|^ce$|bce|mse", re.IGNORECASE)
 
 
 class Calls(LibraryCalls):
@@ -75,6 +75,8 @@ class Calls(LibraryCalls):
                 return owner
             if isinstance(owner, Instance) and node.func.attr in BACKWARD_METHODS and not is_own and node.args:
                 return self.end_in(self.settle(self.evaluate(node.args[0])), node)
+            if isinstance(owner, Instance) and node.func.attr in _REGISTERING and not is_own:
+                return self.call_builtin("setattr", (owner, *self.entries(node.args[:2])), {})
             if isinstance(owner, Optimizer):
                 return self._call_optimizer(owner, node.func.attr)
             if isinstance(owner, Distribution) and node.func.attr in DISTRIBUTION_METHODS:
@@ -91,7 +93,7 @@ class Calls(LibraryCalls):
         elif isinstance(callee, Hole) or (
             isinstance(callee, Instance) and (self.is_network(callee) or self.is_blank(callee))
         ):
-            return self._unknown(callee.path, node)
+            return self.numbered(self._unknown(callee.path, node), node)
         arguments = self.entries(node.args)
         options: dict[str, Value] = {}
         for keyword in node.keywords:
@@ -181,25 +183,14 @@ class Calls(LibraryCalls):
             self._step(stepped if isinstance(stepped, Optimizer) else None)
         if name == "clip_grad_norm_" and len(node.args) > 1:
             return self.domain.clip(name, self.settle(self.evaluate(node.args[1])))
-        return self._call_on_path(owner, name, node)
+        return self._call_by_name(owner, name, node)
 
-    def _call_on_path(self, owner: Hole, name: str, node: ast.Call) -> Value:
-        """Call a method of something unknown: of the class on the path that has it, else never."""
-        known = self._class_of_path(name)
-        if known is None:
-            return self._unknown(f"{owner.path}.{name}", node)
-        return self._call_value(self.attribute(self.instantiate(known, (), {}, path=owner.path, fill=True), name), node)
-
-    def _class_of_path(self, method: str) -> Class | None:
-        """Return the class that holds a place of the path and has a method, if there is one alone."""
-        found = []
-        for unit, source in enumerate(self.sources):
-            for statement in source.parsed.tree.body:
-                if isinstance(statement, ast.ClassDef) and any(_is_method(s, method) for s in statement.body):
-                    owner = self.module_name(unit, statement.name)
-                    if isinstance(owner, Class) and self.holds_place(owner):
-                        found.append(owner)
-        return found[0] if len(found) == 1 else None
+    def _call_by_name(self, owner: Hole, name: str, node: ast.Call) -> Value:
+        """Call the method of the one class that computes the loss and has such a method, or nothing."""
+        known = self.object_with(owner, name)
+        if known is not None:
+            return self._call_value(self.attribute(known, name), node)
+        return self._unknown(f"{owner.path}.{name}", node)
 
     def _step(self, optimizer: Optimizer | None) -> None:
         self.latest = optimizer or self.latest
@@ -361,5 +352,5 @@ def _is_method(statement: ast.stmt, name: str) -> bool:
 
 def looks_like_loss(path: str) -> bool:
     """Whether the result of an unknown call is called like a loss; it is no data then."""
-    called, is_call, _ = path.partition("(")
-    return bool(is_call) and _OPAQUE.search(called.rpartition(".")[2]) is not None
+    called = path.partition("(")[0].rpartition(".")[2]
+    return "(" in path and is_loss_name(called)

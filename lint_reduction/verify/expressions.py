@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import (
-    MATH_CONSTANTS,
     MAX_LENGTH,
     MAX_ROUNDS,
     TENSOR_ATTRIBUTES,
     TENSOR_METHODS,
 )
+from lint_reduction.verify.choices import Choices
+from lint_reduction.verify.machine import unbroken
+from lint_reduction.verify.names import is_key
 from lint_reduction.verify.rounds import Rounds, loaded, only_moves
 from lint_reduction.verify.values import (
     BlockedError,
@@ -43,7 +45,7 @@ _OBJECTS = (
 _Store = list[Value] | dict[Value, Value]
 
 
-class Expressions(Rounds):
+class Expressions(Choices, Rounds):
     """Evaluates nodes. There is one method for each kind of node that is allowed."""
 
     def evaluate(self, node: ast.expr) -> Value:
@@ -109,21 +111,16 @@ class Expressions(Rounds):
                 found[self.key(self.evaluate(key))] = self.evaluate(value)
         return found
 
-    def key(self, value: Value) -> Value:
-        """Return a value that can be the key of a dictionary."""
-        if arithmetic.is_plain(value) or isinstance(value, Library | Text):
-            return value
-        if isinstance(value, tuple) and all(arithmetic.is_plain(entry) for entry in value):
-            return value
-        raise BlockedError(f"`{arithmetic.name_of(value)}` is no key")
-
     def _conditional(self, node: ast.IfExp) -> Value:
         return self.evaluate(node.body if self.decide(node, node.test) else node.orelse)
 
     def decide(self, owner: ast.stmt | ast.expr, test: ast.expr) -> bool:
         """Return which side a test takes: as decided in advance, or as it comes out."""
         decided = self.decided(owner)
-        return self.truth(self.evaluate(test)) if decided is None else decided
+        if decided is None:
+            return self.truth(self.evaluate(test))
+        self.agree(test, decided)
+        return decided
 
     def truth(self, value: Value) -> bool:
         """Return whether a value counts as true."""
@@ -161,9 +158,13 @@ class Expressions(Rounds):
     def binary(self, operator: ast.operator, left: Value, right: Value) -> Value:
         """Return the value of a binary operation."""
         self.tick()
+        if isinstance(operator, ast.Add) and isinstance(left, list) and isinstance(right, Hole):
+            return [*left, *self.iterate(right)]
         left, right = self.settle(left), self.settle(right)
         if self.domain.is_tensor(left) or self.domain.is_tensor(right):
             return self.domain.binary(operator, left, right)
+        if isinstance(operator, ast.Add) and isinstance(left, Parameters) and isinstance(right, Parameters | list):
+            return left
         return arithmetic.binary(operator, left, right)
 
     def _compare(self, node: ast.Compare) -> Value:
@@ -178,6 +179,10 @@ class Expressions(Rounds):
         return outcome
 
     def _compare_pair(self, operator: ast.cmpop, left: Value, right: Value) -> Value:
+        if isinstance(left, Hole) and not self.domain.is_tensor(right):
+            outcome = self.compare_option(operator, left, right)
+            if outcome is not None:
+                return outcome
         if isinstance(operator, ast.Is | ast.IsNot | ast.In | ast.NotIn) or left is None or right is None:
             if isinstance(right, Hole) and isinstance(operator, ast.In | ast.NotIn):
                 return isinstance(operator, ast.In)
@@ -189,6 +194,8 @@ class Expressions(Rounds):
         left, right = self.settle(left), self.settle(right)
         if self.domain.is_tensor(left) or self.domain.is_tensor(right):
             return self.domain.compare(operator, left, right)
+        if isinstance(left, Hole) and isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE):
+            return True
         return arithmetic.compare(operator, left, right)
 
     def _walrus(self, node: ast.NamedExpr) -> Value:
@@ -213,16 +220,28 @@ class Expressions(Rounds):
             return slice(*bounds)
         if isinstance(node, ast.Tuple):
             return tuple(self.index(entry) for entry in node.elts)
-        return self.settle(self.evaluate(node))
+        value = self.evaluate(node)
+        if isinstance(value, Hole) and is_key(value.path):
+            return value
+        return [self.settle(entry) for entry in value] if isinstance(value, list) else self.settle(value)
 
     def item(self, whole: Value, index: Value) -> Value:
         """Return a part of a value."""
+        if isinstance(whole, Library | Class):
+            # ``Generic[T]`` is what it is without its parameters
+            return whole
+        if isinstance(whole, Hole) and isinstance(index, Hole) and is_key(index.path):
+            return Hole.at(f"{whole.path}[{index.path}]")
         if isinstance(whole, Hole):
             if not self.domain.is_indexed(whole, index):
                 return Hole.at(f"{whole.path}[{index!r}]" if arithmetic.is_plain(index) else f"{whole.path}[...]")
             whole = self.settle(whole)
         if self.domain.is_tensor(whole) or (self.domain.is_tensor(index) and not isinstance(whole, dict)):
             return self.domain.item(whole, index)
+        if isinstance(whole, dict) and index not in whole and isinstance(index, Hole):
+            return self.pick(whole, index)
+        if isinstance(whole, dict) and self.domain.is_tensor(index):
+            return self.pick(whole, index)
         if isinstance(whole, dict):
             key = self.key(index)
             if key not in whole:
@@ -248,13 +267,13 @@ class Expressions(Rounds):
             case Hole(path=path) if name not in TENSOR_ATTRIBUTES or name in ("device", "dtype", "grad"):
                 return Hole.at(f"{path}.{name}")
             case Library(name=library):
-                return _constant_of(library, name) or Library(f"{library}.{name}")
+                return arithmetic.constant_of(library, name) or Library(f"{library}.{name}")
             case Linked(unit=unit):
-                return self.module_name(unit, name)
+                return unbroken(self.module_name(unit, name))
             case Instance():
-                return self.instance_attribute(value, name)
+                return unbroken(self.instance_attribute(value, name))
             case Class():
-                return self.member(value, name)
+                return unbroken(self.member(value, name))
             case Super():
                 return self.inherited(value, name)
             case Distribution() | Criterion() | Layer() | Optimizer():
@@ -270,6 +289,8 @@ class Expressions(Rounds):
                 return self.domain.attribute(value, name)
         elif name in arithmetic.methods_of(value):
             return Bound(value, name)
+        elif isinstance(value, Hole):
+            return Hole.at(f"{value.path}.{name}")
         raise BlockedError(f"the attribute `{name}` of `{arithmetic.name_of(value)}` is not allowed")
 
     def object_attribute(self, value: Value, name: str) -> Value:
@@ -364,12 +385,6 @@ class Expressions(Rounds):
 
 def _sequence(value: Value) -> Value:
     return value if isinstance(value, list) or not isinstance(value, tuple) else tuple(value)
-
-
-def _constant_of(library: str, name: str) -> Value:
-    if library in ("math", "numpy", "torch") and name in MATH_CONSTANTS:
-        return {"pi": 3.141592653589793, "e": 2.718281828459045, "tau": 6.283185307179586}.get(name, float(name[:3]))
-    return None
 
 
 _METHODS: dict[type[ast.expr], str] = {

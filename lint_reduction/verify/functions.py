@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lint_reduction.verify.allowed import HARMLESS_DECORATORS, MAX_DEPTH, NO_GRADIENT
 from lint_reduction.verify.losses import BY_CLASS, BY_FUNCTION, Loss, loss_class
@@ -52,6 +52,9 @@ class Functions(Statements):
         self.tick()
         if len(self.frames) > MAX_DEPTH:
             raise BlockedError("calls are nested too deep")
+        if any(name.rpartition(".")[2] == "abstractmethod" for name in self._decorators(function)):
+            # whoever derives from the class says what it does
+            return Hole.at(f"{function.name}()")
         if function.receiver is not None:
             arguments = (function.receiver, *arguments)
         scope = Scope(parent=function.scope)
@@ -242,6 +245,47 @@ class Functions(Statements):
             self._fill_fields(instance, arguments, options)
         return instance
 
+    def build(self, unit: int, qualified: str, *, path: str) -> Instance:
+        """Build an object of a class with arguments that are not known.
+
+        Raises:
+            BlockedError: there is no such class.
+        """
+        owner = self.find(unit, qualified)
+        if not isinstance(owner, Class):
+            raise BlockedError(f"the class `{qualified}` is not found")
+        return self.instantiate(owner, (), {}, path=path, fill=True)
+
+    def object_with(self, owner: Hole, name: str) -> Instance | None:
+        """Return what an unknown object is taken to be: of the one class that computes the loss, by its method."""
+        found = [
+            (unit, owner_name)
+            for unit, owner_name, methods in self.loss_classes()
+            if name in methods and not any(owner_name == holder.name for holder in self._receivers())
+        ]
+        if len(found) != 1:
+            return None
+        if owner.path not in self.objects:
+            self.objects[owner.path] = self.build(*found[0], path=owner.path)
+        return self.objects[owner.path]
+
+    def _receivers(self) -> Iterator[Class]:
+        for frame in self.frames:
+            receiver = frame.function.receiver if frame.function is not None else None
+            if isinstance(receiver, Instance):
+                yield from receiver.owner.lineage()
+
+    def numbered(self, result: Value, node: ast.Call) -> Value:
+        """Return the output of a network, another one where the same text stands again: no two are the same."""
+        if not isinstance(result, Hole) or not node.args:
+            return result
+        places = self.called.setdefault(result.path, [])
+        place = self.place(node)
+        if place not in places:
+            places.append(place)
+        number = places.index(place)
+        return Hole.at(f"{result.path} ({number + 1})") if number else result
+
     def _is_dataclass(self, owner: Class) -> bool:
         return any(
             self.library_name(node.func if isinstance(node, ast.Call) else node).endswith("dataclass")
@@ -279,20 +323,8 @@ class Functions(Statements):
         """Whether a class holds a place of the experiment, or a loss."""
         node = owner.node
         return self.program.note(
-            "matters", node, lambda: self.holds_place(owner) or any(map(_names_loss, ast.walk(node)))
+            "matters", node, lambda: self.holds_place(owner.unit, node) or any(map(_names_loss, ast.walk(node)))
         )
-
-    def holds_place(self, owner: Class) -> bool:
-        """Whether a class holds a place of the experiment."""
-        node = owner.node
-        experiment = self.experiment
-        places = [experiment.site, *experiment.calls, *(place for _, place in experiment.steps)]
-        places += [site.place for site in experiment.sites]
-        for place in places:
-            inside = (node.lineno, node.col_offset) <= (place.line, place.column)
-            if place.unit == owner.unit and inside and place.end_line <= (node.end_lineno or 0):
-                return True
-        return False
 
     def is_allowed(self, library: Library) -> bool:
         """Whether a name of a library is in the tables."""

@@ -77,10 +77,7 @@ class Interpreter(Calls):
 
     def _receiver(self, unit: int, qualified: str) -> Value:
         """Return an object of a class, built with arguments that are not known."""
-        owner = self.find(unit, qualified)
-        if not isinstance(owner, Class):
-            raise BlockedError(f"the class `{qualified}` is not found")
-        return self.instantiate(owner, (), {}, path="self", fill=True)
+        return self.build(unit, qualified, path="self")
 
     def returned(self, node: ast.Return, value: Value) -> None:
         """End the run where the function returns that holds the end of the path."""

@@ -143,7 +143,7 @@ def _find(trial: Trial, count: Count, what: str) -> Series | None:
 
 
 def _holds(claim: Claim, series: Series) -> bool:
-    """Say whether what a rule claims is what was measured; a part of the gradient that grows is growth."""
+    """Say whether what a rule claims is what was measured; a part of the gradient that grows, or shrinks, does."""
     assert series.exponent is not None
     powers = _powers(series)
     if claim.least is not None:

@@ -50,6 +50,7 @@ class Outcome:
     norms: dict[str, float]
     update: Update | None
     clipped: bool
+    chosen: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -96,7 +97,7 @@ class Bench:
         moved = world.moved() if update and step is None else None
         if moved is not None:
             step = Update(norm(moved), "a step written by hand")
-        return Outcome(world.gradient, world.norms, step, world.clipped)
+        return Outcome(world.gradient, world.norms, step, world.clipped, machine.assumptions())
 
     def _check(self, world: Run, machine: Interpreter) -> None:
         if not machine.backwards:
@@ -310,7 +311,7 @@ def _trial(bench: Bench, plan: Plan, sizes: Sizes) -> tuple[Trial, str]:
     series += _other_dials(bench, plan, sizes)
     name = updates[0].optimizer if updates else ""
     clipped = any(outcome.clipped for outcome in outcomes)
-    return Trial(plan.layout(), tuple(series), clipped, plan.assumptions()), name
+    return Trial(plan.layout(), tuple(series), clipped, plan.assumptions() + outcomes[0].chosen), name
 
 
 def _other_dials(bench: Bench, plan: Plan, sizes: Sizes) -> list[Series]:

@@ -6,6 +6,7 @@ lengths of scores and targets of CTC, 1 an axis of one.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -149,8 +150,16 @@ BY_CLASS["NLLLoss2d"] = BY_CLASS["NLLLoss"]
 BY_FUNCTION = {loss.function: loss for loss in _ALL}
 #: Losses whose ``weight`` has one number for each class, and whose mean divides by it.
 WEIGHTED = frozenset({"CrossEntropyLoss", "NLLLoss", "NLLLoss2d"})
+_CALLED = re.compile(r"loss|criteri|elbo|objective|kld|diverg|entropy|penalt|nll|^ce$|bce|mse", re.IGNORECASE)
+#: Names of the arguments that are tensors.
+TENSORS = frozenset(name for loss in _ALL for name, _ in loss.arguments)
 #: What a loss is taken to be where there is none: something reduced by hand.
 BY_HAND = _loss("", "", {"input": _REAL}, (("BD",), ("B",), ("BTD",), ("BT",), ("BDHW",)))
+
+
+def is_loss_name(name: str) -> bool:
+    """Whether a function of this name returns a loss, and so no data."""
+    return _CALLED.search(name) is not None
 
 
 def modern(name: str) -> str:

@@ -17,10 +17,12 @@ from lint_reduction.verify.domain import Domain
 from lint_reduction.verify.experiment import Callee, Experiment, Place, Scalar
 from lint_reduction.verify.values import (
     BlockedError,
+    Broken,
     Builtin,
     Class,
     Function,
     Hole,
+    Instance,
     Library,
     Linked,
     Optimizer,
@@ -92,15 +94,11 @@ class Decisions:
     def of(cls, experiment: Experiment) -> Decisions:
         """Collect them."""
         return cls(
-            {_begin(branch.place): branch.taken for branch in experiment.branches},
+            {beginning(branch.place): branch.taken for branch in experiment.branches},
             {known.place: known.value for known in experiment.known},
             {site.place: site for site in experiment.sites},
             {counted.place: counted.count for counted in experiment.counted},
         )
-
-
-def _begin(place: Place) -> tuple[int, int, int]:
-    return place.unit, place.line, place.column
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -174,6 +172,9 @@ class Machine(ABC):
         self.loops = 0
         self.is_looped = False
         self.steps = 0
+        self.chosen: dict[str, str] = {}
+        self.called: dict[str, list[Place]] = {}
+        self.objects: dict[str, Instance] = {}
 
     @abstractmethod
     def evaluate(self, node: ast.expr) -> Value:
@@ -198,7 +199,7 @@ class Machine(ABC):
 
     def decided(self, node: ast.expr | ast.stmt | ast.pattern) -> bool | None:
         """Return what is decided of a test in advance, None if nothing is."""
-        return self.decisions.branches.get(_begin(place_of(self.frame.unit, node)))
+        return self.decisions.branches.get(beginning(place_of(self.frame.unit, node)))
 
     def tick(self) -> None:
         """Spend a step."""
@@ -225,7 +226,14 @@ class Machine(ABC):
     # Names
 
     def lookup(self, name: str) -> Value:
-        """Return what a name stands for in the running code."""
+        """Return what a name stands for in the running code.
+
+        Raises:
+            BlockedError: what it would stand for cannot be run.
+        """
+        return unbroken(self._lookup(name))
+
+    def _lookup(self, name: str) -> Value:
         scope = self.frame.scope
         while scope is not None:
             if name in scope.shared:
@@ -320,6 +328,22 @@ def _starred(tree: ast.Module) -> tuple[str, ...]:
         and not statement.level
         and statement.names[0].name == "*"
     )
+
+
+def beginning(place: Place) -> tuple[int, int, int]:
+    """Return where a place begins."""
+    return place.unit, place.line, place.column
+
+
+def unbroken(value: Value) -> Value:
+    """Return a value that is read.
+
+    Raises:
+        BlockedError: what makes it cannot be run.
+    """
+    if isinstance(value, Broken):
+        raise BlockedError(value.reason)
+    return value
 
 
 def bound_names(statement: ast.stmt) -> set[str]:

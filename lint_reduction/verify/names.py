@@ -20,6 +20,7 @@ class Size(Enum):
     DATA = "the size of the data set, a constant"
     BATCHES = "the number of batches of an epoch, a constant"
     ONE = "the constant 1"
+    SHARE = "the constant 0.5"
     RATE = "the constant 0.01"
     IGNORED = "the index that is ignored"
     YES = "true"
@@ -48,7 +49,15 @@ COUNTED = {
     "batches": Size.BATCHES,
 }
 _LETTERS = {Size.SAMPLES: "B", Size.CLASSES: "C", Size.TOKENS: "T", Size.FEATURES: "D"}
-_CONSTANTS = {Size.DATA: 960, Size.BATCHES: 7, Size.ONE: 1, Size.RATE: 0.01, Size.YES: True, Size.NO: False}
+_CONSTANTS = {
+    Size.DATA: 960,
+    Size.BATCHES: 7,
+    Size.ONE: 1,
+    Size.SHARE: 0.5,
+    Size.RATE: 0.01,
+    Size.YES: True,
+    Size.NO: False,
+}
 
 _BATCH = re.compile(
     r"(^|[^a-z])((n|num|train|mini|micro|per_gpu|per_device|per_device_train|local|total|real|cur|current|this|true)_?)*"
@@ -78,10 +87,12 @@ _SCALAR = re.compile(
     r"smooth|sigma|clip|penalt|rate|epoch|step|norm$|^max_|^min_|momentum|decay",
     re.IGNORECASE,
 )
+_SHARE = re.compile(r"alpha|beta|gamma|lambda|ratio|coef|momentum|rho$|(^|_)mix|blend", re.IGNORECASE)
 _OPTIONS = re.compile(
     r"^(args?|opts?|options?|hparams|config|cfg|conf|flags|hps?|hp|self|kwargs|settings)[.\[]", re.IGNORECASE
 )
 _MASK = re.compile(r"mask", re.IGNORECASE)
+_LATER = re.compile(r" \(\d+\)(?=$|[.\[(])")
 _LENGTHS = re.compile(r"len(gth)?s?$|count|n_tok|num_tok|ntok|sizes?$", re.IGNORECASE)
 
 
@@ -122,7 +133,11 @@ def number_by_use(path: str, uses: set[str]) -> Size | None:
         return Size.RATE
     if uses == {"test"} and _OFF.search(last):
         return Size.NO
-    if _SCALAR.search(last) or _OPTIONS.match(path) or last.isupper():
+    if _SHARE.search(last) and "size" not in uses:
+        # no term vanishes that is multiplied with what is left of 1
+        return Size.SHARE
+    is_setting = _OPTIONS.match(path) is not None and "(" not in path
+    if _SCALAR.search(last) or is_setting or last.isupper():
         return Size.ONE
     if uses == {"test"}:
         return Size.ONE
@@ -132,6 +147,17 @@ def number_by_use(path: str, uses: set[str]) -> Size | None:
 def is_option(path: str) -> bool:
     """Whether a path leads to a setting of the program, which is no tensor and does not follow the batch."""
     return _OPTIONS.match(path) is not None or last_part(path).isupper()
+
+
+def first_call(path: str) -> str:
+    """Return the path of the same output of the first call of a network, for a path of a later one."""
+    return _LATER.sub("", path)
+
+
+def is_key(path: str) -> bool:
+    """Whether something is called like the key of a dictionary, or like a constant of another module."""
+    last = last_part(path)
+    return last.lower().endswith("key") or ("." in path and last.isupper() and "(" not in path)
 
 
 def is_mask(path: str) -> bool:

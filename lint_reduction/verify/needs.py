@@ -14,6 +14,7 @@ from lint_reduction.verify.bindings import Imported
 from lint_reduction.verify.branches import Sides, is_off
 from lint_reduction.verify.catalog import Catalog, is_generator, is_runnable
 from lint_reduction.verify.effects import called_name, fills, is_effect, is_step, stepping_functions
+from lint_reduction.verify.losses import is_loss_name
 from lint_reduction.verify.modules import FunctionNode, Loop, Module, Modules, NoExperimentError, Scope, begin, end
 from lint_reduction.verify.relevance import Relevance
 from lint_reduction.verify.route import RouteNodes, Spot
@@ -151,7 +152,7 @@ class Slice:
         names = self._catalog.names(module)
         owner = names.owner(scope, name)
         if owner is None:
-            self._need_star(module, name)
+            self._need_star(module, name, base=base)
             return
         if (owner, name) in self._needed and not base:
             return
@@ -183,7 +184,14 @@ class Slice:
         if isinstance(definition, FunctionNode) and is_generator(module, definition):
             return True
         is_model = isinstance(definition, ast.ClassDef) and self._catalog.is_model(module, definition)
-        return is_model or (self.narrow and not self._catalog.concerns(module, definition))
+        is_model = is_model and not self._adds_term(module, definition)
+        is_loss = isinstance(definition, FunctionNode) and is_loss_name(definition.name)
+        return is_model or (self.narrow and not is_loss and not self._catalog.concerns(module, definition))
+
+    def _adds_term(self, module: Module, home: ast.AST) -> bool:
+        """Say whether a class has a method that is called, and is called like a loss: it may be a term of this one."""
+        members = self._catalog.names(module).members.get(home, {}) if isinstance(home, ast.ClassDef) else {}
+        return any(is_loss_name(name) for name in members.keys() & self._attributes)
 
     def _call(self, module: Module, function: FunctionNode) -> None:
         """Keep what a function returns, and what it does on the way."""
@@ -284,7 +292,7 @@ class Slice:
         self.kept.setdefault(other, set())
         self.links.setdefault(module, {})[name] = other, member
 
-    def _need_star(self, module: Module, name: str) -> None:
+    def _need_star(self, module: Module, name: str, *, base: bool = False) -> None:
         for imported in self._catalog.names(module).stars:
             target = self.modules.follow(module.path, imported.dotted)
             if target is None or target[1] or target[0] is module:
@@ -293,7 +301,7 @@ class Slice:
             if name in self._catalog.names(other).bound[other.tree]:
                 self._keep(module, imported.statement)
                 self._add_link(module, name, other, name)
-                self._need(other, other.tree, name)
+                self._need(other, other.tree, name, base=base)
 
     def _follow_chains(self, module: Module, scope: Scope, node: ast.AST) -> None:
         """Need what ``losses.f`` and ``package.losses.f`` name in the modules that they lead to."""

@@ -199,12 +199,23 @@ def _fills(
         # where no loss says what it takes, what a model puts out is taken for the prediction
         is_prediction = others == "same" or (not holes.roles and "(" in path)
         role = Role.TARGET if found.takes_rows and path in found.apart else Role.REAL
-        fills[path] = Fill(role, alike if is_prediction else others)
+        # what a model puts out is no single number
+        shape = prediction if not others and "(" in path else others
+        fills[path] = Fill(role, alike if is_prediction else shape)
+    _give_alike(fills)
     shape = {"target": target, "prediction": prediction}.get(mask, mask)
     for path in holes.masks:
         is_boolean = path in found.boolean
         fills[path] = Fill(Role.MASK if names.is_mask(path) else Role.WEIGHT, shape, is_boolean)
     return fills
+
+
+def _give_alike(fills: dict[str, Fill | Number]) -> None:
+    """Give all outputs of one network one shape."""
+    for path, fill in fills.items():
+        first = fills.get(names.first_call(path))
+        if isinstance(fill, Fill) and isinstance(first, Fill):
+            fills[path] = replace(fill, layout=first.layout)
 
 
 def _is_alike(found: Findings, path: str) -> bool:
@@ -251,7 +262,7 @@ def _sort(found: Findings) -> _Sorted:
             holes.fixed[path] = Number(number)
             continue
         role = _role(found, path)
-        if role is not None and not _is_factor(found, path, role):
+        if role is not None and path not in found.single and not _is_factor(found, path, role):
             if role[0] is Role.TARGET and found.takes_rows and path in found.apart:
                 # what is made of its samples may have other axes
                 holes.generic.append(path)
@@ -277,6 +288,8 @@ def _sort_by_use(found: Findings, holes: _Sorted, path: str, uses: set[str], *, 
         holes.masks.append(path)
     elif "tensor" in uses or has_role:
         holes.generic.append(path)
+    elif "decision" in uses:
+        holes.fixed[path] = Number(names.number_by_use(path, uses) or Size.ONE)
     elif uses & {"arithmetic", "divisor", "test"}:
         number = names.number_by_use(path, uses)
         if number is None:
@@ -287,6 +300,8 @@ def _sort_by_use(found: Findings, holes: _Sorted, path: str, uses: set[str], *, 
 
 def _fixed(found: Findings, path: str, uses: set[str], *, has_role: bool) -> Fill | Number | None:
     """Return what is put in a hole whose use leaves no choice."""
+    if path in found.single:
+        return Fill(Role.WEIGHT if path in found.weighing else Role.TARGET, "")
     if path in found.lengths:
         return Fill(Role.LENGTH, "B")
     if names.is_parameter(path):
@@ -295,12 +310,15 @@ def _fixed(found: Findings, path: str, uses: set[str], *, has_role: bool) -> Fil
         return Fill(Role.CLASS, "B1")
     if path in found.labels and not has_role:
         return Fill(Role.CLASS, "B")
-    if "class weight" in uses:
+    if "class weight" in uses or (path in found.weighing and not has_role):
         return Fill(Role.CLASS_WEIGHT, "C")
     if names.is_mask(path):
         return None
     if "index" in uses and not has_role:
-        return Fill(Role.ROW, "B")
+        return Fill(Role.ROW, "BT" if found.least.get(path, 0) > 1 else "B")
+    if uses & {"column", "position"} and not has_role:
+        layout = "C" if "column" in uses else ""
+        return Fill(Role.ROW, "BT" if found.least.get(path, 0) > 1 else layout)
     if "size" in uses and "tensor" not in uses:
         return Number(names.number_by_use(path, uses - {"divisor"}) or Size.FEATURES)
     if "tensor" in uses and names.is_length(path):
@@ -338,5 +356,5 @@ def _divisors(found: Findings, structures: set[str]) -> tuple[str, ...]:
         and names.number_by_name(path) is None
         and path not in found.windows
         and not names.is_option(path)
-        and names.number_by_use(path, uses) is Size.ONE
+        and names.number_by_use(path, uses) in (Size.ONE, Size.SHARE)
     )

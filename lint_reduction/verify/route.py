@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from lint_reduction.facts import Argument, Fate, LossFlow, LossSite, Span, Step, StepKind
 from lint_reduction.finding import Finding
 from lint_reduction.verify.experiment import Scalar
+from lint_reduction.verify.losses import TENSORS
 from lint_reduction.verify.modules import FunctionNode, Module, Modules, NoExperimentError, Placed, Scope
 
 _PARAMETERS_OF_REDUCTION = ("reduction", "size_average", "reduce")
@@ -243,6 +244,9 @@ class _Reader:
 
 def _is_certain(site: LossSite, argument: Argument) -> bool:
     """Say whether a value is the one of this path: a call may be reached by several, with several reductions."""
+    if argument.parameter in TENSORS:
+        # what a variable is before anything is put in
+        return False
     if argument.parameter not in _PARAMETERS_OF_REDUCTION or argument.known is None:
         return True
     return argument.parameter == "reduction" and argument.known.value == site.reduction

@@ -20,7 +20,7 @@ from lint_reduction.verify.route import RouteNodes, Spot, route_of
 from lint_reduction.verify.settings import counted, option_uses, options
 
 #: An experiment is a small thing; more than this is a program.
-_MAX_UNITS = 16
+_MAX_UNITS = 32
 _MAX_BYTES = 60_000
 #: Steps that come after the end of the path, and not in each round where several micro-batches make up a step.
 _AT_THE_STEP = (StepKind.WINDOW, StepKind.CLIP, StepKind.RESCALE, StepKind.OPTIMIZER, StepKind.LEARNING_RATE)

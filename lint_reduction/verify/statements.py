@@ -179,6 +179,9 @@ class Statements(Assignments):
     def _for(self, node: ast.For) -> None:
         before = self.taken_apart
         values = Stream(lambda _: Unnamed("")) if self._cuts_batch(node) else self.evaluate(node.iter)
+        if isinstance(values, list | tuple | dict | None) and not values and self.holds_place(self.frame.unit, node):
+            # the path runs through it, so somebody puts something in
+            values = Stream(lambda _: Unnamed(""))
         is_unknown = isinstance(values, Stream) or (
             isinstance(values, Hole) and not self.has_rows(values) and not self.domain.is_indexed(values, slice(None))
         )

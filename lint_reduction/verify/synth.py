@@ -106,7 +106,8 @@ class Maker:
             drawn = torch.randn(self._shape(layout), generator=self._generator(path), dtype=torch.float64)
             self.drawn[path] = drawn.to(self.device, self.dtype)
             self.leaves[path] = self.drawn[path].clone().requires_grad_()
-        values = self._repeat(self.leaves[path], layout)
+        # a program may change what it is given in place, and a leaf may not be changed
+        values = self._repeat(self.leaves[path], layout).clone()
         if self.sizes.padding and "T" in layout:
             axis = layout.index("T")
             indices = torch.arange(self.sizes.padding, device=self.device) % values.shape[axis]

@@ -32,7 +32,16 @@ from lint_reduction.verify.values import (
 )
 
 #: What torch raises where a program is wrong.
-ERRORS = (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError, AssertionError, KeyError)
+ERRORS = (
+    RuntimeError,
+    ValueError,
+    IndexError,
+    TypeError,
+    NotImplementedError,
+    AssertionError,
+    KeyError,
+    AttributeError,
+)
 _KEPT = frozenset("cuda cpu requires_grad_ retain_grad half bfloat16 pin_memory share_memory_ xpu mps".split())
 _FLOATING = frozenset("zeros ones rand randn linspace eye empty".split())
 _MAX_OPTION = 32
@@ -179,7 +188,8 @@ class TorchCalls:
                 return number
             if len(plain) != 1 or not isinstance(plain[0], Tensor) or not hasattr(torch, last):
                 raise BlockedError(f"`{name}` is given no numbers")
-            head = "torch"
+            # what comes out is a number, without a gradient
+            head, name, plain = "torch", f"torch.{last}", [plain[0].detach()]
         if last in ("tensor", "as_tensor"):
             return plain[0] if isinstance(plain[0], Tensor) else self._data(plain[0], named.get("dtype"))
         if last in TENSOR_TYPES:

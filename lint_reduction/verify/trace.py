@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from lint_reduction.verify.abstract import NO_PATHS, Abstract, Findings
 from lint_reduction.verify.allowed import (
@@ -14,10 +15,11 @@ from lint_reduction.verify.allowed import (
     FACTORIES,
     REDUCTIONS,
     SHAPING,
+    TENSOR_TYPES,
 )
-from lint_reduction.verify.arithmetic import mathematics
+from lint_reduction.verify.arithmetic import is_number, mathematics
 from lint_reduction.verify.experiment import Place
-from lint_reduction.verify.losses import Loss
+from lint_reduction.verify.losses import WEIGHTED, Loss
 from lint_reduction.verify.noted import Noted
 from lint_reduction.verify.values import Criterion, Distribution, Hole, Layer, Value, parts
 
@@ -45,6 +47,9 @@ class Trace(Noted):
             if isinstance(part, Abstract) and part.is_pure:
                 for path in part.roots:
                     self.found.uses.setdefault(path, set()).update(tags)
+            elif isinstance(part, Abstract) and "tensor" in tags:
+                for path in part.compared:
+                    self.found.uses[path].add("tensor")
 
     def _roots(self, *values: Value) -> frozenset[str]:
         found = NO_PATHS
@@ -131,7 +136,10 @@ class Trace(Noted):
                 self.found.ignored.append(other)
             if isinstance(other, Abstract) and other.is_range and isinstance(value, Abstract) and value.is_pure:
                 self.found.lengths |= value.roots
-        return self._joined(left, right)
+        compared = [v.roots for v in (left, right) if isinstance(v, Abstract) and v.is_pure and not v.depth]
+        joined = self._joined(left, right)
+        is_with_number = len(compared) == 1 and (is_number(left) or is_number(right))
+        return replace(joined, compared=compared[0]) if is_with_number else joined
 
     def _joined(self, left: Value, right: Value) -> Abstract:
         likes = [v.like for v in (left, right) if isinstance(v, Abstract) and v.like and not v.is_number]
@@ -144,6 +152,10 @@ class Trace(Noted):
     def truth(self, value: Value) -> bool:
         """Decide a test: the first side."""
         self.use(value, "test")
+        if isinstance(value, Abstract):
+            # a test comes out one way or the other, for one number
+            for path in value.compared:
+                self.found.uses[path].add("decision")
         return True
 
     def number(self, kind: str, value: Value) -> Value:
@@ -159,15 +171,14 @@ class Trace(Noted):
             return [Abstract(is_number=True) for _ in range(count or 2)]
         self.use(value, "tensor")
         self.found.rank(value, least=1)
-        return [Abstract(self._roots(value)) for _ in range(2 if count is None else count)]
+        assert isinstance(value, Abstract)
+        self.found.depth(value)
+        row = Abstract(value.roots, is_pure=value.is_pure, depth=value.depth + 1)
+        return [row for _ in range(2 if count is None else count)]
 
     def item(self, value: Value, index: Value) -> Value:
         """Return a part."""
-        for part in parts([index]):
-            if isinstance(part, Abstract):
-                self.use(part, "size" if part.is_number else "index")
-                if not part.is_number and part.is_pure:
-                    self.found.boolean |= part.roots
+        self._index(index)
         if isinstance(value, Abstract) and value.is_shape:
             self._axis(value, [index])
             return value if isinstance(index, slice) else Abstract(is_number=True)
@@ -175,12 +186,25 @@ class Trace(Noted):
         if isinstance(index, tuple):
             # what stands for "all other axes" stands for one at least: nobody writes it for none
             self.found.rank(value, least=sum(entry is not None for entry in index))
-        pure = isinstance(value, Abstract) and value.is_pure
-        is_range = isinstance(value, Abstract) and value.is_range
-        return Abstract(self._roots(value), is_pure=pure, is_range=is_range)
+        if not isinstance(value, Abstract):
+            return Abstract(self._roots(value))
+        self.found.depth(value)
+        depth = value.depth + (type(index) is int or (isinstance(index, Abstract) and index.is_number))
+        return Abstract(value.roots, is_pure=value.is_pure, is_range=value.is_range, depth=depth)
+
+    def _index(self, index: Value) -> None:
+        """Note what takes rows, what takes columns, and what is one number in a list of these."""
+        for axis, entry in enumerate(index if isinstance(index, tuple) else (index,)):
+            for part in parts([entry]):
+                if isinstance(part, Abstract):
+                    tag = "position" if isinstance(entry, list) else "column" if axis else "index"
+                    self.use(part, "size" if part.is_number else tag)
+                    if not part.is_number and part.is_pure:
+                        self.found.boolean |= part.roots
 
     def store(self, value: Value, index: Value, new: Value) -> None:
         """Change a part."""
+        self._index(index)
         self.use((value, new), "tensor")
 
     def attribute(self, value: Value, name: str) -> Value:
@@ -296,6 +320,9 @@ class Trace(Noted):
         if last == "one_hot" and isinstance(first, Abstract) and first.is_pure:
             self.found.labels |= first.roots
             self.found.classes += [size for size in arguments[1:2] if type(size) is int]
+        if (last == "tensor" or last in TENSOR_TYPES) and isinstance(first, list | tuple):
+            pure = (part for part in parts(first) if isinstance(part, Abstract) and part.is_pure and not part.depth)
+            self.found.single |= self._roots(list(pure))
         if last == "tensor" and isinstance(first, list | tuple) and not isinstance(first[:1], Abstract):
             return Abstract(self._roots(values), length=len(first))
         return self._result(last, first, list(arguments), options, ELEMENTWISE | ELEMENTWISE_ACTIVATIONS)
@@ -338,6 +365,8 @@ class Trace(Noted):
             self.see_weights(value)
             if name not in names:
                 self.use(value, "class weight" if "weight" in name else "option")
+            if name == "weight" and loss.name in WEIGHTED:
+                self.found.weighing |= self._roots(value)
         ignored = options.get("ignore_index", criterion.options.get("ignore_index") if criterion else None)
         if type(ignored) is int:
             self.found.ignored.insert(0, ignored)

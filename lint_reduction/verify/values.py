@@ -176,15 +176,14 @@ class Class:
         return cls(node, unit, name, bases, members, scope)
 
     def lineage(self) -> list[Class]:
-        """Return the class and the user classes it derives from, the nearest first."""
+        """Return the class and the user classes it derives from, nearest first, a shared one behind all of its own."""
         found: list[Class] = []
         pending: list[Class] = [self]
-        while pending and len(found) < MAX_LINEAGE:
+        while pending and len(found) < 4 * MAX_LINEAGE:
             current = pending.pop(0)
-            if current not in found:
-                found.append(current)
-                pending = [*(base for base in current.bases if isinstance(base, Class)), *pending][:MAX_LINEAGE]
-        return found
+            found.append(current)
+            pending = [*(base for base in current.bases if isinstance(base, Class)), *pending][:MAX_LINEAGE]
+        return list(dict.fromkeys(reversed(found)))[::-1][:MAX_LINEAGE]
 
     def definition(self, name: str) -> tuple[Class, ast.stmt] | None:
         """Return the last statement of the nearest class body that defines a name."""
@@ -318,6 +317,17 @@ class Unnamed:
     """What a loop over something unknown yields: a hole that takes the name of the variable it is bound to."""
 
     path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """What a statement would have bound that cannot be run: whoever reads it cannot be run either.
+
+    Attributes:
+        reason: why.
+    """
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
