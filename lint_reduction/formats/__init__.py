@@ -55,6 +55,13 @@ def render(name: str, report: Report, style: Style) -> str:
     return function(report, style)
 
 
+def shown(path: str) -> str:
+    """Return a path as a terminal may see it: what is not printable, such as an escape sequence, is escaped."""
+    if path.isprintable():
+        return path
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in path)
+
+
 def summary_line(report: Report) -> str:
     """Return the last line of a report for people."""
     counts = [(report.count(severity), str(severity)) for severity in reversed(Severity)]

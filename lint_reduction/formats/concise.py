@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lint_reduction.formats import Style, fixable, summary_line
+from lint_reduction.formats import Style, fixable, shown, summary_line
 from lint_reduction.run.report import Report
 
 
@@ -11,7 +11,7 @@ def render(report: Report, style: Style) -> str:
     lines = []
     for diagnostic in report.diagnostics:
         finding = diagnostic.finding
-        place = f"{diagnostic.place}:{finding.span.line}:{finding.span.column}:"
+        place = f"{shown(diagnostic.place)}:{finding.span.line}:{finding.span.column}:"
         mark = "[*] " if style.offers(finding.fix) else ""
         verdict = "" if finding.verdict is None else f" [{finding.verdict.outcome.value}]"
         lines.append(f"{style.paint(place, 1)} {style.paint(finding.code, 1, 31)} {mark}{finding.message}{verdict}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lint_reduction.curves import draw
 from lint_reduction.facts import Span
-from lint_reduction.formats import Style, fixable, summary_line
+from lint_reduction.formats import Style, fixable, shown, summary_line
 from lint_reduction.impact import Severity
 from lint_reduction.run.report import Diagnostic, Report, place_of
 from lint_reduction.verdict import Outcome, Verdict
@@ -63,17 +63,17 @@ def _finding(diagnostic: Diagnostic, sources: Mapping[str, str], style: Style) -
     last = max((label.line for _, _, labels in excerpts for label in labels), default=finding.span.line)
     margin = " " * len(str(last))
     arrow, elsewhere, bar = (style.paint(sign, 1, 34) for sign in ("-->", ":::", "|"))
-    yield f"{margin}{arrow} {diagnostic.place}:{finding.span.line}:{finding.span.column}"
+    yield f"{margin}{arrow} {shown(diagnostic.place)}:{finding.span.line}:{finding.span.column}"
     for cell, lines, labels in excerpts:
         if labels:
             if cell != diagnostic.cell:
-                yield f"{margin}{elsewhere} {place_of(diagnostic.path, cell)}"
+                yield f"{margin}{elsewhere} {shown(place_of(diagnostic.path, cell))}"
             yield f"{margin} {bar}"
             yield from _excerpt(labels, lines, len(margin), style, color)
             yield f"{margin} {bar}"
     for related in finding.related:
         if related.span.path:
-            place = f"{place_of(related.span.path, related.cell)}:{related.span.line}:{related.span.column}"
+            place = f"{shown(place_of(related.span.path, related.cell))}:{related.span.line}:{related.span.column}"
             yield f"{margin}{elsewhere} {place} {style.paint(related.role, 1, 34)}"
     equals = style.paint("=", 1, 34)
     if finding.growth is not None:
@@ -86,8 +86,8 @@ def _finding(diagnostic: Diagnostic, sources: Mapping[str, str], style: Style) -
         yield f"{margin} {equals} {style.paint('help', 1)}: {finding.advice}"
     if finding.fix is not None:
         mark = "[*] " if style.offers(finding.fix) else ""
-        shown = f"{mark}{finding.fix.title} ({finding.fix.applicability.value})"
-        yield f"{margin} {equals} {style.paint('fix', 1)}: {shown}"
+        title = f"{mark}{finding.fix.title} ({finding.fix.applicability.value})"
+        yield f"{margin} {equals} {style.paint('fix', 1)}: {title}"
 
 
 def _verdict(verdict: Verdict, margin: str, style: Style) -> Iterator[str]:
@@ -122,11 +122,11 @@ def _excerpt(
     labels: Sequence[_Label], lines: Sequence[str], width: int, style: Style, color: tuple[int, ...]
 ) -> Iterator[str]:
     bar = style.paint("|", 1, 34)
-    shown = 0
+    previous = 0
     for number, group in itertools.groupby(labels, key=lambda label: label.line):
-        if shown and number > shown + 1:
+        if previous and number > previous + 1:
             yield style.paint("...", 1, 34)
-        shown = number
+        previous = number
         here = tuple(group)
         line = lines[number - 1]
         first = 0 if len(line) <= _MAX_WIDTH else max(min(label.start for label in here) - _BEFORE, 0)
