@@ -56,6 +56,16 @@ def test_text_for_people_ends_with_a_line_end_and_moves_no_cursor(name: str) -> 
     assert not set(printed) & {"\x1b", "\r", "\t", "\x00"}
 
 
+@pytest.mark.parametrize("name", ["full", "concise"])
+def test_the_name_of_a_file_moves_no_cursor(name: str) -> None:
+    made = report()
+    diagnostics = tuple(replace(d, path="a\n\x1b[31m\u202eb.py") for d in made.diagnostics)
+    text = render(name, replace(made, diagnostics=diagnostics), Style())
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "a??[31m?b.py" in text
+
+
 def test_json_is_json_and_keeps_every_finding_in_order() -> None:
     document = json.loads(render("json", report(), Style(color=True)))
     assert [(d["path"], d["line"], d["code"]) for d in document["diagnostics"]] == [

@@ -393,6 +393,29 @@ def test_an_entry_that_was_damaged_is_none(tmp_path: Path, text: str) -> None:
     assert Cache(tmp_path).get("name") is not None
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize("kind", ["pipe", "endless", "link"])
+def test_an_entry_that_is_no_file_is_none(tmp_path: Path, kind: str) -> None:
+    cache = Cache(tmp_path / "cache")
+    cache.put("name", DONE)
+    entry = tmp_path / "cache" / "name.json"
+    elsewhere = entry.rename(tmp_path / "entry.json")
+    if kind == "pipe":
+        os.mkfifo(entry)
+    else:
+        entry.symlink_to("/dev/zero" if kind == "endless" else elsewhere)
+    assert cache.get("name") is None
+
+
+@pytest.mark.parametrize("link", ["outer", "outer/inner"])
+def test_a_cache_that_a_link_leads_out_of_is_left_alone(tmp_path: Path, link: str) -> None:
+    (tmp_path / "other" / "inner").mkdir(parents=True)
+    (tmp_path / link).parent.mkdir(exist_ok=True)
+    (tmp_path / link).symlink_to(tmp_path / "other", target_is_directory=True)
+    Cache(tmp_path / "outer" / "inner").put("name", DONE)
+    assert [path.name for path in (tmp_path / "other").rglob("*")] == ["inner"]
+
+
 def test_text_of_an_entry_is_escaped(tmp_path: Path) -> None:
     (tmp_path / "name.json").write_text(json.dumps({"result": {"why": "\x1b[2J"}, "layers": {}, "seconds": 1}))
     found = Cache(tmp_path).get("name")

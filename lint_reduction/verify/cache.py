@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -42,6 +43,20 @@ def key(experiment: Mapping[str, object], device: str, torch: str, package: str 
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _read(path: Path) -> bytes:
+    """Read an entry: a regular file of bounded size, and neither a link nor something that never ends.
+
+    Raises:
+        OSError: it is none.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode) or about.st_size > protocol.LIMIT:
+            raise OSError("no entry")
+        return file.read(protocol.LIMIT)
+
+
 class Cache:
     """A folder of results. That it cannot be read or written is never an error: the experiment is run then.
 
@@ -56,10 +71,10 @@ class Cache:
     def get(self, name: str) -> Reply | None:
         """Return the reply of an earlier run, or None if there is none that can be read."""
         path = self._path(name)
+        if self._is_elsewhere():
+            return None
         try:
-            if path.stat().st_size > protocol.LIMIT:
-                return None
-            value = protocol.decode(path.read_bytes())
+            value = protocol.decode(_read(path))
             protocol.require(value, _SHAPE, "entry")
             result, layers, seconds = value["result"], value["layers"], value["seconds"]
         except (OSError, ProtocolError, KeyError):
@@ -72,7 +87,7 @@ class Cache:
 
     def put(self, name: str, reply: Reply) -> None:
         """Keep a reply; only a result is worth it, as a timeout may not come again."""
-        if reply.status is not Status.DONE:
+        if reply.status is not Status.DONE or self._is_elsewhere():
             return
         value = {
             "result": reply.result,
@@ -85,6 +100,10 @@ class Cache:
             self._ignore_in_git()
             self._write(self._path(name), json.dumps(value, allow_nan=False).encode())
             self._prune()
+
+    def _is_elsewhere(self) -> bool:
+        """Whether the folder, or the one it is in, is a link: a project under analysis may bring one with it."""
+        return self._folder.is_symlink() or self._folder.parent.is_symlink()
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.json"

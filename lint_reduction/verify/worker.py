@@ -67,6 +67,9 @@ def main(configuration: str) -> None:
     except SurplusError:
         channel.send({"ready": False, "surplus": True})
         return
+    except ConfigError as error:
+        channel.send({"ready": False, "reason": protocol.clean_text(str(error), 300)})
+        return
     except Exception as error:
         channel.send({"ready": False, "reason": _reason(error)})
         return
