@@ -11,7 +11,7 @@ from fractions import Fraction
 from tests.oracle.choices import Choices, shrink
 from tests.oracle.claims import FlowClaim, claims
 from tests.oracle.grammar import generate
-from tests.oracle.measured import NOT_SCALAR, Curve, Measured, Runner, exponents
+from tests.oracle.measured import NOT_SCALAR, ROUNDING, Curve, Measured, Runner, exponents
 from tests.oracle.program import Program
 
 Powers = frozenset[Fraction]
@@ -108,14 +108,15 @@ def compare(
             key = term + 1 if program.alone else 0
             curves = [measured.curves[s, key, dial] for s in settings]
             wanted = [_of_term(flow, term, dial) for flow in claimed]
-            found += _held(f"term {term}, {dial}", curves, wanted, compared)
+            found += _held(f"term {term}, {dial}", _powers(program, curves), wanted, compared)
     if program.alone:
         curves = [measured.curves[s, 0, "samples"] for s in settings]
-        found += _held("objective, samples", curves, [_of_objective(flow) for flow in claimed], compared)
+        wanted = [_of_objective(flow) for flow in claimed]
+        found += _held("objective, samples", _powers(program, curves), wanted, compared)
     curves = [measured.curves[s, 0, "update"] for s in settings]
     if program.updates_by_hand or any(c is None for c in curves):
         return found
-    return [*found, *_held("update", curves, [flow.update for flow in claimed], compared)]
+    return [*found, *_held("update", _powers(program, curves), [flow.update for flow in claimed], compared)]
 
 
 def _of_objective(flow: FlowClaim) -> Powers | None:
@@ -135,18 +136,26 @@ def _of_term(flow: FlowClaim, term: int, dial: str) -> Powers | None:
     return frozenset(known) if len(known) == len(powers) else None
 
 
-def _held(what: str, curves: Sequence[Curve], wanted: Sequence[Powers | None], compared: Counter[str]) -> Iterator[str]:
+def _powers(program: Program, curves: Sequence[Curve]) -> list[Powers | str | None]:
+    """Return the exponents in each curve; a reason where there is none."""
+    noise = ROUNDING if program.updates_by_hand else 0.0
+    return [curve if isinstance(curve, str) else exponents(curve, noise) for curve in curves]
+
+
+def _held(
+    what: str, found: Sequence[Powers | str | None], wanted: Sequence[Powers | None], compared: Counter[str]
+) -> Iterator[str]:
     name = what.split(", ")[-1]
     known = {powers for powers in wanted if powers is not None}
-    measured = {exponents(curve) if isinstance(curve, tuple) else None for curve in curves}
-    failing = any(isinstance(curve, str) for curve in curves)
+    measured = {powers for powers in found if not isinstance(powers, str)}
+    failing = len(measured) == 0 or any(isinstance(powers, str) for powers in found)
     for powers in sorted(known, key=sorted):
         compared[name] += 1
         if powers not in measured and not failing:
             yield f"{what}: claimed {_words([powers])}, measured {_words(measured)}"
     if len(known) == len(set(wanted)) and known:
         for other in measured - known:
-            if not (other is None and failing):
+            if other is not None or not failing:
                 yield f"{what}: measured {_words([other])}, claimed {_words(known)}"
 
 

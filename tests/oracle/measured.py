@@ -26,6 +26,9 @@ NOTHING = 1e-25
 #: How far the gradient may be off, relative to its norm. Batches are repeated and numbers have 53 bits.
 TOLERANCE = 1e-10
 
+#: How far the movement of weights may be off that are not zero before: they have a size of about one half.
+ROUNDING = 2e-15
+
 #: A vector for each factor; a reason; None where a run gives nothing of the kind.
 Curve = tuple[tuple[float, ...], ...] | str | None
 
@@ -45,36 +48,37 @@ class Measured:
     error: str = ""
 
 
-def exponents(curve: Curve) -> frozenset[Fraction] | None:
-    """Return the powers that a curve is a sum of, none for zero; None if it is no such sum of at most two."""
+def exponents(curve: Curve, noise: float = 0.0) -> frozenset[Fraction] | None:
+    """Return the powers that a curve is a sum of, none for zero; None if it is no such sum of at most two.
+
+    Args:
+        curve: one vector for each factor.
+        noise: how far each vector may be off at least, because of how it was measured.
+    """
     assert isinstance(curve, tuple)
     norms = [math.hypot(*vector) for vector in curve]
     if max(norms) < NOTHING:
         return frozenset()
+    allowed = [TOLERANCE * norm + noise * factor for norm, factor in zip(norms, FACTORS, strict=True)]
     for power in POWERS:
-        if all(_off(vector, curve[0], k ** float(power)) for vector, k in zip(curve, FACTORS, strict=True)):
+        scaled = ([k ** float(power) * a for a in curve[0]] for k in FACTORS)
+        if all(math.dist(a, b) <= most for a, b, most in zip(curve, scaled, allowed, strict=True)):
             return frozenset({power})
     widest = max(range(len(curve[0])), key=lambda i: abs(curve[-1][i]))
     for one, other in combinations(map(float, POWERS), 2):
         # one entry of the vectors rules out nearly all
         entry = [(vector[widest],) for vector in curve]
-        if not (_fit(entry, one, other) and _fit(curve, one, other)):
+        if not (_fit(entry, one, other, allowed[-1]) and _fit(curve, one, other, allowed[-1])):
             continue
-        if min(math.hypot(*part) for part in _parts(curve, one, other)) > TOLERANCE * norms[0]:
+        if min(math.hypot(*part) for part in _parts(curve, one, other)) > allowed[0]:
             return frozenset({Fraction(one), Fraction(other)})
     return None
 
 
-def _off(vector: Sequence[float], first: Sequence[float], factor: float) -> bool:
-    distance = math.hypot(*(a - factor * b for a, b in zip(vector, first, strict=True)))
-    return distance <= TOLERANCE * math.hypot(*vector)
-
-
-def _fit(curve: Sequence[Sequence[float]], one: float, other: float) -> bool:
+def _fit(curve: Sequence[Sequence[float]], one: float, other: float, allowed: float) -> bool:
     first, second = _parts(curve, one, other)
-    vector, k = curve[-1], FACTORS[-1]
-    rest = (c - a * k**one - b * k**other for a, b, c in zip(first, second, vector, strict=True))
-    return math.hypot(*rest) <= TOLERANCE * math.hypot(*vector)
+    k = FACTORS[-1]
+    return math.dist([a * k**one + b * k**other for a, b in zip(first, second, strict=True)], curve[-1]) <= allowed
 
 
 def _parts(curve: Sequence[Sequence[float]], one: float, other: float) -> tuple[list[float], list[float]]:
