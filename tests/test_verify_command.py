@@ -118,7 +118,7 @@ def test_a_notebook_is_run_cell_by_cell(project: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--verify", "--fix"), "--verify cannot be combined with --fix or --diff"),
+        (("--verify", "--fix"), "--verify cannot be combined with --fix, --diff or --add-ignore"),
         (("--verify", "--verify-device", "abacus"), "abacus"),
         (("--verify", "--verify-timeout", "0"), "--verify-timeout"),
     ],
