@@ -12,6 +12,7 @@ from lint_reduction.analysis.outline import outline as outline_of
 from lint_reduction.analysis.project import MARKS, Project
 from lint_reduction.analysis.relevance import imported_bases
 from lint_reduction.analysis.relevance import relevant as relevant_in
+from lint_reduction.analysis.steps import taken_steps
 from lint_reduction.facts import ModuleFacts, Span
 from lint_reduction.libraries import Libraries
 from lint_reduction.source.imports import Found
@@ -58,7 +59,8 @@ def analyze(
     """
     outline = outline_of(text)
     inherits = project is not None and outline is not None and _inherits(outline, project, absolute)
-    relevant = relevant_in(outline, libraries, inherits=inherits)
+    taken = None if project is None or outline is None else taken_steps(outline, project, absolute)
+    relevant = relevant_in(outline, libraries, inherits=inherits, taken=taken)
     if not relevant.anything:
         return ModuleFacts(path)
 

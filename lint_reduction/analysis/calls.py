@@ -45,11 +45,17 @@ from lint_reduction.analysis.values import (
 from lint_reduction.facts import Batch
 from lint_reduction.growth import Count
 
+#: Functions whose second argument is a type.
+_TYPE_TESTS = (External("builtins.isinstance"), External("builtins.issubclass"))
+
 
 def call_expression(machine: Machine, call: Call) -> Value:
     """Return the value of a call, after doing what it does."""
     func = _called(machine, call.func)
-    values = [_unpacked(machine, arg, machine.evaluate(arg.value)) for arg in call.args]
+    # a class that something is tested to be does not matter, nor what its module says
+    args = call.args[:1] if func in _TYPE_TESTS else call.args
+    values = [_unpacked(machine, arg, machine.evaluate(arg.value)) for arg in args]
+    values += [Opaque() for _ in call.args[len(args) :]]
     result = call_from_home(
         machine, func, call, lambda: machine.lift(func, lambda f: _call_at(machine, f, call, values))
     )

@@ -144,7 +144,13 @@ def _words(project: Project, path: str, lines: Outline, left: Left, mentioned: s
 
 def origin(project: Project, importer: str, dotted: str) -> Found | None:
     """Return where a name is defined that a file imports, through the modules that hand it on."""
-    return _origin(project, project.find(importer, dotted), set())
+    found = project.find(importer, dotted)
+    return None if found is None else definer(project, found)
+
+
+def definer(project: Project, found: Found) -> Found | None:
+    """Return where a name is defined that a module has, through the modules that hand it on."""
+    return _origin(project, found, set())
 
 
 def _origin(project: Project, found: Found | None, seen: set[Found]) -> Found | None:
@@ -204,7 +210,7 @@ def _bases(project: Project, found: Found) -> Iterator[Found]:
     lines = project.outline(found.path)
     for definition in () if lines is None else lines.definitions:
         for base in bases_of(definition) if definition.qualname == found.name else ():
-            where = _origin(project, Found(found.path, base), set())
+            where = definer(project, Found(found.path, base))
             if where is not None:
                 yield where
 

@@ -256,7 +256,9 @@ def symbolic(machine: Machine, param: Param, code: FunctionCode | None = None) -
         stand_in = stand_in_for(machine, param.annotation)
         if stand_in is not None:
             return stand_in
-        for option in options_of(machine.evaluate(param.annotation)):
+        # of several types it may be any
+        named = param.annotation if isinstance(param.annotation, (Var, Attr)) else None
+        for option in () if named is None else options_of(machine.evaluate(named)):
             if isinstance(option.value, Class):
                 options = configuration_of(machine, option.value.body)
                 if options is not None:

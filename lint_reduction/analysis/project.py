@@ -36,6 +36,11 @@ MARKS = 1 << 20
 _MAX_INSTALLED, _MAX_WITHOUT_TORCH = 400_000, 16_000
 #: Modules of installed packages that are parsed in one run.
 _MAX_INSTALLED_UNITS = 400
+#: How words are used to train that are as often used otherwise: ``p.grad``, ``def backward(ctx)``, "the backward pass".
+_USES = {
+    "grad": rb"grad(?:(?<=\bgrad)\s*[(]|(?<=\bgrad)\s+as\b|(?<=autograd\.grad)\b|(?<=func\.grad)\b)",
+    "backward": rb"backward(?:(?<=\bbackward)(?<!def backward)\s*[(,)]|(?<=\bbackward)\s+as\b|(?<=\.backward)\b)",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +71,7 @@ class Project:
     _tops: dict[str, Top | None] = field(default_factory=dict)
     _names: dict[str, frozenset[str]] = field(default_factory=dict)
     _trains: dict[str, bool] = field(default_factory=dict)
-    _training: re.Pattern[bytes] | None = None
+    _training: tuple[tuple[bytes, re.Pattern[bytes]], ...] = ()
     _relevant: dict[tuple[str, frozenset[str]], Relevant] = field(default_factory=dict)
     _units: dict[str, Unit | None] = field(default_factory=dict)
     _by_first_mark: dict[int, Unit] = field(default_factory=dict)
@@ -155,15 +160,16 @@ class Project:
         """Say whether the text of a module, which is not parsed, has a word that training takes."""
         if path in self._texts:
             return True
-        if self._training is None:
+        if not self._training:
             words = sink_words(self.libraries) | frozenset(self.libraries.returns)
-            self._training = re.compile(b"|".join(rb"\b" + word.encode() + rb"\b" for word in sorted(words)))
+            self._training = tuple((word.encode(), re.compile(_use(word))) for word in sorted(words))
         try:
             data = self.contents.get(path)
             data = read_bytes(Path(path)) if data is None else data
         except SourceError:
             return False
-        return self._training.search(data) is not None or not is_ascii_superset(data)
+        found = any(word in data and use.search(data) is not None for word, use in self._training)
+        return found or not is_ascii_superset(data)
 
     def _trains_outlined(self, path: str) -> bool:
         lines = self.outline(path)
@@ -247,6 +253,11 @@ def _read(path: str, data: bytes | None, *, installed: bool) -> tuple[str, Outli
     except SourceError:
         return None
     return None if lines is None else (text, lines)
+
+
+def _use(word: str) -> bytes:
+    """Return a pattern for what a word is used for to train; it begins with the word, so that it is found fast."""
+    return _USES.get(word) or rf"{word}(?<=\b{word})\b".encode()
 
 
 def _is_worth_following(data: bytes) -> bool:

@@ -16,6 +16,8 @@ _ADDING = frozenset({"sum", "mean", "reduce", "nansum", "nanmean", "size", "nume
 #: How a program says what its options are.
 _OPTIONS = frozenset({"add_argument", "ArgumentParser", "parse_args", "DataLoader", "yaml", "OmegaConf"})
 _CALLED_BY_INSTANCE = ("__init__", "forward", "__call__")
+#: A function that trains, and what gradients are called; and the method that trains.
+_GRAD, _BACKWARD = "grad", "backward"
 _TOO_COMMON = frozenset({"", *_CALLED_BY_INSTANCE})
 
 
@@ -39,7 +41,12 @@ class Relevant:
 
 
 def relevant(
-    outline: Outline | None, libraries: Libraries, *, inherits: bool = False, given: frozenset[str] = frozenset()
+    outline: Outline | None,
+    libraries: Libraries,
+    *,
+    inherits: bool = False,
+    given: frozenset[str] = frozenset(),
+    taken: frozenset[str] | None = None,
 ) -> Relevant:
     """Choose the functions that can concern a loss.
 
@@ -52,6 +59,7 @@ def relevant(
         libraries: says which names are losses and sinks.
         inherits: whether a class has a base in another module that trains on something.
         given: names of losses of the project, which another module may train on for this one.
+        taken: the methods here that a trainer may call, None for all that are called like one.
     """
     names = libraries.loss_names()
     if outline is None:
@@ -59,7 +67,7 @@ def relevant(
     definitions = outline.definitions
     loss_words = names | _aliases(outline, names) | given
     steps = frozenset(libraries.returns)
-    is_trained = inherits or bool(given) or trains(outline, libraries)
+    is_trained = inherits or bool(given) or trains(outline, libraries, taken)
     seeds = loss_words | sink_words(libraries) if is_trained else loss_words
     first = [d for d in definitions if d.own & seeds or d.name in steps]
     carriers = {name for d in first for name in _carriers(d, loss_words)}
@@ -73,10 +81,58 @@ def relevant(
     return Relevant(functions, loss_words, libraries.names.window_words, bool(first), is_trained)
 
 
-def trains(outline: Outline, libraries: Libraries) -> bool:
-    """Say whether something may be trained on in a module."""
-    sinks, steps = sink_words(libraries), frozenset(libraries.returns)
-    return any(d.own & sinks or d.name in steps for d in outline.definitions)
+def trains(outline: Outline, libraries: Libraries, taken: frozenset[str] | None = None) -> bool:
+    """Say whether something may be trained on in a module, with the methods that a trainer may call there."""
+    sinks, steps = sink_words(libraries), frozenset(libraries.returns) if taken is None else taken
+    if any(d.name in steps for d in outline.definitions):
+        return True
+    training = (d for d in outline.definitions if d.own & sinks and not _differentiates(d))
+    return any(
+        bool(d.own & sinks - {_GRAD, _BACKWARD})
+        or (_BACKWARD in d.own and not _propagates(d))
+        or (_GRAD in d.own and _calls_grad(d))
+        for d in training
+    )
+
+
+def _propagates(definition: Definition) -> bool:
+    """Say whether all that is trained on in a function is given a gradient that was handed in: it is no loss."""
+    node = definition.node
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return False
+    handed = {arg.arg for arg in node.args.args if _GRAD in arg.arg}
+    calls = [part for part in ast.walk(node) if isinstance(part, ast.Call) and _last_name(part.func) == _BACKWARD]
+    mentions = sum(
+        isinstance(part, (ast.Attribute, ast.Name)) and _last_name(part) == _BACKWARD for part in ast.walk(node)
+    )
+    given = (call.args[0] if call.args else None for call in calls)
+    return len(calls) == mentions and all(isinstance(first, ast.Name) and first.id in handed for first in given)
+
+
+def _differentiates(definition: Definition | None) -> bool:
+    """Say whether a definition is in the ``backward`` of a function of one's own: it trains on nothing."""
+    while definition is not None:
+        decorators = getattr(definition.node, "decorator_list", ())
+        if definition.name == _BACKWARD and any(getattr(d, "id", "") == "staticmethod" for d in decorators):
+            return True
+        definition = definition.parent
+    return False
+
+
+def _calls_grad(definition: Definition) -> bool:
+    """Say whether a definition has a use for ``autograd.grad``; most that are called so are attributes of tensors."""
+    for node in ast.walk(definition.node):
+        if isinstance(node, ast.Call) and _last_name(node.func) == _GRAD:
+            return True
+        if isinstance(node, ast.Attribute) and node.attr == _GRAD and _last_name(node.value) in ("autograd", "func"):
+            return True
+        if isinstance(node, ast.alias) and node.name == _GRAD:
+            return True
+    return False
+
+
+def _last_name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def requested(outline: Outline, libraries: Libraries, names: frozenset[str]) -> Relevant:
@@ -134,13 +190,13 @@ def _root_name(node: ast.expr) -> str:
 
 def sink_words(libraries: Libraries) -> frozenset[str]:
     """Return the names of which one is used where a loss is trained on, unless a trainer calls a step."""
-    words = {"backward", "functional_grad"}
+    words = {_BACKWARD, "functional_grad"}
     for sink in libraries.tables.sinks:
         for name in (sink.method, sink.function, sink.criterion_of):
             # an engine that is called is known by its class
             words.add(name.removesuffix(".__call__").rpartition(".")[2])
     words |= {name for name, role in libraries.names.roles.items() if role == "loss_scaler"}
-    words |= {"grad", "value_and_grad", "minimize"}
+    words |= {_GRAD, "value_and_grad", "minimize"}
     return frozenset(word for word in words if word)
 
 

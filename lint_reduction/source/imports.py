@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +26,7 @@ def find(importer: str, dotted: str) -> Found | None:
         importer: absolute path of the importing file.
         dotted: as written, with leading dots for a relative import.
     """
-    return _find(str(Path(importer).parent), dotted)
+    return _find(os.path.dirname(importer), dotted)  # noqa: PTH120  # asked for every import
 
 
 def inside(path: str, name: str) -> Found | None:
