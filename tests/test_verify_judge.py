@@ -95,6 +95,13 @@ def test_other_terms_may_hide_the_one_that_a_finding_is_about(code: str, count: 
     assert "the others may hide this one" in verdict.reason
 
 
+def test_a_division_of_a_framework_is_not_run() -> None:
+    found = finding("RED402")
+    assert found.flow is not None
+    divided = replace(found, flow=replace(found.flow, framework_divides="gradient_accumulation_steps"))
+    assert judge(divided, measured((series(0.0, count="micro_batches"),))).outcome is Outcome.NOT_RUN
+
+
 def test_a_fit_that_is_exact_shows_that_no_term_grows() -> None:
     fitted = measured((series(0.0, powers=((0, 1.0),)),))
     assert judge(finding("RED101", terms=2), fitted).outcome is Outcome.REFUTED
@@ -146,6 +153,9 @@ def test_what_is_not_reduced_has_to_raise(code: str) -> None:
     assert outcome(code, guessed) is Outcome.INCONCLUSIVE
     assert outcome(code, measured((series(1.0),))) is Outcome.REFUTED
     assert outcome("RED101", raised) is Outcome.INCONCLUSIVE
+    both = replace(measured((series(1.0),)), unreduced_site=True)
+    assert outcome(code, both) is Outcome.INCONCLUSIVE
+    assert outcome("RED101", both) is Outcome.CONFIRMED
 
 
 def test_without_the_place_of_the_finding_there_is_no_verdict() -> None:

@@ -35,12 +35,18 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
     claim = CLAIMS.get(finding.code)
     if claim is None:
         return Verdict(Outcome.NOT_RUN, f"{finding.code} claims nothing about growth")
+    setting = "" if finding.flow is None else finding.flow.framework_divides
+    if setting and claim.count is Count.MICRO_BATCHES:
+        return Verdict(Outcome.NOT_RUN, f"a framework divides by `{setting}`, and what it does is not run")
     if measurement.status is Status.BLOCKED:
         return _verdict(Outcome.NOT_RUN, measurement.reason, measurement)
     if not measurement.site_executed:
         return _verdict(Outcome.NOT_RUN, "the run does not reach the place of the finding", measurement)
     if measurement.status is Status.RAISED:
         return _verdict(*_raised(claim, measurement), measurement)
+    if claim.raises and measurement.unreduced_site:
+        reason = "it raises with some shapes, and with others a scalar gets there"
+        return _verdict(Outcome.INCONCLUSIVE, reason, measurement)
     if not measurement.trials:
         return _verdict(Outcome.NOT_RUN, "nothing was measured", measurement)
     behavior = None if finding.flow is None or finding.flow.optimizer is None else finding.flow.optimizer.behavior

@@ -32,6 +32,7 @@ class Run(TorchObjects):
     """The real world.
 
     Attributes:
+        seed: the gradient of a loss with respect to itself.
         clipped: whether clipping has changed a gradient.
         losses: the values that backward was called on.
         gradient, norms: of all leaves and of each, at the step of the optimizer, but before it is clipped.
@@ -41,6 +42,7 @@ class Run(TorchObjects):
         super().__init__(maker)
         self.plan = plan
         self.rounds = maker.sizes.micro_batches
+        self.seed = 1.0
         self.clipped = False
         self.losses: list[float] = []
         self.gradient = torch.zeros(0)
@@ -201,6 +203,8 @@ class Run(TorchObjects):
         if not value.requires_grad:
             raise BlockedError("no value with a gradient reaches the loss")
         given = gradient if isinstance(gradient, Tensor) else None
+        if self.seed != 1:
+            given = self.seed * (torch.ones_like(value) if given is None else given)
         self._do("backward", lambda: value.backward(gradient=given, retain_graph=True))
 
     def settled(self) -> None:
