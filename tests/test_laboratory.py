@@ -162,6 +162,28 @@ def decided(**changes: object) -> dict[str, object]:
     return laboratory.run(data, torch.device("cpu"), torch.float64)
 
 
+CLIPPED_BY_HAND = """import torch
+import torch.nn.functional as F
+
+def train(model, loader):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in loader:
+        F.mse_loss(model(x), y, reduction="sum").backward()
+        norm = sum(p.grad.norm() ** 2 for p in model.parameters()) ** 0.5
+        if norm > 0.1:
+            for p in model.parameters():
+                p.grad.mul_(0.1 / norm)
+        optimizer.step()
+"""
+
+
+def test_a_gradient_that_is_clipped_by_hand_grows_where_it_is_small() -> None:
+    answer = measured(CLIPPED_BY_HAND)
+    assert exponents(answer) == [pytest.approx(1.0)]
+    assert exponents(answer, what="update") == [pytest.approx(0.0, abs=TOLERANCE)]
+    assert all(trial["clipped"] for trial in answer["trials"])  # type: ignore[attr-defined]
+
+
 def test_what_is_decided_in_advance_is_not_evaluated() -> None:
     site = found(DECIDED, "LossFunction(model(x), y, reduction='sum')")
     test = found(DECIDED, "if use_sum:\n    loss = loss / n")

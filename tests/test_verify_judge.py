@@ -164,6 +164,9 @@ def test_what_is_not_reduced_has_to_raise(code: str) -> None:
     assert outcome(code, guessed) is Outcome.INCONCLUSIVE
     assert outcome(code, measured((series(1.0),))) is Outcome.REFUTED
     assert outcome("RED101", raised) is Outcome.INCONCLUSIVE
+    both = replace(measured((series(1.0),)), unreduced_site=True)
+    assert outcome(code, both) is Outcome.INCONCLUSIVE
+    assert outcome("RED101", both) is Outcome.CONFIRMED
 
 
 def test_without_the_place_of_the_finding_there_is_no_verdict() -> None:

@@ -41,6 +41,9 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
         return _verdict(Outcome.NOT_RUN, "the run does not reach the place of the finding", measurement)
     if measurement.status is Status.RAISED:
         return _verdict(*_raised(claim, measurement), measurement)
+    if claim.raises and measurement.unreduced_site:
+        reason = "it raises with some shapes, and with others a scalar gets there"
+        return _verdict(Outcome.INCONCLUSIVE, reason, measurement)
     if not measurement.trials:
         return _verdict(Outcome.NOT_RUN, "nothing was measured", measurement)
     behavior = None if finding.flow is None or finding.flow.optimizer is None else finding.flow.optimizer.behavior

@@ -34,6 +34,8 @@ FEW = (1, 2, 4)
 #: Steps on the path that come behind backward, and change what is measured.
 _BEHIND = {"gradient division", "gradient clipping", "step after several backward calls"}
 _RECURRENT = re.compile(r"\b(LSTM|GRU|RNN|Transformer\w*|MultiheadAttention)\(")
+#: A factor that makes gradients so small that nothing that bounds them is engaged, and how much more they then grow.
+_SMALL, _MORE = 1e-6, 0.25
 MAX_LAYOUTS = 3
 MAX_TRIALS = 96
 #: How often a plan is given sizes that fit better.
@@ -66,8 +68,13 @@ class Bench:
     steps: int = 0
     weighted: set[int] = field(default_factory=set)
 
-    def once(self, plan: Plan, sizes: Sizes, *, device: torch.device, update: bool = True) -> Outcome:
+    def once(
+        self, plan: Plan, sizes: Sizes, *, device: torch.device, update: bool = True, seed: float = 1.0
+    ) -> Outcome:
         """Run it once.
+
+        Args:
+            seed: the gradient of the loss with respect to itself.
 
         Raises:
             BlockedError: it does not run, or gives no gradient.
@@ -76,6 +83,7 @@ class Bench:
         maker = Maker(sizes, device, self.dtype)
         world = Run(plan, maker)
         world.weighted = self.weighted
+        world.seed = seed
         machine = Interpreter(self.program, world)
         torch.set_grad_enabled(True)
         try:
@@ -112,7 +120,7 @@ class Bench:
         gradient = world.gradient
         if not gradient.numel() or not bool(torch.isfinite(gradient).all()):
             raise BlockedError("the gradient is not finite")
-        if norm(gradient) <= 10 * torch.finfo(self.dtype).eps:
+        if norm(gradient) <= 10 * torch.finfo(self.dtype).eps * world.seed:
             raise BlockedError("the gradient is zero")
 
 
@@ -197,7 +205,8 @@ def _measured(program: Program, found: Findings, device: torch.device, dtype: to
             trials.append(trial)
             optimizer = optimizer or name
     if trials:
-        return Measurement(Status.MEASURED, "", bench.executed, False, tuple(trials), optimizer)
+        unreduced = any(error.unreduced for error in bench.raised)
+        return Measurement(Status.MEASURED, "", bench.executed, unreduced, tuple(trials), optimizer)
     if bench.raised:
         error = bench.raised[0]
         return Measurement(Status.RAISED, str(error), bench.executed, error.unreduced)
@@ -301,6 +310,9 @@ def _trial(bench: Bench, plan: Plan, sizes: Sizes) -> tuple[Trial, str]:
     outcomes = [bench.once(plan, sizes.grown("B", times), device=bench.device) for times in SIZES]
     samples = [sizes.base["B"] * times for times in SIZES]
     series = [_series("samples", "gradient", samples, [o.gradient for o in outcomes])]
+    clipped = any(outcome.clipped for outcome in outcomes)
+    if not clipped and (unbounded := _unbounded(bench, plan, sizes, series[0])):
+        series, clipped = [unbounded], True
     updates = [outcome.update for outcome in outcomes if outcome.update is not None]
     if len(updates) == len(SIZES):
         series.append(_series_of_norms("samples", "update", samples, [update.norm for update in updates]))
@@ -310,8 +322,22 @@ def _trial(bench: Bench, plan: Plan, sizes: Sizes) -> tuple[Trial, str]:
             series.append(_series_of_norms("samples", f"gradient of {path}", samples, norms))
     series += _other_dials(bench, plan, sizes)
     name = updates[0].optimizer if updates else ""
-    clipped = any(outcome.clipped for outcome in outcomes)
     return Trial(plan.layout(), tuple(series), clipped, plan.assumptions() + outcomes[0].chosen), name
+
+
+def _unbounded(bench: Bench, plan: Plan, sizes: Sizes, bounded: Series) -> Series | None:
+    """Return the growth of a small gradient where that of a large one is bounded: it is clipped by hand."""
+    if bounded.exponent is None or not any(".grad" in unit.text for unit in bench.program.experiment.units):
+        return None
+    try:
+        outcomes = [
+            bench.once(plan, sizes.grown("B", times), device=bench.device, update=False, seed=_SMALL) for times in SIZES
+        ]
+    except (BlockedError, RaisedError):
+        return None
+    found = _series("samples", "gradient", bounded.sizes, [outcome.gradient / _SMALL for outcome in outcomes])
+    grows = found.exponent is not None and found.exponent > bounded.exponent + _MORE
+    return found if grows else None
 
 
 def _other_dials(bench: Bench, plan: Plan, sizes: Sizes) -> list[Series]:

@@ -65,8 +65,8 @@ class Measurement:
         status: how it ended.
         reason: why it was blocked, or what was raised.
         site_executed: whether the loss call that the finding is about was run.
-        unreduced_site: whether what was raised is the backward of a loss that a call with reduction none made, and no
-            wrong guess of a shape.
+        unreduced_site: whether what was raised, in any way that was tried, is the backward of a loss that a call with
+            reduction none made, and no wrong guess of a shape.
         trials: the ways it was run; all of them have to agree for a verdict.
         optimizer: the optimizer of the first update, ``SGD(lr=0.1)``, empty if none was in view.
         dtype: of the numbers.

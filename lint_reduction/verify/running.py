@@ -33,6 +33,7 @@ class Run(TorchObjects):
     """The real world.
 
     Attributes:
+        seed: the gradient of a loss with respect to itself.
         clipped: whether clipping has changed a gradient.
         losses: the values that backward was called on.
         gradient, norms: of all leaves and of each, at the step of the optimizer, but before it is clipped.
@@ -43,6 +44,7 @@ class Run(TorchObjects):
         self.plan = plan
         self.rounds = maker.sizes.micro_batches
         self.takes_rows = plan.takes_rows
+        self.seed = 1.0
         self.clipped = False
         self.losses: list[float] = []
         self.gradient = torch.zeros(0)
@@ -214,6 +216,8 @@ class Run(TorchObjects):
         if not value.requires_grad:
             raise BlockedError("no value with a gradient reaches the loss")
         given = gradient if isinstance(gradient, Tensor) else None
+        if self.seed != 1:
+            given = self.seed * (torch.ones_like(value) if given is None else given)
         self._do("backward", lambda: value.backward(gradient=given, retain_graph=True))
 
     def repeat(self, times: int) -> None:
