@@ -23,7 +23,8 @@ from lint_reduction.run.pipeline import Overrides, lint, lint_alone, make_contex
 from lint_reduction.source.file import decode, read_bytes
 from lint_reduction.source.notebook import read_notebook
 from lint_reduction.verify.blanking import blank
-from lint_reduction.verify.dials import CONSTANT, DIALS
+from lint_reduction.verify.claims import CLAIMS
+from lint_reduction.verify.dials import CONSTANT, NOT_RUN
 from lint_reduction.verify.experiment import Experiment, Place
 from lint_reduction.verify.modules import NoExperimentError, parse
 from lint_reduction.verify.slicing import experiment_of
@@ -45,7 +46,7 @@ def findings(path: Path) -> list[tuple[str, Finding]]:
     """Return the findings in a file or folder that can be measured, with the file of each."""
     report = lint([path], Overrides(isolated=True, select=("ALL",), min_confidence=Confidence.LOW))
     assert report.crashes == ()
-    return [(d.absolute, d.finding) for d in report.diagnostics if isinstance(DIALS.get(d.finding.code), tuple)]
+    return [(d.absolute, d.finding) for d in report.diagnostics if d.finding.code in CLAIMS]
 
 
 def experiments(path: Path) -> Iterator[Experiment]:
@@ -86,9 +87,10 @@ def name(path: Path) -> str:
 
 
 def test_every_rule_has_dials_or_a_reason() -> None:
-    assert {rule.code for rule in all_rules()} == DIALS.keys()
-    assert DIALS.keys() >= CONSTANT
-    assert all(dials for dials in DIALS.values())
+    assert {rule.code for rule in all_rules()} == CLAIMS.keys() | NOT_RUN.keys()
+    assert not CLAIMS.keys() & NOT_RUN.keys()
+    assert CLAIMS.keys() >= CONSTANT
+    assert all(NOT_RUN.values())
 
 
 @pytest.mark.parametrize("path", [*BAD, *PROJECTS], ids=name)

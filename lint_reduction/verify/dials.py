@@ -10,25 +10,8 @@ from lint_reduction.verify.claims import CLAIMS
 _BUILT = "it is about how the loss is built, not about what its gradient grows with"
 _REPORTED = "it is about a number for people, no gradient comes of it"
 
-#: For each rule the counts that its claim is about, the one that decides first; or why there is nothing to measure.
-DIALS: dict[str, tuple[Count, ...] | str] = {
-    "RED101": (Count.SAMPLES,),
-    "RED102": (Count.SAMPLES,),
-    "RED103": (Count.SAMPLES,),
-    "RED104": (Count.SAMPLES,),
-    "RED105": (Count.SAMPLES,),
-    "RED106": (Count.SAMPLES,),
-    "RED107": (Count.SAMPLES,),
-    "RED108": (Count.SAMPLES,),
-    "RED121": (Count.SAMPLES,),
-    "RED122": (Count.SAMPLES,),
-    "RED123": (Count.SAMPLES,),
-    "RED124": (Count.SAMPLES,),
-    "RED201": (Count.CLASSES, Count.SAMPLES),
-    "RED202": (Count.ELEMENTS, Count.SAMPLES),
-    "RED203": (Count.VALID, Count.SAMPLES, Count.ELEMENTS),
-    "RED204": (Count.VALID, Count.SAMPLES, Count.ELEMENTS),
-    "RED205": (Count.WEIGHTS, Count.SAMPLES),
+#: Why the findings of the rules without a claim are not run.
+NOT_RUN: dict[str, str] = {
     "RED206": "it is about the direction of the gradient, not about what its size grows with",
     "RED207": "the reduction does nothing, so there is nothing to measure",
     "RED208": "it is about a batch of which nothing is kept, not about what the gradient grows with",
@@ -38,11 +21,8 @@ DIALS: dict[str, tuple[Count, ...] | str] = {
     "RED303": _BUILT,
     "RED304": _BUILT,
     "RED305": _BUILT,
-    "RED401": (Count.MICRO_BATCHES,),
-    "RED402": (Count.MICRO_BATCHES,),
     "RED403": "it is about micro-batches of different lengths, not about what the gradient grows with",
-    "RED404": (Count.MICRO_BATCHES,),
-    "RED405": (Count.RANKS, Count.SAMPLES),
+    "RED404": "it is about the division that a trainer leaves to the loss, not about what the gradient grows with",
     "RED406": "it is about the last window of an epoch, not about what the gradient grows with",
     "RED501": _REPORTED,
     "RED502": _REPORTED,
@@ -56,9 +36,12 @@ _VARIED = (Count.SAMPLES, Count.ELEMENTS, Count.VALID, Count.CLASSES)
 
 def dials_of(finding: Finding) -> tuple[Count, ...] | str:
     """Return the counts to vary for a finding, the one that decides first, or why there are none."""
-    dials = DIALS.get(finding.code, "nothing is known of this rule")
-    if isinstance(dials, str):
-        return dials
+    claim = CLAIMS.get(finding.code)
+    if claim is None:
+        return NOT_RUN.get(finding.code, "nothing is known of this rule")
+    beside = () if claim.flat is None else (claim.flat,)
+    # samples are always varied
+    dials = (claim.count, *beside)
     reason = "" if finding.flow is None else _in_the_way(finding.code, dials, finding.flow)
     if reason or finding.growth is None:
         return reason or dials
