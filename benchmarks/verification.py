@@ -20,13 +20,12 @@ from accuracy import EXPECTED, Label, labels_by_path, lines_of
 from corpus import DEFAULT_DESTINATION, fetch_all
 
 from lint_reduction.analysis import Project, analyze
-from lint_reduction.facts import Fate, LossFlow, Span
-from lint_reduction.finding import Confidence, Finding
-from lint_reduction.impact import Severity
+from lint_reduction.facts import Fate
+from lint_reduction.finding import Finding
 from lint_reduction.libraries import load_libraries
 from lint_reduction.run.pipeline import Contexts, Overrides, find_candidates, judged, lint_candidates
 from lint_reduction.verdict import Outcome, Verdict
-from lint_reduction.verify.claims import CLAIMS
+from lint_reduction.verify.claims import CLAIMS, as_finding
 from lint_reduction.verify.session import Session
 
 
@@ -54,12 +53,8 @@ def fine_sites(path: Path, lines: set[int]) -> list[tuple[str, Finding]]:
         if flow.fate in (Fate.TRAINED, Fate.RETURNED):
             sites = [term.site.span for term in flow.terms if term.site is not None]
             spans = [span for span in sites if not span.path and span.line in lines]
-            made += [_at(span, flow, path) for span in spans]
+            made += [as_finding(flow, str(path), span=span) for span in spans]
     return [(str(path), finding) for finding in dict.fromkeys(made)]
-
-
-def _at(span: Span, flow: LossFlow, path: Path) -> Finding:
-    return Finding(span, "", Severity.NOTE, Confidence.LOW, code="RED101", flow=flow, origin=str(path))
 
 
 def show(title: str, verdicts: list[tuple[str, Finding, Verdict]], *, list_outcomes: tuple[Outcome, ...]) -> None:

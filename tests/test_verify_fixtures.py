@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 
 from lint_reduction.analysis import Project, analyze
-from lint_reduction.facts import Fate, LossFlow
+from lint_reduction.facts import Fate
 from lint_reduction.finding import Confidence, Finding
-from lint_reduction.impact import Severity
 from lint_reduction.libraries import load_libraries
 from lint_reduction.rules import all_rules
 from lint_reduction.run.pipeline import Contexts, Overrides, find_candidates, judged, lint_candidates
 from lint_reduction.verdict import Outcome, Verdict
-from lint_reduction.verify.claims import CLAIMS
+from lint_reduction.verify.claims import CLAIMS, as_finding
 from lint_reduction.verify.session import Session
 from tests.fixture_files import FIXED, FIXTURES, claim, expected, rule_folders
 
@@ -68,13 +67,6 @@ def findings_in(paths: list[Path]) -> list[tuple[str, Finding]]:
     return [(result.absolute, finding) for result in results for finding in result.findings]
 
 
-def as_finding(flow: LossFlow, code: str, path: Path) -> Finding:
-    """Return what a rule would say of a flow that is fine, so that it can be run."""
-    first = flow.terms[0]
-    span = first.site.span if first.site is not None else first.steps[0].span
-    return Finding(span, "", Severity.NOTE, Confidence.LOW, code=code, flow=flow, origin=str(path))
-
-
 @pytest.fixture(scope="module")
 def runs() -> Runs:
     paths = sorted({path for path, _ in bad_programs()})
@@ -87,7 +79,7 @@ def runs() -> Runs:
             str(path), path.read_text(), libraries, project=Project(libraries), absolute=str(path), complete=True
         )
         trained = [flow for flow in facts.flows if flow.fate is Fate.TRAINED]
-        flows += [(path, as_finding(flow, code, path)) for flow in trained]
+        flows += [(path, as_finding(flow, str(path), code)) for flow in trained]
     session = Session(device="cpu", jobs=2)
     verdicts = session.verdicts([*wanted, *((str(path), finding) for path, finding in flows)])
     made = Runs({(Path(path), f.span.line, f.code): verdicts[path, f] for path, f in wanted})

@@ -9,9 +9,8 @@ from pathlib import Path
 from lint_reduction.analysis import analyze
 from lint_reduction.errors import ConfigError, SourceError
 from lint_reduction.facts import Certainty, Fate, LossFlow, LossSite, Span, Term
-from lint_reduction.finding import Confidence, Finding
+from lint_reduction.finding import Finding
 from lint_reduction.growth import Count
-from lint_reduction.impact import Severity
 from lint_reduction.run.pipeline import Contexts, Overrides, with_large_stack
 from lint_reduction.source.file import check_size, decode, read_bytes
 from lint_reduction.source.notebook import Cells, is_notebook, read_notebook
@@ -67,16 +66,11 @@ def describe_file(path: Path, measure: Measure | None = None) -> str:
 
 def _measured(flows: Sequence[LossFlow], path: str, text: str, measure: Measure) -> dict[int, list[str]]:
     """Return what was measured of each flow that is trained, by the identity of the flow."""
-    trained = {id(flow): _as_finding(flow, path) for flow in flows if flow.fate is Fate.TRAINED}
+    from lint_reduction.verify.claims import as_finding
+
+    trained = {id(flow): as_finding(flow, path) for flow in flows if flow.fate is Fate.TRAINED}
     verdicts = measure([(path, finding) for finding in trained.values()], text)
     return {flow: list(_result(verdicts[path, finding])) for flow, finding in trained.items()}
-
-
-def _as_finding(flow: LossFlow, path: str) -> Finding:
-    """Return what would be said of a sum, so that what there is can be run in the same way."""
-    first = flow.terms[0]
-    span = first.steps[0].span if first.site is None else first.site.span
-    return Finding(span, "", Severity.NOTE, Confidence.LOW, code="RED101", flow=flow, origin=path)
 
 
 def _result(verdict: Verdict) -> Iterator[str]:

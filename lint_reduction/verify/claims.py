@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lint_reduction.facts import LossFlow, Span
+from lint_reduction.finding import Confidence, Finding
 from lint_reduction.growth import Count, Growth
+from lint_reduction.impact import Severity
 
 #: An exponent farther from 0 than this is growth; the exponents of sums and means are whole numbers.
 GROWS = 0.25
@@ -69,3 +72,17 @@ def claim_of(code: str, growth: Growth | None) -> Claim | None:
     if code == "RED405" and growth is not None and not growth.exponent(Count.RANKS):
         return _AVERAGED_SUM
     return CLAIMS.get(code)
+
+
+def as_finding(flow: LossFlow, path: str, code: str = "RED101", span: Span | None = None) -> Finding:
+    """Return what a rule would say of a flow in which it finds nothing, so that it can be run like a finding.
+
+    Args:
+        flow: the flow.
+        path: absolute path of the file that it was found in.
+        code: of the rule.
+        span: where, None for the first place on the path.
+    """
+    first = flow.terms[0]
+    begin = first.steps[0].span if first.site is None else first.site.span
+    return Finding(span or begin, "", Severity.NOTE, Confidence.LOW, code=code, flow=flow, origin=path)
