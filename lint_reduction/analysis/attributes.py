@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lint_reduction.analysis import tensors
 from lint_reduction.analysis.code import Assign, ClassCode, assigned_attributes
+from lint_reduction.analysis.enumerations import numbered_member
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.options import option_value
 from lint_reduction.analysis.training import InputGradient
@@ -73,11 +74,15 @@ def attribute(machine: Machine, value: Value, name: str) -> Value:
         case Super(owner, home):
             return _inherited(machine, owner, home, name)
         case Class(body):
-            return _class_attribute(machine, body, name, None) or Opaque(name)
+            member = numbered_member(machine, body, name)
+            return member or _class_attribute(machine, body, name, None) or Opaque(name)
         case Tensor():
             return _tensor_attribute(machine, value, name)
         case Opaque():
             return _opaque_attribute(machine, value, name)
+        case Constant() if name == "value":
+            # a member of an enumeration
+            return value
         case _:
             return _other_attribute(machine, value, name)
 

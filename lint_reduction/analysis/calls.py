@@ -9,6 +9,7 @@ from lint_reduction.analysis import builtin_calls, methods, sinks
 from lint_reduction.analysis.attributes import INHERITED, attribute, foreign_bases, inherited_loss, lineage
 from lint_reduction.analysis.code import Arg, Attr, Call, Expr, Var, dotted, text
 from lint_reduction.analysis.criteria import call_criterion, call_loss_name
+from lint_reduction.analysis.enumerations import chosen, is_enumeration
 from lint_reduction.analysis.homecoming import call_from_home
 from lint_reduction.analysis.library_calls import call_library, loader
 from lint_reduction.analysis.machine import Machine
@@ -132,6 +133,8 @@ _LOADER = "torch.utils.data.DataLoader"
 
 
 def _instantiate(machine: Machine, made: Class, call: Call, values: Sequence[Value]) -> Value:
+    if is_enumeration(machine, made.body):
+        return chosen(values)
     homes = lineage(machine, made.body)
     if _LOADER in foreign_bases(machine, made.body) and not any("__iter__" in home.methods for home in homes):
         return loader(machine, call, values)
