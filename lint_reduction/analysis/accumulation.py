@@ -21,7 +21,7 @@ from lint_reduction.analysis.code import (
     window_counter,
     window_size,
 )
-from lint_reduction.analysis.conversion import as_factor, is_window
+from lint_reduction.analysis.conversion import as_factor, is_summed, is_window
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.state import Loop
 from lint_reduction.analysis.training import Event, ManualUpdate, OptimizerStep, Sink, Window, ZeroGrad
@@ -84,7 +84,7 @@ def _window(machine: Machine, test: Expr, divisor: Expr, flushes: bool) -> Windo
         return None
     factor = as_factor(machine, value, divisor, divides=False)
     growth = factor.growth
-    if growth is None or growth.in_samples == 0:
+    if growth is None or growth.in_samples == 0 or is_summed(machine, divisor):
         growth = MICRO_BATCHES
     number = value.value if isinstance(value, Constant) and isinstance(value.value, (int, float)) else None
     loops = machine.loops

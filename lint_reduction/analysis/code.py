@@ -381,6 +381,7 @@ class ModuleCode:
         window_names: the last components of those names.
         window_tests: conditions that hold in every so many rounds, by the name they were given.
         names: every name and attribute that was lowered.
+        summed_windows: the window names that are compared with a sum, of samples: not with a number of rounds.
     """
 
     path: str
@@ -392,6 +393,7 @@ class ModuleCode:
     window_names: frozenset[str] = frozenset()
     window_tests: dict[str, Expr] = field(default_factory=dict)
     names: frozenset[str] = frozenset()
+    summed_windows: frozenset[str] = frozenset()
 
 
 def dotted(expr: Expr) -> str:

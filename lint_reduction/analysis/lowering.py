@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from lint_reduction.analysis.code import ModuleCode
+from lint_reduction.analysis.code import ModuleCode, last_name
 from lint_reduction.analysis.outline import Outline
 from lint_reduction.analysis.parse import Parsed, parse
 from lint_reduction.analysis.positions import locate
@@ -58,5 +58,6 @@ def lower_module(path: str, text: str, outline: Outline | None, relevant: Releva
         frozenset(window.rpartition(".")[2] for window in lowering.windows if isinstance(window, str)),
         lowering.window_tests,
         frozenset(lowering.names),
+        frozenset(last_name(size) for counter, size in lowering.counted if counter in lowering.summed),
     )
     return Lowered(module, parsed, lowering.marked, first_mark)

@@ -154,6 +154,7 @@ def _run_root(machine: Machine, root: Root, instances: dict[int, Instance]) -> N
     before = dict(frame.state.heap)
     model = _trainer(machine, root)
     if model is not None and not _is_manual(machine, instance):
+        _run_manual_step(machine, root, instance)
         _run_trainer_step(machine, root, instance, model)
     elif root.base is not None or id(root.code) not in machine.visited:
         owner: Value | None = instance
@@ -232,9 +233,24 @@ def _trainer(machine: Machine, root: Root) -> SinkModel | None:
     return None
 
 
+#: The attribute of a LightningModule that says whether the framework runs backward and steps.
+_AUTOMATIC = "automatic_optimization"
+
+
 def _is_manual(machine: Machine, instance: Instance) -> bool:
-    value = machine.state.heap.get((instance.identity, "automatic_optimization"))
+    value = machine.state.heap.get((instance.identity, _AUTOMATIC))
     return isinstance(value, Constant) and value.value is False
+
+
+def _run_manual_step(machine: Machine, root: Root, instance: Instance) -> None:
+    """Run a step as it goes with manual optimization where that is an option, and leave the option unset."""
+    automatic = instance.identity, _AUTOMATIC
+    value = machine.state.heap.get(automatic)
+    if value is None or isinstance(value, Constant):
+        return
+    machine.state.heap[automatic] = Constant(False)
+    run_with_unknown_arguments(machine, _method(machine, root, instance))
+    machine.state.heap[automatic] = Constant(True)
 
 
 def _run_trainer_step(machine: Machine, root: Root, instance: Instance, model: SinkModel) -> None:
