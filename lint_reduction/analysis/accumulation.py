@@ -74,7 +74,7 @@ def _window_of_test(machine: Machine, test: Expr) -> Window | None:
 def resolved(machine: Machine, test: Expr) -> Expr:
     """Return a condition that was given a name before, ``sync = (i + 1) % steps == 0``, in place of the name."""
     if isinstance(test, Var):
-        return machine.module.window_tests.get(test.name, test)
+        return machine.here.window_tests.get(test.name, test)
     return test
 
 

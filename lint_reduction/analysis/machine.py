@@ -62,6 +62,7 @@ class Frame:
         no_grad: how many ``no_grad`` contexts are open.
         asked: whether it was asked if there is anything at all to count.
         path: of the file, for the frame of a module.
+        code: what the module says, for the frame of an imported one.
         called_at: mark of the call that began it, 0 where it is the first, or where nobody calls it in view.
     """
 
@@ -79,6 +80,7 @@ class Frame:
     no_grad: int = 0
     asked: bool = False
     path: str = ""
+    code: ModuleCode | None = None
     called_at: int = 0
 
 
@@ -276,6 +278,11 @@ class Machine:
     def repeats_same_data(self) -> bool:
         """Say whether control is in loops of which none yields data: the same arguments every round."""
         return self.in_loop and not any(loop.yields_data for loop in self.loops)
+
+    @property
+    def here(self) -> ModuleCode:
+        """The module in which the function that runs was defined."""
+        return module_of(self.frame).code or self.module
 
     @property
     def in_full_batches(self) -> bool:
