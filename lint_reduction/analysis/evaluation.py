@@ -166,6 +166,18 @@ def read_variable(machine: Machine, name: str) -> Value:
 def star_imported(machine: Machine, module: Frame, name: str) -> Value | None:
     """Return what a name stands for that a module has by ``from other import *``, None if nothing known."""
     starred = module.state.variables.get("*")
+    key = module.identity, name
+    if starred is None or key in machine.starred:
+        # modules may import everything from each other
+        return None
+    machine.starred.add(key)
+    try:
+        return _behind_star(machine, starred, name)
+    finally:
+        machine.starred.discard(key)
+
+
+def _behind_star(machine: Machine, starred: Value, name: str) -> Value | None:
     for source in starred.entries if isinstance(starred, Items) else ():
         if isinstance(source, External):
             full = machine.libraries.canonical(f"{source.name}.{name}")

@@ -154,6 +154,7 @@ class Machine:
         calling: mark of the call that is being made.
         lineages: a class and its bases by the identity of the class, as far as they were asked for.
         grown: qualified names of functions of this module that returned a loss which grows with the samples.
+        starred: the names that are being looked for behind ``import *``, by the frame of the module.
         with_parameters: names of what is not known and was asked for its parameters: models.
         stand_in: what an argument is whose annotation names its class or one of the bases, None if nothing is.
     """
@@ -190,6 +191,7 @@ class Machine:
     grown: set[str] = field(default_factory=set)
     stand_in: Instance | None = None
     with_parameters: set[str] = field(default_factory=set)
+    starred: set[tuple[int, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.batch_sizes |= self.module.batch_sizes
