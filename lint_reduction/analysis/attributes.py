@@ -190,6 +190,16 @@ def instance_attribute(machine: Machine, value: Instance, name: str) -> Value:
     return Method(value, name) if inherited else Opaque(name)
 
 
+def set_attribute(machine: Machine, owner: Instance, name: str, value: Value) -> None:
+    """Set an attribute of an object of this module, or run what it does instead: a property has a function for it."""
+    for home in lineage(machine, owner.body):
+        setter = home.methods.get(f"{name} setter")
+        if setter is not None:
+            machine.call_function(Function(setter, machine.home_of(home).identity, owner, home), (value,), {})
+            return
+    machine.state.heap[(owner.identity, name)] = value
+
+
 def _class_attribute(machine: Machine, body: ClassCode, name: str, owner: Instance | None) -> Value | None:
     return _attribute_of(machine, body, lineage(machine, body), name, owner)
 

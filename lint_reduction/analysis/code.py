@@ -357,7 +357,7 @@ class FunctionCode:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassCode:
-    """A class: its bases, its methods by name, and the other statements of its body."""
+    """A class: its bases, its methods by ``method_key``, and the other statements of its body."""
 
     name: str
     qualname: str
@@ -365,6 +365,12 @@ class ClassCode:
     methods: dict[str, FunctionCode]
     body: tuple[Stmt, ...]
     decorators: tuple[Expr, ...] = ()
+
+
+def method_key(code: FunctionCode) -> str:
+    """Return what a method is found by in its class: its name, for what sets or deletes a property not that alone."""
+    ways = [d.name for d in code.decorators if isinstance(d, Attr) and d.name in ("setter", "deleter")]
+    return f"{code.name} {ways[0]}" if ways else code.name
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -30,6 +30,7 @@ from lint_reduction.analysis.code import (
     Var,
     While,
     With,
+    method_key,
     window_counter,
     window_remainder,
     window_size,
@@ -125,7 +126,7 @@ class StatementLowering(Lowering):
         self.scope.append(node.name.value)
         body = self.suite(node.body)
         self.scope.pop()
-        methods = {s.function.name: s.function for s in body if isinstance(s, Define)}
+        methods = {method_key(s.function): s.function for s in body if isinstance(s, Define)}
         others = tuple(s for s in body if not isinstance(s, Define))
         return ClassCode(node.name.value, qualname, bases, methods, others, decorators)
 
