@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lint_reduction.analysis.outline import Definition, Outline, children, top_of
@@ -231,7 +231,7 @@ def _aliases(outline: Outline, names: frozenset[str]) -> set[str]:
 class _Graph:
     """Who mentions whom."""
 
-    def __init__(self, definitions: tuple[Definition, ...], seeds: frozenset[str], trains: bool) -> None:
+    def __init__(self, definitions: Sequence[Definition], seeds: frozenset[str], trains: bool) -> None:
         self.seeds = seeds
         self.trains = trains
         self.named: dict[str, list[Definition]] = defaultdict(list)
