@@ -151,6 +151,7 @@ class Machine:
         root: the function that is being run for its own sake, without calls.
         calling: mark of the call that is being made.
         lineages: a class and its bases by the identity of the class, as far as they were asked for.
+        assigned: what methods assign to attributes of their object, as far as it was asked for.
         grown: qualified names of functions of this module that returned a loss which grows with the samples.
         stand_in: what an argument is whose annotation names its class or one of the bases, None if nothing is.
     """
@@ -184,6 +185,7 @@ class Machine:
     root: RouteDraft = field(default_factory=RouteDraft)
     calling: int = 0
     lineages: dict[int, tuple[ClassCode, ...]] = field(default_factory=dict)
+    assigned: dict[FunctionCode, dict[str, list[Expr]]] = field(default_factory=dict)
     grown: set[str] = field(default_factory=set)
     stand_in: Instance | None = None
 
