@@ -107,7 +107,7 @@ class Project:
             return None
         if dotted not in self._installed:
             bases = [base for base in self.environment.directories if is_module(base, parts[0])]
-            found = (module_below(Path(base), parts) for base in bases)
+            found = (module_below(base, tuple(parts)) for base in bases)
             self._installed[dotted] = next((f for f in found if f is not None), None)
         return self._installed[dotted]
 

@@ -149,9 +149,13 @@ class Libraries:
     """Kind by name of a tensor operation."""
     operation_modules: tuple[str, ...]
     names: Names
+    renamed: frozenset[str]
+    """Packages of which some names are listed as those of another."""
 
     def canonical(self, name: str) -> str:
         """Return the name under which the tables list something that has several."""
+        if name.partition(".")[0] not in self.renamed:
+            return name
         for old, new in self.tables.aliases:
             if name == old or name.startswith(old + "."):
                 return new + name[len(old) :]
@@ -200,7 +204,8 @@ def _build(tables: Tables, names: Names, operations: Mapping[str, str], modules:
         if sink.criterion_of:
             functions[sink.criterion_of] = sink
     optimizers = {optimizer.name: optimizer for optimizer in tables.optimizers}
-    return Libraries(tables, losses, optimizers, functions, methods, returns, operations, modules, names)
+    renamed = frozenset(old.partition(".")[0] for old, _ in tables.aliases)
+    return Libraries(tables, losses, optimizers, functions, methods, returns, operations, modules, names, renamed)
 
 
 def _load(path: Path) -> dict[str, object]:
