@@ -176,6 +176,16 @@ class Libraries:
         merged = replace(names, counts={**names.counts, **counts})
         return _build(self.tables + tables, merged, self.operations, self.operation_modules)
 
+    def sink_words(self) -> frozenset[str]:
+        """Return the names of which one is used where a loss is trained on, unless a trainer calls a step."""
+        words = {"backward", "grad", "functional_grad", "value_and_grad", "minimize"}
+        for sink in self.tables.sinks:
+            for name in (sink.method, sink.function, sink.criterion_of):
+                # an engine that is called is known by its class
+                words.add(name.removesuffix(".__call__").rpartition(".")[2])
+        words |= {name for name, role in self.names.roles.items() if role == "loss_scaler"}
+        return frozenset(word for word in words if word)
+
     def loss_names(self) -> frozenset[str]:
         """Return the last components of all names of losses: what a file must mention."""
         return frozenset(name.rpartition(".")[2] for name in self.losses)

@@ -3,8 +3,8 @@
 Sound for what the analysis can find: a loss of a library must be called by its name or be imported
 under it, and a loss written as arithmetic is only reported where it is trained on in the same file, which
 names torch or a library that trains, or has a method that a trainer calls.
-Known holes: a name built by ``getattr`` from parts, and an identifier that equals a name only after
-Unicode normalization.
+Known holes: a name built by ``getattr`` from parts, an identifier that equals a name only after Unicode
+normalization, and a class that is used at the top of its module and has nothing of its training but a base elsewhere.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lint_reduction.libraries import Libraries
+from lint_reduction.source.training_words import TrainingWords
 
 #: Endings that most names of losses have; a file without any of them is done with in a few scans.
 _ANCHORS = ("Loss", "_loss", "cross_entropy", "kl_div")
@@ -24,6 +25,8 @@ _REDUCTION = (b"sum", b"mean")
 _BACKWARD = b"backward"
 #: Functions that return a gradient, however they are imported.
 _GRADIENT = tuple(re.compile(word + rb"\b[\s\\]*(?:\.[\s\\]*\w*grad|as\b|import\b)") for word in (b"autograd", b"func"))
+#: What is done with gradients in a class whose base elsewhere trains.
+_GRAD = re.compile(rb"\.grad\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Prefilter:
         sinks: words of which one occurs wherever such a library trains on a loss, unless it is called backward, by
             what they have in common.
         steps: methods that a trainer calls, whose library need not be named.
+        training: words of which one is used wherever something is trained on, by a library or in another module.
     """
 
     groups: tuple[Group, ...]
@@ -52,11 +56,20 @@ class Prefilter:
     roots: tuple[bytes, ...]
     sinks: tuple[tuple[bytes, tuple[bytes, ...]], ...]
     steps: tuple[bytes, ...]
+    training: TrainingWords
 
     def may_hold_finding(self, data: bytes) -> bool:
         """Return False only if no rule can find anything in a file with this content."""
         if any(word in data for word in self.words) and self._names_loss(data):
             return True
+        return self._may_train(data) and (
+            self.training.are_in(data)
+            or any(function.search(data) for function in (*_GRADIENT, _GRAD))
+            or any(_names_loss(data, group) for group in self.groups)
+        )
+
+    def _may_train(self, data: bytes) -> bool:
+        """Return False, fast, for most files that train on nothing."""
         if any(step in data for step in self.steps):
             return True
         backward = _BACKWARD in data
@@ -99,7 +112,9 @@ def build_prefilter(libraries: Libraries) -> Prefilter:
     kept = (
         word for word in _bytes(words) if _BACKWARD not in word and not any(step.encode() in word for step in steps)
     )
-    return Prefilter(tuple(groups), _needed(groups), _bytes(trainers), _by_stem(kept), _bytes(steps))
+    return Prefilter(
+        tuple(groups), _needed(groups), _bytes(trainers), _by_stem(kept), _bytes(steps), TrainingWords.of(libraries)
+    )
 
 
 def _last(name: str) -> str:
