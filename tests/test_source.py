@@ -742,6 +742,8 @@ def test_the_prefilter_keeps_losses_by_hand_and_trainers_however_they_are_import
         "def backward(x):\n    return x.sum()\n",
         "import numpy as np\n\nloss = np.sum(x)\nMSELoss = 3\n",
         "import torch\n\nnn.MyMSELossOfMine()\n",
+        "import torch\n\n\ndef pool(x):\n    # kept to be backward compatible\n    return x.mean(1)\n",
+        "import torch\n\n\nclass Scale(torch.autograd.Function):\n    def backward(ctx, g):\n        return g.sum()\n",
     ],
 )
 def test_the_prefilter_drops_what_can_hold_nothing(text: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from lint_reduction.analysis import tensors
-from lint_reduction.analysis.code import Assign, ClassCode, assigned_attributes
+from lint_reduction.analysis.code import Assign, ClassCode, Expr, FunctionCode, assigned_attributes
 from lint_reduction.analysis.enumerations import numbered_member
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.options import option_value
@@ -281,14 +281,23 @@ def foreign_bases(machine: Machine, body: ClassCode) -> set[str]:
     return names
 
 
+def _assigned_in(machine: Machine, method: FunctionCode) -> dict[str, list[Expr]]:
+    """Return what a method assigns to attributes of its object, by their names."""
+    found = machine.assigned.get(method)
+    if found is None:
+        found = machine.assigned[method] = {}
+        for name, expr in assigned_attributes(method.body or ()):
+            found.setdefault(name, []).append(expr)
+    return found
+
+
 def _assigned_elsewhere(machine: Machine, owner: Instance, name: str) -> Value | None:
     """Return what other methods assign to an attribute, as far as that needs no local variable."""
     values: list[Value] = []
     for home in lineage(machine, owner.body):
         for method in home.methods.values():
-            for attribute_name, expr in assigned_attributes(method.body or ()):
-                if attribute_name == name:
-                    values.append(machine.evaluate_in_method(method, home, owner, expr))
+            for expr in _assigned_in(machine, method).get(name, ()):
+                values.append(machine.evaluate_in_method(method, home, owner, expr))
         if values:
             break
     if not values:

@@ -153,6 +153,7 @@ class Machine:
         root: the function that is being run for its own sake, without calls.
         calling: mark of the call that is being made.
         lineages: a class and its bases by the identity of the class, as far as they were asked for.
+        assigned: what methods assign to attributes of their object, as far as it was asked for.
         grown: qualified names of functions of this module that returned a loss which grows with the samples.
         starred: the names that are being looked for behind ``import *``, by the frame of the module.
         with_parameters: names of what is not known and was asked for its parameters: models.
@@ -188,6 +189,7 @@ class Machine:
     root: RouteDraft = field(default_factory=RouteDraft)
     calling: int = 0
     lineages: dict[int, tuple[ClassCode, ...]] = field(default_factory=dict)
+    assigned: dict[FunctionCode, dict[str, list[Expr]]] = field(default_factory=dict)
     grown: set[str] = field(default_factory=set)
     stand_in: Instance | None = None
     with_parameters: set[str] = field(default_factory=set)

@@ -15,7 +15,8 @@ from libcst._nodes.internal import CodegenState
 from lint_reduction.analysis.tree import code_fields
 from lint_reduction.facts import Span
 
-_NOWHERE = Span(1, 1, 1, 1)
+#: The span of what has no place.
+NOWHERE = Span(1, 1, 1, 1)
 _PASS = nullcontext()
 
 
@@ -91,7 +92,7 @@ def locate(module: cst.Module, nodes: Sequence[cst.CSTNode | None], starts: tupl
         module._codegen(state)
     else:
         _locate_in_statements(module, state, starts)
-    return tuple(state.found.get(index, _NOWHERE) for index in range(len(nodes)))
+    return tuple(state.found.get(index, NOWHERE) for index in range(len(nodes)))
 
 
 def _small_statements(statement: cst.CSTNode) -> int:

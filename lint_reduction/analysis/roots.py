@@ -17,7 +17,6 @@ from lint_reduction.analysis.machine import BUDGET, BudgetExceededError, Machine
 from lint_reduction.analysis.objects import symbolic_instance, unknown_arguments
 from lint_reduction.analysis.optimizers import default_optimizer
 from lint_reduction.analysis.reading import escape
-from lint_reduction.analysis.relevance import sink_words
 from lint_reduction.analysis.training import UNKNOWN_DIVISION, Division, RouteDraft, Sink, Trace
 from lint_reduction.analysis.values import (
     Class,
@@ -84,7 +83,7 @@ def set_stand_in(machine: Machine, path: str, name: str) -> None:
 def _inherited_roots(machine: Machine) -> Iterator[Root]:
     """Yield the methods that train on something and that a class has from a base in another module."""
     steps = machine.libraries.returns
-    sinks = sink_words(machine.libraries)
+    sinks = machine.libraries.sink_words()
     for value in list(machine.frames[0].state.variables.values()):
         for option in options_of(value):
             if not isinstance(option.value, Class) or machine.home_of(option.value.body) is not machine.frames[0]:

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pathspec import GitIgnoreSpec
-
 from lint_reduction.config import Settings, configuration_in, load_settings
 from lint_reduction.errors import ConfigError, SourceError
 from lint_reduction.facts import Span
@@ -33,13 +31,15 @@ from lint_reduction.run.selection import (
     select_rules,
 )
 from lint_reduction.run.syntax import cell_errors, check_syntax
-from lint_reduction.source.discover import DEFAULT_EXCLUDE, Candidate, Patterns, discover, is_pattern
+from lint_reduction.source.discover import DEFAULT_EXCLUDE, Candidate, Patterns, discover, git_patterns, is_pattern
 from lint_reduction.source.file import MAX_BYTES, check_size, decode, is_ascii_superset, read_bytes
 from lint_reduction.source.notebook import is_notebook, read_notebook
 from lint_reduction.source.prefilter import Prefilter, build_prefilter
 from lint_reduction.source.suppressions import mentions_rules
 
 if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
     from lint_reduction.analysis import Project
 
 _Result = TypeVar("_Result")
@@ -185,7 +185,7 @@ def make_context(settings: Settings, overrides: Overrides) -> Context:
         tables = read_tables(settings.tables, settings.source)
         libraries = libraries.with_tables(tables, _counts(settings))
     per_file = tuple(
-        (GitIgnoreSpec.from_lines([pattern]), frozenset(code for rule in rules for code in codes_of(rule)))
+        (git_patterns([pattern]), frozenset(code for rule in rules for code in codes_of(rule)))
         for pattern, rules in settings.per_file_ignores
     )
     return Context(
