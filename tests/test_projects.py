@@ -64,6 +64,17 @@ def test_a_comment_at_the_line_that_backward_has_in_another_file_silences_nothin
     assert {name for _, _, name in found} >= {"unscaled-sum"}
 
 
+def test_a_module_that_comes_or_goes_between_two_runs_of_one_process_is_seen(tmp_path: Path) -> None:
+    project = FIXTURES / "unscaled_sum" / "project_function"
+    train, losses = tmp_path / "train.py", tmp_path / "losses.py"
+    train.write_text((project / "train.py").read_text())
+    assert _found([train]) == set()
+    losses.write_text((project / "losses.py").read_text())
+    assert {name for _, _, name in _found([train])} == {"unscaled-sum"}
+    losses.unlink()
+    assert _found([train]) == set()
+
+
 def test_modules_in_a_circle_end(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("")
     (tmp_path / "a.py").write_text("from b import loss\nfrom c import missing\n\n\ndef weight():\n    return 2\n")
