@@ -58,10 +58,19 @@ def campaign(options: argparse.Namespace) -> Tally:
     """Run, showing how far it is."""
     start = shown = time.monotonic()
     tally = Tally()
-    for tally in Campaign(options.seed, options.start, options.inputs, options.jobs, options.folders).run():
-        if time.monotonic() - shown > 60:
-            shown = time.monotonic()
-            print(f"... {tally.inputs} inputs, {len(tally.distinct)} distinct failures", file=sys.stderr, flush=True)
+    known: set[str] = set()
+    tallies = Campaign(options.seed, options.start, options.inputs, options.jobs, options.folders).run()
+    try:
+        for tally in tallies:
+            for signature in tally.distinct.keys() - known:
+                print(f"... {tally.distinct[signature][0][0]}: {signature}", file=sys.stderr, flush=True)
+            known.update(tally.distinct)
+            if time.monotonic() - shown > 60:
+                shown = time.monotonic()
+                print(f"... {tally.inputs} inputs, {len(known)} distinct failures", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("interrupted; so far:")
+        tallies.close()
     report(tally, time.monotonic() - start)
     return tally
 

@@ -42,17 +42,16 @@ def main() -> None:
         workshop, options.runs, [Corpus.of(*i) for i in found.items()], options.full, options.only is None
     )
     steps: list[Callable[[], None]] = [session.cold, session.peers, session.warm, session.nothing, session.growth]
+    whole = options.only is None and not options.no_peers
+    target = options.write or (_PAGE if whole else workshop.root / "benchmarks.md")
     for step in steps:
         if step != session.peers or not options.no_peers:
             print(f"== {step.__name__} ({time.monotonic() - start:.0f} s so far)", flush=True)
             step()
-    (workshop.root / "samples.json").write_text(session.samples.to_json(), encoding="utf-8")
-    text = report(session, time.monotonic() - start)
-    print(text)
-    whole = options.only is None and not options.no_peers
-    target = options.write or (_PAGE if whole else None)
-    if target is not None:
-        target.write_text(text, encoding="utf-8")
+            # what there is so far, should it be cut off
+            (workshop.root / "samples.json").write_text(session.samples.to_json(), encoding="utf-8")
+            target.write_text(report(session, time.monotonic() - start), encoding="utf-8")
+    print(target.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.command import ROOT
 from tests.fuzz.pipeline import Failure
 
 #: How many inputs one process examines; what it keeps from one to the next is small, and goes with it.
-CHUNK = 2000
+CHUNK = 1000
 #: Of how many inputs one is run again in a process that hashes otherwise.
 AGAIN = 10
 
@@ -73,15 +73,19 @@ class Campaign:
     jobs: int = 1
     folders: Sequence[Path] = ()
 
-    def run(self) -> Iterator[Tally]:
+    def run(self) -> Generator[Tally, None, None]:
         """Examine the inputs, and yield what was found so far now and then."""
         tally = Tally()
         stop = self.start + self.count
         with ThreadPoolExecutor(self.jobs) as pool:
             chunks = [pool.submit(self._chunk, at, min(at + CHUNK, stop)) for at in range(self.start, stop, CHUNK)]
-            for chunk in as_completed(chunks):
-                _add(tally, *chunk.result())
-                yield tally
+            try:
+                for chunk in as_completed(chunks):
+                    _add(tally, *chunk.result())
+                    yield tally
+            finally:
+                for chunk in chunks:
+                    chunk.cancel()
 
     def _chunk(self, start: int, stop: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         lines = self._examined(start, stop, 1)

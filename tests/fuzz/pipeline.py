@@ -302,7 +302,7 @@ def _uncut(case: Case, folder: Path, printed: Printed, report: object, outcome: 
     def facts(*, whole: bool) -> object:
         try:
             return analyze("x.py", decode(case.files[case.target]), load_libraries(), whole=whole)
-        except SourceError as error:
+        except SourceError:
             return "unreadable"  # the two parsers have different words for it
         except RecursionError:
             return "nested too deeply to be analyzed"

@@ -47,7 +47,7 @@ def failures_of(case: Case) -> list[str]:
 def _examine_and_exit(case: Case, write: int) -> None:
     """Say what fails into a pipe; what goes wrong inside ends the process."""
     with contextlib.suppress(BaseException), tempfile.TemporaryDirectory() as folder:
-        signal.alarm(_SECONDS * 4)
+        signal.alarm(_SECONDS * 20)
         resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
         limit_memory()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
