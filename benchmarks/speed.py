@@ -24,12 +24,22 @@ from speed_setup import Workshop, names
 #: What a run of everything writes.
 _PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
+_RUNS = 3
+
+
+def _command(options: argparse.Namespace) -> str:
+    """Return the command without what says where things are."""
+    words = ["python benchmarks/speed.py", *(f"--only {name}" for name in options.only or ())]
+    words += [f"--runs {options.runs}"] if options.runs != _RUNS else []
+    words += ["--no-peers"] if options.no_peers else []
+    return " ".join([*words, "--full"] if options.full else words)
+
 
 def main() -> None:
     """Measure, print, and write it down."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=names(), help="measure this corpus; may be given again")
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=_RUNS, help="how often what is fast is run")
     parser.add_argument("--no-peers", action="store_true", help="leave the other linters out, but for ruff")
     parser.add_argument("--full", action="store_true", help="run all linters on all corpora, as often as ours: hours")
     parser.add_argument("--destination", type=Path, default=Path(__file__).parent / ".speed", help="where to keep all")
@@ -50,7 +60,7 @@ def main() -> None:
             step()
             # what there is so far, should it be cut off
             (workshop.root / "samples.json").write_text(session.samples.to_json(), encoding="utf-8")
-            target.write_text(report(session, time.monotonic() - start), encoding="utf-8")
+            target.write_text(report(session, time.monotonic() - start, _command(options)), encoding="utf-8")
     print(target.read_text(encoding="utf-8"))
 
 

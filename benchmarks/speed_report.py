@@ -6,7 +6,6 @@ import datetime
 import math
 import os
 import platform
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -57,9 +56,14 @@ class Goal:
         return self.value is not None and (self.value >= self.bar if self.at_least else self.value <= self.bar)
 
 
-def report(session: Session, seconds: float) -> str:
-    """Return the page."""
-    command = f"python benchmarks/speed.py {' '.join(sys.argv[1:])}".strip()
+def report(session: Session, seconds: float, command: str) -> str:
+    """Return the page.
+
+    Args:
+        session: what was measured.
+        seconds: how long that took.
+        command: what was called.
+    """
     peers = ", ".join(" with ".join(peer.requirements) for peer in (*PEERS, RUFF)).replace("==", " ")
     head = _HEAD.format(
         command=command,

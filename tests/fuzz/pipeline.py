@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import contextlib
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
 import time
+import tokenize
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -207,7 +209,9 @@ def parses(data: bytes) -> bool:
         warnings.simplefilter("ignore")
         try:
             ast.parse(data)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            # it does not look at the bytes of comments here, but does when it runs a file
+            data.decode(tokenize.detect_encoding(io.BytesIO(data).readline)[0])
+        except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError):
             return False
     return True
 
