@@ -542,6 +542,12 @@ def test_form_feeds_between_statements_count_for_no_line() -> None:
     assert place(pages.encode()) == [("RED101", 7, 17)]
 
 
+def test_an_empty_line_that_goes_on_behind_a_backslash_counts_for_two() -> None:
+    text = ERROR.replace("\n\n\ndef", "\n \\\n\n\ndef")
+    assert text.count("\n") == ERROR.count("\n") + 1
+    assert place(text.encode()) == [("RED101", 8, 17)]
+
+
 def test_characters_that_only_look_like_line_ends_count_for_no_line() -> None:
     text = ERROR.replace("import torch\n", "import torch; s = '\x0b\x1c\x1d\x1e\x85\u2028\u2029'\n", 1)
     assert place(text.encode()) == [("RED101", 7, 17)]
@@ -591,6 +597,8 @@ def test_tabs_count_for_one_column_and_are_shown_as_four() -> None:
         (b"# coding: cp037\n", False),
         (b"# coding: unicode_escape\n", False),
         (b"# coding: nonesuch\n", False),
+        (b"# coding: punycode\n", False),
+        (b"# coding: undefined\n", False),
         (b"x = 1\n\n# coding: utf-16\n", True),
     ],
 )

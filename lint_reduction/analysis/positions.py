@@ -105,8 +105,9 @@ def _locate_in_statements(module: cst.Module, state: _State, starts: tuple[int, 
         start = starts[position]
         position += _small_statements(statement)
         if any(id(node) in state.wanted for node in _nodes(statement)):
+            # the white space of an empty line may go on behind a backslash
             leading = getattr(statement, "leading_lines", ())
-            state.line = start - len(leading)
+            state.line = start - sum(1 + line.whitespace.value.count("\\") for line in leading)
             state.column = 1
             statement._codegen(state)
 

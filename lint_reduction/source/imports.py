@@ -39,6 +39,12 @@ def inside(path: str, name: str) -> Found | None:
     return module_below(package, (name,))
 
 
+def forget() -> None:
+    """Look at the disk anew: a process may live longer than what it has seen there."""
+    for cached in (_find, _bases, root_of, is_module):
+        cached.cache_clear()
+
+
 @lru_cache(maxsize=65536)
 def _find(directory: str, dotted: str) -> Found | None:
     name = dotted.lstrip(".")
