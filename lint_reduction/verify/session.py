@@ -11,6 +11,7 @@ from lint_reduction.errors import SourceError
 from lint_reduction.finding import Confidence, Finding
 from lint_reduction.impact import Severity
 from lint_reduction.run.report import FileResult
+from lint_reduction.source.cache_dir import make_private
 from lint_reduction.source.file import decode, read_bytes
 from lint_reduction.verdict import Outcome, Verdict
 from lint_reduction.verify.cache import Cache
@@ -41,9 +42,10 @@ class Session:
         timeout: how many seconds one finding may take.
         jobs: how many worker processes there are.
         drop_refuted: whether refuted findings are left out.
-        cache: the directory in which results are kept, None to keep none.
+        cache: the folder of the user in which results are kept, None to keep none.
         progress: shows how far it is.
         texts: sources by absolute path, instead of what is on disk.
+        notes: what happened on the way that changes no verdict.
     """
 
     device: str = "auto"
@@ -54,6 +56,7 @@ class Session:
     cache: Path | None = None
     progress: Progress = _quietly
     texts: dict[str, str | None] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def verify(self, results: list[FileResult]) -> list[FileResult]:
         """Return the results with a verdict on each finding whose rule claims something about growth.
@@ -92,10 +95,20 @@ class Session:
         if not experiments:
             return
         decoded: list[Mapping[str, object]] = [json.loads(text) for text in experiments]
-        cache = None if self.cache is None else Cache(self.cache)
-        with Pool(self.device, self.jobs, self.timeout, self.sandbox, cache=cache) as pool:
+        with Pool(self.device, self.jobs, self.timeout, self.sandbox, cache=self._results()) as pool:
             for index, reply in self.progress(pool.run(decoded), len(decoded)):
                 yield experiments[index], reply
+            self.notes.extend(pool.notes)
+
+    def _results(self) -> Cache | None:
+        """Return the results of earlier runs, if they are kept and nobody else can have put them there."""
+        if self.cache is None:
+            return None
+        reason = make_private(self.cache)
+        if reason:
+            self.notes.append(f"results are not kept in {self.cache}: {reason}")
+            return None
+        return Cache(self.cache / "verify")
 
     def _read(self, path: str) -> str | None:
         if path not in self.texts:
