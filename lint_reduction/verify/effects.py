@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
-from lint_reduction.verify.modules import FunctionNode, Module
+from lint_reduction.verify.modules import Module
 
 _NAMES = frozenset(
     "zero_grad unscale_ clip_grad_norm_ clip_grad_value_ clip_grad_norm clip_grad_value clip_gradients".split()
@@ -30,6 +30,14 @@ def is_effect(statement: ast.stmt) -> bool:
             return _writes_gradient(statement.targets) and reads_gradient(statement)
         case ast.AugAssign():
             return reads_gradient(statement)
+    return False
+
+
+def sets_hook(statement: ast.stmt) -> bool:
+    """Say whether a statement lets a function change gradients from now on."""
+    match statement:
+        case ast.Expr(value=ast.Call() as call) | ast.Assign(value=ast.Call() as call):
+            return isinstance(call.func, ast.Attribute) and call.func.attr in HOOKS
     return False
 
 
@@ -66,15 +74,12 @@ def reads_gradient(node: ast.AST) -> bool:
 
 def stepping_functions(modules: list[Module]) -> frozenset[str]:
     """Return the names of the functions that step themselves."""
-    return frozenset(name for module in modules for name in _stepping(module))
+    return frozenset().union(*(module.about(_stepping) for module in modules))
 
 
-def _stepping(module: Module) -> Iterator[str]:
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.stmt) and is_step(node):
-            function = module.function(node)
-            if isinstance(function, FunctionNode):
-                yield function.name
+def _stepping(module: Module) -> frozenset[str]:
+    steps = [node for node in ast.walk(module.tree) if isinstance(node, ast.stmt) and is_step(node)]
+    return frozenset(function.name for function in map(module.function, steps) if function is not None)
 
 
 def called_name(statement: ast.stmt) -> str:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 from lint_reduction.verify.bindings import Imported
 from lint_reduction.verify.branches import Sides, is_off
-from lint_reduction.verify.catalog import Catalog, is_generator, is_runnable
-from lint_reduction.verify.effects import called_name, fills, is_effect, is_step, stepping_functions
+from lint_reduction.verify.catalog import Catalog, Runnable, is_generator
+from lint_reduction.verify.effects import called_name, fills, is_effect, is_step, sets_hook, stepping_functions
 from lint_reduction.verify.losses import is_loss_name
 from lint_reduction.verify.modules import FunctionNode, Loop, Module, Modules, NoExperimentError, Scope, begin, end
 from lint_reduction.verify.relevance import Relevance
 from lint_reduction.verify.route import RouteNodes, Spot
-from lint_reduction.verify.stretches import own, stretches_of
+from lint_reduction.verify.stretches import stretches_of
 from lint_reduction.verify.uses import Uses, evaluated
 
 #: Methods that run without being named where an object is built or used.
@@ -57,7 +57,7 @@ class Slice:
     def __post_init__(self) -> None:
         route = self.route
         self._places = [route.site, *(spot for spot, _ in (*route.sites, *route.steps))]
-        relevance = Relevance({spot.node for spot in self._places}, route.passed)
+        relevance = Relevance({spot.node for spot in self._places}, route.passed, self.modules.work)
         self._catalog = Catalog(self.modules, relevance, {spot.node for spot, _ in route.sites})
         self._known = {spot.node for spot, _ in route.known}
         self._stretches = stretches_of(route, self.sides, leads_to_step=self.leads_to_step)
@@ -94,6 +94,7 @@ class Slice:
 
     def _run(self) -> None:
         while self._todo:
+            self.modules.work.check()
             self._process(*self._todo.pop())
 
     # --- statements
@@ -103,7 +104,7 @@ class Slice:
         if statement is None:
             return
         for node in (statement, *spot.module.around(statement)):
-            if isinstance(node, ast.stmt) and not is_runnable(node):
+            if isinstance(node, ast.stmt) and not spot.module.about(Runnable).is_taken(node):
                 raise NoExperimentError(f"line {node.lineno} of {spot.module.path} holds what is not run")
         self._keep(spot.module, statement)
 
@@ -114,7 +115,7 @@ class Slice:
             self._todo.append((module, statement))
 
     def _is_dead(self, module: Module, statement: ast.stmt) -> bool:
-        if is_off(module, statement, self.sides.taken) or not is_runnable(statement):
+        if is_off(module, statement, self.sides.taken) or not module.about(Runnable).is_taken(statement):
             return True
         stretch = self._stretches.get(module.scope(statement))
         return stretch is not None and stretch.leaves_out(statement)
@@ -201,7 +202,7 @@ class Slice:
         self._keep(module, function)
         # what a function on the route returns comes too late, unless it is a closure that an optimizer calls
         if function not in self._stretches or isinstance(module.scope(function), FunctionNode):
-            for statement in own(function):
+            for statement in module.own(function):
                 if isinstance(statement, ast.Return):
                     self._keep(module, statement)
         self._enter(module, function)
@@ -211,9 +212,13 @@ class Slice:
         stretch = self._stretches.get(scope)
         relevance = self._catalog.relevance
         self._catalog.names(module)
-        for statement in own(scope):
-            in_time = stretch is None or begin(statement) <= stretch.last
-            if (in_time and is_effect(statement)) or fills(statement, relevance.names, relevance.attributes):
+        for statement in module.own(scope):
+            in_time = stretch is None or (begin(statement) <= stretch.last and not stretch.is_over(statement))
+            if (
+                (in_time and is_effect(statement))
+                or sets_hook(statement)
+                or fills(statement, relevance.names, relevance.attributes)
+            ):
                 self._keep(module, statement)
 
     # --- attributes and classes
@@ -337,11 +342,12 @@ class Slice:
                 self._left_out.remove((module, home))
                 self._keep(module, home)
         for scope, stretch in self._stretches.items():
-            for statement in own(scope):
+            for statement in stretch.module.own(scope):
                 if stretch.leaves_in_time(statement):
                     self._keep(stretch.module, statement)
         kept = {statement for statements in self.kept.values() for statement in statements}
-        if not any(is_step(statement) for scope in self._stretches for statement in own(scope) if statement in kept):
+        run = (s for scope, stretch in self._stretches.items() for s in stretch.module.own(scope) if s in kept)
+        if not any(map(is_step, run)):
             self._keep_stepping_calls()
         return bool(self._todo)
 
@@ -349,7 +355,7 @@ class Slice:
         """Keep the calls of functions that step, where the functions on the route do not do it themselves."""
         stepping = stepping_functions(self.modules.loaded)
         for scope, stretch in self._stretches.items():
-            for statement in own(scope):
+            for statement in stretch.module.own(scope):
                 if called_name(statement) in stepping and begin(statement) > stretch.begin:
                     stretch.last = max(stretch.last, end(statement))
                     self._keep(stretch.module, statement)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,8 +17,9 @@ from lint_reduction.source.file import decode, read_bytes
 from lint_reduction.verdict import Outcome, Verdict
 from lint_reduction.verify.cache import Cache
 from lint_reduction.verify.claims import CLAIMS
+from lint_reduction.verify.experiment import Experiment
 from lint_reduction.verify.judge import judge
-from lint_reduction.verify.modules import NoExperimentError
+from lint_reduction.verify.modules import NoExperimentError, Sources, TooSlowError
 from lint_reduction.verify.pool import Pool, Sandbox
 from lint_reduction.verify.protocol import Reply, Status
 from lint_reduction.verify.replies import measurement_of
@@ -25,6 +27,10 @@ from lint_reduction.verify.slicing import experiment_of
 
 #: Shows how far it is: passes on what comes in, of which there will be so many.
 Progress = Callable[[Iterator[tuple[int, Reply]], int], Iterator[tuple[int, Reply]]]
+
+
+#: After so many findings that take too long to be cut out of a file, the others in it are not tried.
+_SLOW_FINDINGS = 5
 
 
 def _quietly(replies: Iterator[tuple[int, Reply]], total: int) -> Iterator[tuple[int, Reply]]:
@@ -80,16 +86,30 @@ class Session:
         """
         verdicts: dict[tuple[str, Finding], Verdict] = {}
         jobs: dict[str, list[tuple[str, Finding]]] = {}
-        for path, finding in findings:
-            try:
-                cut = experiment_of(finding, path, self._read)
-            except NoExperimentError as error:
-                verdicts[path, finding] = Verdict(Outcome.NOT_RUN, str(error))
-            else:
+        for path, finding, cut in self._cut(findings):
+            if isinstance(cut, Experiment):
                 jobs.setdefault(cut.to_json(), []).append((path, finding))
+            else:
+                verdicts[path, finding] = Verdict(Outcome.NOT_RUN, cut)
         for text, reply in self._replies(list(jobs)):
             verdicts.update(((path, finding), _verdict(finding, reply)) for path, finding in jobs[text])
         return verdicts
+
+    def _cut(self, findings: Sequence[tuple[str, Finding]]) -> Iterator[tuple[str, Finding, Experiment | str]]:
+        """Yield findings with what to run for each, or why there is nothing; no file may take up the run."""
+        sources = Sources(self._read)
+        spent: Counter[str] = Counter()
+        for path, finding in findings:
+            if spent[path] >= _SLOW_FINDINGS:
+                yield path, finding, "cutting other findings out of this file took too long"
+                continue
+            try:
+                yield path, finding, experiment_of(finding, path, sources, self.timeout)
+            except TooSlowError as error:
+                spent[path] += 1
+                yield path, finding, str(error)
+            except NoExperimentError as error:
+                yield path, finding, str(error)
 
     def _replies(self, experiments: Sequence[str]) -> Iterator[tuple[str, Reply]]:
         if not experiments:

@@ -41,6 +41,13 @@ class Stretch:
             return False
         return self.loop is None or self.loop not in self.module.around(statement)
 
+    def is_over(self, statement: ast.stmt) -> bool:
+        """Say whether a statement of a script is run before the path begins, and in no round of it again."""
+        around = (*self.module.around(statement),)
+        is_before = begin(statement) < self.begin and self.loop not in around
+        # a function may be called in each round
+        return is_before and not any(isinstance(outer, FunctionNode) for outer in around)
+
     def leaves_in_time(self, statement: ast.stmt) -> bool:
         """Say whether a jump stands between the end of the path and the step of the optimizer."""
         jumps = isinstance(statement, ast.Continue | ast.Break)
@@ -80,7 +87,7 @@ def _step(
     after = end(_statement(module, point))
     steps = [
         statement
-        for statement in own(scope)
+        for statement in module.own(scope)
         if begin(statement) > after
         and not is_off(module, statement, sides.taken)
         and (is_step(statement) or statement in given)
@@ -94,18 +101,6 @@ def _statement(module: Module, node: ast.AST) -> ast.stmt:
     statement = module.statement(node)
     assert statement is not None
     return statement
-
-
-def own(scope: Scope) -> Iterator[ast.stmt]:
-    """Yield the statements of a scope, not those of functions and classes in it."""
-    todo: list[ast.AST] = list(scope.body)
-    inner = (ast.stmt, ast.excepthandler, ast.match_case)
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.stmt):
-            yield node
-        if not isinstance(node, FunctionNode | ast.ClassDef):
-            todo += [child for child in ast.iter_child_nodes(node) if isinstance(child, inner)]
 
 
 def _inside(module: Module, node: ast.AST) -> Iterator[ast.AST]:
