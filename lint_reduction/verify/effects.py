@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection
 
+from lint_reduction.verify.allowed import OPTIMIZER_OPTIONS
 from lint_reduction.verify.modules import Module
 
 _NAMES = frozenset(
@@ -13,7 +14,7 @@ _NAMES = frozenset(
 #: Methods that let a function change a gradient while it is computed.
 HOOKS = frozenset(
     """register_hook register_post_accumulate_grad_hook register_full_backward_hook register_backward_hook
-    register_full_backward_pre_hook register_comm_hook register_multi_grad_hook""".split()
+    register_full_backward_pre_hook register_comm_hook register_multi_grad_hook register_step_pre_hook""".split()
 )
 #: What has a ``step`` and is no optimizer, by a part of its name.
 _OTHER_STEPS = ("sched", "prof", "bar", "writer", "env", "warmup", "logger", "timer", "meter", "ema")
@@ -31,6 +32,51 @@ def is_effect(statement: ast.stmt) -> bool:
         case ast.AugAssign():
             return reads_gradient(statement)
     return False
+
+
+def clears(statement: ast.stmt) -> bool:
+    """Say whether a statement sets gradients to zero, or to nothing."""
+    match statement:
+        case ast.Expr(value=ast.Call() as call):
+            return called(call) in ("zero_grad", "zero_")
+        case ast.Assign(targets=[ast.Attribute(attr="grad")], value=ast.Constant(value=None)):
+            return True
+    return False
+
+
+def changes_options(statement: ast.stmt) -> bool:
+    """Say whether a statement changes an option of an optimizer: ``group["lr"] = 0.1``."""
+    match statement:
+        case ast.Assign(targets=[ast.Subscript(slice=ast.Constant(value=str(name)))]):
+            return name in OPTIMIZER_OPTIONS
+        case ast.AugAssign(target=ast.Subscript(slice=ast.Constant(value=str(name)))):
+            return name in OPTIMIZER_OPTIONS
+    return False
+
+
+def is_manual_step(statement: ast.stmt) -> bool:
+    """Say whether a statement moves a parameter by its gradient."""
+    match statement:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner, attr=name)) as call):
+            is_in_place = name.endswith("_") and not name.endswith("__")
+            return is_in_place and not reads_gradient(owner) and any(map(reads_gradient, call.args))
+        case ast.AugAssign(target=target, value=value):
+            return not reads_gradient(target) and reads_gradient(value) and _is_parameter(target)
+        case ast.Assign(targets=[ast.Attribute(value=owner, attr="data")], value=value):
+            return not reads_gradient(owner) and reads_gradient(value)
+    return False
+
+
+def _is_parameter(target: ast.expr) -> bool:
+    return isinstance(target, ast.Name) or (isinstance(target, ast.Attribute) and target.attr == "data")
+
+
+def called(call: ast.Call) -> str:
+    """Return the last name of what a call calls, empty where it has none."""
+    match call.func:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return ""
 
 
 def sets_hook(statement: ast.stmt) -> bool:
@@ -56,6 +102,8 @@ def _is_effect_call(call: ast.Call) -> bool:
     name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
     if name in _NAMES | HOOKS:
         return True
+    if name == "setattr" and len(call.args) == 3 and reads_gradient(call):
+        return True
     if name == "step" and isinstance(function, ast.Attribute):
         return not any(part in ast.unparse(function.value).lower() for part in _OTHER_STEPS)
     is_in_place = name.endswith("_") and not name.startswith("__")
@@ -69,7 +117,16 @@ def _writes_gradient(targets: list[ast.expr]) -> bool:
 
 def reads_gradient(node: ast.AST) -> bool:
     """Say whether ``.grad`` of something is in a piece of code."""
-    return any(isinstance(inner, ast.Attribute) and inner.attr == "grad" for inner in ast.walk(node))
+    return any(_is_gradient(inner) for inner in ast.walk(node))
+
+
+def _is_gradient(node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute(attr="grad"):
+            return True
+        case ast.Call(func=ast.Name(id="getattr" | "setattr"), args=[_, ast.Constant(value="grad"), *_]):
+            return True
+    return False
 
 
 def stepping_functions(modules: list[Module]) -> frozenset[str]:

@@ -262,6 +262,8 @@ class Expressions(Choices, Rounds):
     def attribute(self, value: Value, name: str) -> Value:
         """Return an attribute, by the type of the value and a table."""
         match value:
+            case Hole(path=path) if name == "grad" and self.backwards:
+                raise BlockedError(f"the gradient of `{path}` is not known")
             case Hole(path=path) if name == "data":
                 return value
             case Hole(path=path) if name not in TENSOR_ATTRIBUTES or name in ("device", "dtype", "grad"):

@@ -21,7 +21,7 @@ from lint_reduction.verify.experiment import Experiment
 from lint_reduction.verify.judge import judge
 from lint_reduction.verify.modules import NoExperimentError, Sources, TooSlowError
 from lint_reduction.verify.pool import Pool, Sandbox
-from lint_reduction.verify.protocol import Reply, Status
+from lint_reduction.verify.protocol import Reply, Status, clean_text
 from lint_reduction.verify.replies import measurement_of
 from lint_reduction.verify.slicing import experiment_of
 
@@ -31,6 +31,8 @@ Progress = Callable[[Iterator[tuple[int, Reply]], int], Iterator[tuple[int, Repl
 
 #: After so many findings that take too long to be cut out of a file, the others in it are not tried.
 _SLOW_FINDINGS = 5
+#: A call that is shown is cut to so many characters.
+_LONGEST = 80
 
 
 def _quietly(replies: Iterator[tuple[int, Reply]], total: int) -> Iterator[tuple[int, Reply]]:
@@ -92,7 +94,11 @@ class Session:
             else:
                 verdicts[path, finding] = Verdict(Outcome.NOT_RUN, cut)
         for text, reply in self._replies(list(jobs)):
-            verdicts.update(((path, finding), _verdict(finding, reply)) for path, finding in jobs[text])
+            unseen = [f"{call} changes no gradient" for call in _quoted(json.loads(text)["unseen"])]
+            for path, finding in jobs[text]:
+                verdict = _verdict(finding, reply)
+                assumed = () if verdict.outcome is Outcome.NOT_RUN else (*verdict.assumptions, *unseen)
+                verdicts[path, finding] = replace(verdict, assumptions=assumed)
         return verdicts
 
     def _cut(self, findings: Sequence[tuple[str, Finding]]) -> Iterator[tuple[str, Finding, Experiment | str]]:
@@ -160,6 +166,11 @@ def judged_by(finding: Finding, verdict: Verdict | None) -> Finding:
     elif verdict.outcome is Outcome.REFUTED:
         severity, confidence = Severity.NOTE, Confidence.LOW
     return replace(finding, verdict=verdict, severity=severity, confidence=confidence)
+
+
+def _quoted(calls: Sequence[str]) -> list[str]:
+    """Return calls as they are shown, on one line and not longer than one."""
+    return [f"`{clean_text(call if len(call) <= _LONGEST else call[: _LONGEST - 1] + '…')}`" for call in calls]
 
 
 def _verdict(finding: Finding, reply: Reply) -> Verdict:

@@ -23,6 +23,8 @@ from lint_reduction.verify.settings import counted, option_uses, options
 #: An experiment is a small thing; more than this is a program.
 _MAX_UNITS = 32
 _MAX_BYTES = 60_000
+#: So many calls that are not in view are told.
+_MAX_UNSEEN = 8
 #: Steps that come after the end of the path, and not in each round where several micro-batches make up a step.
 _AT_THE_STEP = (StepKind.WINDOW, StepKind.CLIP, StepKind.RESCALE, StepKind.OPTIMIZER, StepKind.LEARNING_RATE)
 
@@ -130,6 +132,7 @@ def _experiment(finding: Finding, dials: tuple[Count, ...], layout: _Layout, rea
         tuple(dial.value for dial in dials),
         counts,
         finding.flow is not None and finding.flow.framework_divides != "",
+        tuple(cut.unseen)[:_MAX_UNSEEN],
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lint_reduction.facts import StepKind
 from lint_reduction.verify.branches import Sides, is_off
-from lint_reduction.verify.effects import is_step
+from lint_reduction.verify.effects import is_manual_step, is_step
 from lint_reduction.verify.modules import At, FunctionNode, Loop, Module, Placed, Scope, begin, end
 from lint_reduction.verify.route import RouteNodes, Spot
 
@@ -91,6 +91,10 @@ def _step(
         if begin(statement) > after
         and not is_off(module, statement, sides.taken)
         and (is_step(statement) or statement in given)
+    ] or [
+        statement
+        for statement in module.own(scope)
+        if begin(statement) > after and not is_off(module, statement, sides.taken) and is_manual_step(statement)
     ]
     steps.sort(key=begin)
     inner = [s for s in steps if loop is not None and loop in module.around(s)]
