@@ -268,7 +268,8 @@ def _path(node: ast.expr) -> tuple[str, ...]:
             case ast.Subscript():
                 node = node.value
             case ast.Attribute():
-                last = last or node.attr
+                # what is done to `x.__dict__` is done to `x`
+                last = last or ("" if node.attr.startswith("__") else node.attr)
                 node = node.value
             case ast.Name():
                 return (node.id, last) if last else (node.id,)

@@ -51,6 +51,8 @@ from lint_reduction.verify.values import (
 _MODES = MOVING | {"train", "eval", "half", "float", "double", "bfloat16", "apply", "zero_grad"}
 _REGISTERING = frozenset({"register_buffer", "register_parameter"})
 _SCHEDULE = re.compile(r"sched|warm|scaler|lr_|ema|meter|prof|logger|timer|bar|env", re.IGNORECASE)
+#: Hooks of parameters that are followed.
+_FOLLOWED = frozenset({"register_hook", "register_post_accumulate_grad_hook"})
 _PROGRESS = frozenset({"tqdm", "track", "progress_bar", "ProgressBar"})
 
 
@@ -65,7 +67,7 @@ class Calls(LibraryCalls):
         elif isinstance(node.func, ast.Attribute):
             owner = self.evaluate(node.func.value)
             if node.func.attr in HOOKS:
-                raise BlockedError(f"`{node.func.attr}` may change the gradient")
+                return self._hang(owner, node.func.attr, node)
             if isinstance(owner, Hole):
                 return self._call_on_hole(owner, node.func.attr, node)
             is_own = isinstance(owner, Instance) and owner.owner.definition(node.func.attr) is not None
@@ -85,6 +87,33 @@ class Calls(LibraryCalls):
         else:
             callee = self.evaluate(node.func)
         return self._call_value(callee, node)
+
+    def _hang(self, owner: Value, name: str, node: ast.Call) -> Value:
+        """Keep a function that changes the gradient of each parameter; no other one is followed."""
+        is_parameter = any(owner is entry for entry in self.trained)
+        if name not in _FOLLOWED or not is_parameter or self.backwards or len(node.args) != 1:
+            raise BlockedError(f"`{name}` may change the gradient")
+        function = self.evaluate(node.args[0])
+        known = [hook for _, hook in self.hooks if isinstance(hook, Function)]
+        if not isinstance(function, Function):
+            raise BlockedError(f"`{name}` may change the gradient")
+        # one on each parameter is one for all of them
+        if all(hook.node is not function.node for hook in known):
+            self.hooks.append((name, function))
+        return None
+
+    def _run_hooks(self, node: ast.Call) -> None:
+        """Do to the gradients what was hung on the parameters."""
+        for name, function in self.hooks:
+            if self.backwards > 1:
+                raise BlockedError("a hook is not followed over several backward passes")
+            for leaf in self.iterate(Parameters()):
+                if name != "register_hook":
+                    self.call(function, (leaf,), {}, node)
+                    continue
+                changed = self.call(function, (self.domain.attribute(leaf, "grad"),), {}, node)
+                if changed is not None:
+                    self.domain.assign(leaf, "grad", self.settle(changed))
 
     def _call_value(self, callee: Value, node: ast.Call) -> Value:
         if isinstance(callee, Library):
@@ -334,6 +363,7 @@ class Calls(LibraryCalls):
         """Compute the gradient, if this is the end; other calls of backward are of other losses."""
         if self.is_end(node):
             self.train(value, gradient)
+            self._run_hooks(node)
         return None
 
     def train(self, value: Value, gradient: Value = None) -> None:

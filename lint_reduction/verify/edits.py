@@ -85,6 +85,12 @@ def call_of(statement: ast.stmt) -> ast.Call | None:
     return None
 
 
+def called_in(statement: ast.stmt) -> str:
+    """Return the last name of what a statement calls that is a call, empty for any other."""
+    call = call_of(statement)
+    return "" if call is None else called(call)
+
+
 def called_root(call: ast.Call) -> str:
     """Return the variable that what is called is found through, empty if there is none."""
     function: ast.expr = call.func
@@ -114,6 +120,9 @@ def _statements(function: ast.AST) -> Iterator[ast.stmt]:
 
 def _closed(nodes: list[ast.FunctionDef | ast.AsyncFunctionDef], names: set[str]) -> frozenset[str]:
     """Return the names of some functions and of those that call one of them."""
+    # what builds an object changes no other
+    names = {name for name in names if not name.startswith("__")}
+    nodes = [node for node in nodes if not node.name.startswith("__")]
     calls = {(node.name, frozenset(_called_in(node))) for node in nodes} if names else set()
     while more := {name for name, inner in calls if name not in names and inner & names}:
         names |= more

@@ -45,8 +45,12 @@ def clears(statement: ast.stmt) -> bool:
 
 
 def changes_options(statement: ast.stmt) -> bool:
-    """Say whether a statement changes an option of an optimizer: ``group["lr"] = 0.1``."""
+    """Say whether a statement changes an option of an optimizer or of a loss: ``group["lr"] = 0.1``."""
     match statement:
+        case ast.Assign(targets=[ast.Attribute(attr="reduction")]):
+            return True
+        case ast.Expr(value=ast.Call(func=ast.Name(id="setattr"), args=[_, name, _])):
+            return not isinstance(name, ast.Constant) or name.value in ("reduction", *OPTIMIZER_OPTIONS)
         case ast.Assign(targets=[ast.Subscript(slice=ast.Constant(value=str(name)))]):
             return name in OPTIMIZER_OPTIONS
         case ast.AugAssign(target=ast.Subscript(slice=ast.Constant(value=str(name)))):
@@ -79,7 +83,7 @@ def called(call: ast.Call) -> str:
     return ""
 
 
-def sets_hook(statement: ast.stmt) -> bool:
+def sets_hook(statement: ast.AST) -> bool:
     """Say whether a statement lets a function change gradients from now on."""
     match statement:
         case ast.Expr(value=ast.Call() as call) | ast.Assign(value=ast.Call() as call):
@@ -112,7 +116,11 @@ def _is_effect_call(call: ast.Call) -> bool:
 
 
 def _writes_gradient(targets: list[ast.expr]) -> bool:
-    return any(isinstance(target, ast.Attribute) and target.attr in ("grad", "data") for target in targets)
+    return any(
+        (isinstance(target, ast.Attribute) and target.attr in ("grad", "data"))
+        or (isinstance(target, ast.Subscript) and reads_gradient(target.value))
+        for target in targets
+    )
 
 
 def reads_gradient(node: ast.AST) -> bool:
@@ -135,7 +143,8 @@ def stepping_functions(modules: list[Module]) -> frozenset[str]:
 
 
 def _stepping(module: Module) -> frozenset[str]:
-    steps = [node for node in ast.walk(module.tree) if isinstance(node, ast.stmt) and is_step(node)]
+    statements = [node for node in ast.walk(module.tree) if isinstance(node, ast.stmt)]
+    steps = [node for node in statements if is_step(node) or is_manual_step(node)]
     return frozenset(function.name for function in map(module.function, steps) if function is not None)
 
 

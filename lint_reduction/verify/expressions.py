@@ -323,7 +323,8 @@ class Expressions(Choices, Rounds):
         if self.domain.is_tensor(value):
             return self.domain.rows(value, count)
         if isinstance(value, Parameters):
-            return self.iterate(self.domain.parameters())
+            self.trained = self.iterate(self.domain.parameters())
+            return self.trained
         if isinstance(value, list | tuple | range | dict):
             if len(value) > MAX_ROUNDS and isinstance(value, range):
                 raise BlockedError("a loop takes too many rounds")

@@ -175,6 +175,8 @@ class Machine(ABC):
         self.chosen: dict[str, str] = {}
         self.called: dict[str, list[Place]] = {}
         self.objects: dict[str, Instance] = {}
+        self.trained: list[Value] = []
+        self.hooks: list[tuple[str, Value]] = []
 
     @abstractmethod
     def evaluate(self, node: ast.expr) -> Value:

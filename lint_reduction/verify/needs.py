@@ -10,10 +10,10 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 
-from lint_reduction.verify.bindings import Imported
+from lint_reduction.verify.bindings import Imported, bindings
 from lint_reduction.verify.branches import Sides, is_off
 from lint_reduction.verify.catalog import Catalog, Runnable, is_generator
-from lint_reduction.verify.edits import HARMLESS, Edits, Methods, call_of, called_root, edits_in
+from lint_reduction.verify.edits import HARMLESS, Edits, Methods, call_of, called_in, called_root, edits_in
 from lint_reduction.verify.effects import (
     called,
     called_name,
@@ -174,6 +174,8 @@ class Slice:
             self._keep(module, imported.statement)
             self._link(module, imported, base=base)
         for statement in names.definers.get((owner, name), ()):
+            if not module.about(Runnable).is_taken(statement) and name not in bindings(statement):
+                raise NoExperimentError(f"line {statement.lineno} of {module.path} changes `{name}` and is not run")
             self._define(module, statement, base=base)
         for attribute in self._attributes & names.stores.keys():
             self._keep_stores(module, attribute)
@@ -231,6 +233,7 @@ class Slice:
             if (
                 (in_time and is_effect(statement))
                 or (stretch is None and changes_options(statement))
+                or (stretch is None and called_in(statement) in self._editing)
                 or sets_hook(statement)
                 or fills(statement, relevance.names, relevance.attributes)
             ):
@@ -390,10 +393,16 @@ class Slice:
         name = module.about(Edits).imported(called(call))
         given = [*call.args, *(keyword.value for keyword in call.keywords)]
         if (is_behind and (name in gradients or any(edits_in(node, gradients) for node in given))) or name in options:
-            self._editing |= {name, *(called for called in gradients | options)}
             self._keep(module, statement)
+            if not self._editing >= gradients | options | {name}:
+                self._editing |= gradients | options | {name}
+                for function in self._called:
+                    self._enter(self._module_of(function), function)
         elif is_behind and module.about(Edits).is_given(call) and not self._is_seen(module, scope, call):
             self.unseen[ast.unparse(call)] = None
+
+    def _module_of(self, node: ast.stmt) -> Module:
+        return next(module for module in self._catalog.known if node in module.parents)
 
     def _modules_of(self, module: Module, scope: Scope, call: ast.Call) -> list[Module]:
         """Return the modules in which a call may lead: its own, those in play, and those that its names come from."""

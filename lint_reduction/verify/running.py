@@ -201,6 +201,9 @@ class Run(TorchObjects):
             if isinstance(new, Tensor) and new.shape == value.grad.shape:
                 value.grad = new.detach().clone()
             elif new is None:
+                if self.losses:
+                    self.settled()
+                    self._is_kept = True
                 value.grad = None
 
     # The gradient

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import LIBRARIES, MAX_ROUNDS, NO_GRADIENT, SCALING_METHODS
 from lint_reduction.verify.assignments import Assignments
-from lint_reduction.verify.effects import reads_gradient
+from lint_reduction.verify.effects import reads_gradient, sets_hook
 from lint_reduction.verify.machine import bound_names
 from lint_reduction.verify.values import (
     BlockedError,
@@ -17,6 +17,7 @@ from lint_reduction.verify.values import (
     Function,
     Hole,
     Library,
+    Parameters,
     Stream,
     Unnamed,
     UserError,
@@ -191,6 +192,9 @@ class Statements(Assignments):
             rounds: list[Value] = [entry(i) for i in range(2 if is_inside else self.domain.rounds)]
         else:
             rounds = self.iterate(values)
+            if isinstance(values, Parameters) and not rounds and any(map(sets_hook, ast.walk(node))):
+                # there are none yet, and what is hung on one is hung on each
+                rounds = self.trained = [Hole.at("parameter")]
         self._loop(node, self.rows_of(node.target, rounds, taken=self.taken_apart > before))
 
     def _loop(self, node: ast.For, rounds: Iterator[Value]) -> None:

@@ -68,7 +68,7 @@ def stretches_of(route: RouteNodes, sides: Sides, *, leads_to_step: bool) -> dic
         spots.setdefault(scope, []).append(spot)
     kinds = (StepKind.WINDOW, StepKind.OPTIMIZER)
     given = {spot.module.statement(spot.node) for spot, kind in route.steps if kind in kinds}
-    found = {}
+    found: dict[Scope, Stretch] = {}
     for scope, inner in spots.items():
         module = inner[0].module
         points = tuple(sorted((spot.node for spot in inner), key=begin))
@@ -76,7 +76,11 @@ def stretches_of(route: RouteNodes, sides: Sides, *, leads_to_step: bool) -> dic
         step = _step(module, scope, points[-1], loop, sides, given)
         if step is not None and leads_to_step:
             sides.lead_to(module, step)
-        found[scope] = Stretch(module, points, loop, end(step or _statement(module, points[-1])))
+        last = step or _statement(module, points[-1])
+        if step is None and leads_to_step and found and isinstance(scope, FunctionNode):
+            # it returns to where the step is
+            last = scope
+        found[scope] = Stretch(module, points, loop, end(last))
     return found
 
 
