@@ -94,11 +94,9 @@ class Calls(LibraryCalls):
         if name not in _FOLLOWED or not is_parameter or self.backwards or len(node.args) != 1:
             raise BlockedError(f"`{name}` may change the gradient")
         function = self.evaluate(node.args[0])
-        known = [hook for _, hook in self.hooks if isinstance(hook, Function)]
-        if not isinstance(function, Function):
-            raise BlockedError(f"`{name}` may change the gradient")
+        known = [hook.node for _, hook in self.hooks if isinstance(hook, Function)]
         # one on each parameter is one for all of them
-        if all(hook.node is not function.node for hook in known):
+        if not isinstance(function, Function) or function.node not in known:
             self.hooks.append((name, function))
         return None
 

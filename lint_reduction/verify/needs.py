@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from lint_reduction.verify.bindings import Imported, bindings
 from lint_reduction.verify.branches import Sides, is_off
 from lint_reduction.verify.catalog import Catalog, Runnable, is_generator
-from lint_reduction.verify.edits import HARMLESS, Edits, Methods, call_of, called_in, called_root, edits_in
+from lint_reduction.verify.edits import call_of, called_in
 from lint_reduction.verify.effects import (
-    called,
     called_name,
     changes_options,
     fills,
@@ -24,12 +23,13 @@ from lint_reduction.verify.effects import (
     sets_hook,
     stepping_functions,
 )
+from lint_reduction.verify.handed import Handed
 from lint_reduction.verify.losses import is_loss_name
 from lint_reduction.verify.modules import FunctionNode, Loop, Module, Modules, NoExperimentError, Scope, begin, end
 from lint_reduction.verify.relevance import Relevance
 from lint_reduction.verify.route import RouteNodes, Spot
 from lint_reduction.verify.stretches import stretches_of
-from lint_reduction.verify.uses import Uses, changed, evaluated
+from lint_reduction.verify.uses import Uses, chain_of, changed, evaluated
 
 #: Methods that run without being named where an object is built or used.
 _UNNAMED = frozenset({"__init__", "__post_init__", "__len__"})
@@ -48,6 +48,7 @@ class Slice:
         narrow: whether definitions that have nothing to do with the loss are left out wherever they are.
         kept: the statements of each module.
         links: what each module imports from another one.
+        handed: the calls that change gradients, or might.
     """
 
     modules: Modules
@@ -62,8 +63,6 @@ class Slice:
     _classes: dict[ast.ClassDef, Module] = field(default_factory=dict)
     _left_out: list[tuple[Module, ast.ClassDef]] = field(default_factory=list)
     _called: set[FunctionNode] = field(default_factory=set)
-    _editing: set[str] = field(default_factory=set)
-    unseen: dict[str, None] = field(default_factory=dict)
     _todo: list[tuple[Module, ast.stmt]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -71,6 +70,7 @@ class Slice:
         self._places = [route.site, *(spot for spot, _ in (*route.sites, *route.steps))]
         relevance = Relevance({spot.node for spot in self._places}, route.passed, self.modules.work)
         self._catalog = Catalog(self.modules, relevance, {spot.node for spot, _ in route.sites})
+        self.handed = Handed(self.modules, self._catalog)
         self._known = {spot.node for spot, _ in route.known}
         self._stretches = stretches_of(route, self.sides, leads_to_step=self.leads_to_step)
 
@@ -200,7 +200,7 @@ class Slice:
             return True
         is_model = isinstance(definition, ast.ClassDef) and self._catalog.is_model(module, definition)
         is_model = is_model and not self._adds_term(module, definition)
-        if definition.name in self._editing:
+        if definition.name in self.handed.editing:
             return False
         is_loss = isinstance(definition, FunctionNode) and is_loss_name(definition.name)
         return is_model or (self.narrow and not is_loss and not self._catalog.concerns(module, definition))
@@ -208,7 +208,7 @@ class Slice:
     def _adds_term(self, module: Module, home: ast.AST) -> bool:
         """Say whether a class has a method that is called, and is called like a loss: it may be a term of this one."""
         members = self._catalog.names(module).members.get(home, {}) if isinstance(home, ast.ClassDef) else {}
-        return any(is_loss_name(name) or name in self._editing for name in members.keys() & self._attributes)
+        return any(is_loss_name(name) or name in self.handed.editing for name in members.keys() & self._attributes)
 
     def _call(self, module: Module, function: FunctionNode) -> None:
         """Keep what a function returns, and what it does on the way."""
@@ -233,7 +233,7 @@ class Slice:
             if (
                 (in_time and is_effect(statement))
                 or (stretch is None and changes_options(statement))
-                or (stretch is None and called_in(statement) in self._editing)
+                or (stretch is None and called_in(statement) in self.handed.editing)
                 or sets_hook(statement)
                 or fills(statement, relevance.names, relevance.attributes)
             ):
@@ -330,7 +330,7 @@ class Slice:
         """Need what ``losses.f`` and ``package.losses.f`` name in the modules that they lead to."""
         names = self._catalog.names(module)
         for inner in ast.walk(node):
-            chain = _chain(inner)
+            chain = chain_of(inner)
             owner = names.owner(scope, chain[0]) if len(chain) > 1 else None
             for imported in names.imported.get((owner, chain[0]), ()) if owner is not None else ():
                 parts = imported.name.split(".")
@@ -371,10 +371,8 @@ class Slice:
         return bool(self._todo)
 
     def _keep_edits(self) -> None:
-        """Keep the calls that change gradients before the step, or the options of the optimizer, if they are in view.
-
-        Those behind backward that are not, and are given what gradients can be reached through, are noted.
-        """
+        """Keep the calls that change gradients before the step, or options of the optimizer, if they are in view."""
+        known = len(self.handed.editing)
         for scope, stretch in self._stretches.items():
             module = stretch.module
             kept = self.kept.get(module, set())
@@ -382,53 +380,14 @@ class Slice:
                 call = call_of(statement)
                 if call is None or statement in kept or begin(statement) > stretch.last or stretch.is_over(statement):
                     continue
-                self._see_call(module, scope, statement, call, is_behind=begin(statement) > end(stretch.points[-1]))
-
-    def _see_call(self, module: Module, scope: Scope, statement: ast.stmt, call: ast.Call, *, is_behind: bool) -> None:
-        if is_off(module, statement, self.sides.taken):
-            return
-        known = [other.about(Edits) for other in self._modules_of(module, scope, call)]
-        gradients = frozenset().union(*(edits.functions for edits in known))
-        options = frozenset().union(*(edits.options for edits in known))
-        name = module.about(Edits).imported(called(call))
-        given = [*call.args, *(keyword.value for keyword in call.keywords)]
-        if (is_behind and (name in gradients or any(edits_in(node, gradients) for node in given))) or name in options:
-            self._keep(module, statement)
-            if not self._editing >= gradients | options | {name}:
-                self._editing |= gradients | options | {name}
-                for function in self._called:
-                    self._enter(self._module_of(function), function)
-        elif is_behind and module.about(Edits).is_given(call) and not self._is_seen(module, scope, call):
-            self.unseen[ast.unparse(call)] = None
-
-    def _module_of(self, node: ast.stmt) -> Module:
-        return next(module for module in self._catalog.known if node in module.parents)
-
-    def _modules_of(self, module: Module, scope: Scope, call: ast.Call) -> list[Module]:
-        """Return the modules in which a call may lead: its own, those in play, and those that its names come from."""
-        names = self._catalog.names(module)
-        roots = {node.id for node in ast.walk(call.func) if isinstance(node, ast.Name)}
-        owners = [(names.owner(scope, root), root) for root in roots]
-        found = [i for owner, root in owners if owner is not None for i in names.imported.get((owner, root), ())]
-        targets = [self.modules.follow(module.path, imported.dotted) for imported in found]
-        return list(dict.fromkeys([module, *self._catalog.known, *(t[0] for t in targets if t is not None)]))
-
-    def _is_seen(self, module: Module, scope: Scope, call: ast.Call) -> bool:
-        """Say whether it is known what a call does to gradients: a function in view, or one of torch."""
-        if called(call) in HARMLESS:
-            return True
-        names = self._catalog.names(module)
-        root = called_root(call)
-        owner = names.owner(scope, root)
-        if isinstance(call.func, ast.Name) and owner is not None and names.definers.get((owner, root)):
-            return any(isinstance(node, FunctionNode) for node in names.definers[owner, root])
-        imported = names.imported.get((owner, root), ()) if owner is not None else ()
-        if any(i.dotted.partition(".")[0] == "torch" for i in imported):
-            return True
-        if isinstance(call.func, ast.Attribute):
-            methods = [n for other in self._catalog.known for n in other.about(Methods).by_name.get(call.func.attr, ())]
-            return bool(methods)
-        return any(self.modules.follow(module.path, i.dotted) is not None for i in imported)
+                is_behind = begin(statement) > end(stretch.points[-1])
+                is_reached = not is_off(module, statement, self.sides.taken)
+                if is_reached and self.handed.is_edit(module, scope, call, is_behind=is_behind):
+                    self._keep(module, statement)
+        if len(self.handed.editing) > known:
+            # what they call may be in functions that are kept already
+            for function in list(self._called):
+                self._enter(next(m for m in self._catalog.known if function in m.parents), function)
 
     def _keep_stepping_calls(self) -> None:
         """Keep the calls of functions that step, where the functions on the route do not do it themselves."""
@@ -438,12 +397,3 @@ class Slice:
                 if called_name(statement) in stepping and begin(statement) > stretch.begin:
                     stretch.last = max(stretch.last, end(statement))
                     self._keep(stretch.module, statement)
-
-
-def _chain(node: ast.AST) -> list[str]:
-    """Return the parts of ``a.b.c``, nothing for any other expression."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return [node.id, *reversed(parts)] if isinstance(node, ast.Name) else []

@@ -132,7 +132,7 @@ def _experiment(finding: Finding, dials: tuple[Count, ...], layout: _Layout, rea
         tuple(dial.value for dial in dials),
         counts,
         finding.flow is not None and finding.flow.framework_divides != "",
-        tuple(cut.unseen)[:_MAX_UNSEEN],
+        tuple(cut.handed.unseen)[:_MAX_UNSEEN],
     )
 
 

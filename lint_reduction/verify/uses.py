@@ -102,3 +102,12 @@ def changed(statement: ast.stmt) -> str:
         case ast.AugAssign(target=ast.Name(id=name)):
             return name
     return ""
+
+
+def chain_of(node: ast.AST) -> list[str]:
+    """Return the parts of ``a.b.c``, nothing for any other expression."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return [node.id, *reversed(parts)] if isinstance(node, ast.Name) else []
