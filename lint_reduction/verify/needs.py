@@ -378,7 +378,7 @@ class Slice:
             kept = self.kept.get(module, set())
             for statement in module.own(scope):
                 call = call_of(statement)
-                if call is None or statement in kept or begin(statement) > stretch.last or stretch.is_over(statement):
+                if call is None or statement in kept or begin(statement) > stretch.last:
                     continue
                 is_behind = begin(statement) > end(stretch.points[-1])
                 is_reached = not is_off(module, statement, self.sides.taken)
