@@ -94,6 +94,28 @@ FOLLOWED = {
         "grads = {n: p.grad for n, p in model.named_parameters()}\nfor n in grads:\n    grads[n] /= len(x)"
     ),
     "comprehension": Program("[p.grad.div_(len(x)) for p in model.parameters()]"),
+    "by_index": Program(
+        "for i in range(len(params)):\n    params[i].grad = params[i].grad / len(x)",
+        before="params = list(model.parameters())",
+    ),
+    "partial": Program(
+        "scale = functools.partial(divide, len(x))\n" + LOOP + "scale(p)",
+        "import functools\n\n\ndef divide(count, p):\n    p.grad.div_(count)",
+    ),
+    "in_caller": Program(
+        definitions="def compute(net, x, y):\n    F.mse_loss(net(x), y, reduction='sum').backward()",
+        backward="compute(model, x, y)",
+        edit=LOOP + "p.grad.div_(len(x))",
+    ),
+    "before_backward": Program(
+        definitions="def divide(net, n):\n    for p in net.parameters():\n        if p.grad is not None:\n"
+        "            p.grad.div_(n)",
+        first="divide(model, len(x))",
+    ),
+    "behind_step": Program(step="optimizer.step()\n" + LOOP + "p.grad.div_(len(x))"),
+    "rate_behind_step": Program(
+        step="optimizer.step()\nfor group in optimizer.param_groups:\n    group['lr'] = 0.01 / len(x)"
+    ),
     "mapped": Program("list(map(lambda p: p.grad.div_(len(x)), model.parameters()))"),
     "groups": Program(
         "for group in optimizer.param_groups:\n    for p in group['params']:\n        p.grad.div_(len(x))"
@@ -215,7 +237,6 @@ REFUSED = {
     "parameters_by_name": Program("model.weight.grad /= len(x)\nmodel.bias.grad /= len(x)"),
     "out": Program(LOOP + "torch.div(p.grad, len(x), out=p.grad)"),
     "dunder": Program(before="criterion.__dict__['reduction'] = 'mean'"),
-    "attribute_not_known": Program(before="setattr(criterion, input(), 'mean')"),
 }
 
 

@@ -53,6 +53,8 @@ class BuiltinCalls(Functions):
             return self.domain.length(value)
         if self.domain.is_tensor(value):
             return self.domain.method(value, "size", (0,), {})
+        if isinstance(value, Parameters):
+            return len(self.iterate(value))
         if isinstance(value, list | tuple | dict | str | range):
             return len(value)
         raise BlockedError(f"`{arithmetic.name_of(value)}` has no length")

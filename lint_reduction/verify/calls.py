@@ -370,6 +370,7 @@ class Calls(LibraryCalls):
             value = self.domain.binary(ast.Div(), value, self.domain.count("micro_batches"))
         self.domain.backward(value, gradient)
         self.backwards += 1
+        self.frames_at_end = tuple(self.frames)
         self.is_looped = self.is_looped or self.loops > 0
 
 

@@ -139,5 +139,11 @@ def _trained(tree: ast.Module) -> Iterator[str]:
             case ast.Call(func=ast.Attribute(value=owner, attr=attr)) if attr in _OWNED:
                 yield ast.unparse(owner)
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                if any(isinstance(inner, ast.Attribute) and inner.attr in _OWNED for inner in ast.walk(value)):
+                if _mentions_parameters(value):
                     yield name
+            case ast.For(target=target, iter=iterated) if _mentions_parameters(iterated):
+                yield from (inner.id for inner in ast.walk(target) if isinstance(inner, ast.Name))
+
+
+def _mentions_parameters(node: ast.AST) -> bool:
+    return any(isinstance(inner, ast.Attribute) and inner.attr in _OWNED for inner in ast.walk(node))

@@ -59,20 +59,23 @@ def changes_options(statement: ast.stmt) -> bool:
 
 
 def is_manual_step(statement: ast.stmt) -> bool:
-    """Say whether a statement moves a parameter by its gradient."""
+    """Say whether a statement moves a parameter by its own gradient."""
     match statement:
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner, attr=name)) as call):
             is_in_place = name.endswith("_") and not name.endswith("__")
-            return is_in_place and not reads_gradient(owner) and any(map(reads_gradient, call.args))
+            return is_in_place and any(_reads_gradient_of(owner, node) for node in call.args)
         case ast.AugAssign(target=target, value=value):
-            return not reads_gradient(target) and reads_gradient(value) and _is_parameter(target)
-        case ast.Assign(targets=[ast.Attribute(value=owner, attr="data")], value=value):
-            return not reads_gradient(owner) and reads_gradient(value)
+            return _reads_gradient_of(target, value)
+        case ast.Assign(targets=[ast.Attribute(attr="data") as target], value=value):
+            return _reads_gradient_of(target, value)
     return False
 
 
-def _is_parameter(target: ast.expr) -> bool:
-    return isinstance(target, ast.Name) or (isinstance(target, ast.Attribute) and target.attr == "data")
+def _reads_gradient_of(target: ast.expr, value: ast.AST) -> bool:
+    """Say whether the gradient of a parameter, or of what its ``data`` is of, is in a piece of code."""
+    owner = target.value if isinstance(target, ast.Attribute) and target.attr == "data" else target
+    read = (node.value for node in ast.walk(value) if isinstance(node, ast.Attribute) and node.attr == "grad")
+    return ast.unparse(owner) in set(map(ast.unparse, read))
 
 
 def called(call: ast.Call) -> str:

@@ -209,7 +209,8 @@ class Expressions(Choices, Rounds):
     # Subscripts
 
     def _subscript(self, node: ast.Subscript) -> Value:
-        return self.item(self.evaluate(node.value), self.index(node.slice))
+        whole = self.evaluate(node.value)
+        return self.item(self.iterate(whole) if isinstance(whole, Parameters) else whole, self.index(node.slice))
 
     def index(self, node: ast.expr) -> Value:
         """Return the value of what stands in brackets."""

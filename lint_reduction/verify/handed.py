@@ -39,13 +39,21 @@ class Handed:
         gradients = frozenset[str]().union(*(edits.functions for edits in tables))
         options = frozenset[str]().union(*(edits.options for edits in tables))
         name = module.about(Edits).imported(called(call))
-        given = [*call.args, *(keyword.value for keyword in call.keywords)]
+        given = [*call.args, *(keyword.value for keyword in call.keywords), *self._stands_for(module, scope, call)]
         if (is_behind and (name in gradients or any(edits_in(node, gradients) for node in given))) or name in options:
             self.editing |= gradients | options | {name}
             return True
         if is_behind and module.about(Edits).is_given(call) and not self._is_seen(module, scope, call):
             self.unseen[ast.unparse(call)] = None
         return False
+
+    def _stands_for(self, module: Module, scope: Scope, call: ast.Call) -> list[ast.expr]:
+        """Return what a variable that is called was made of: ``scale`` of ``partial(scale, 2)``."""
+        names = self.catalog.names(module)
+        owner = names.owner(scope, called_root(call))
+        made = names.definers.get((owner, called_root(call)), ()) if owner is not None else ()
+        values = [statement.value for statement in made if isinstance(statement, ast.Assign)]
+        return [node for value in values for node in ast.walk(value) if isinstance(node, ast.Name | ast.Lambda)]
 
     def _modules_of(self, module: Module, scope: Scope, call: ast.Call) -> list[Module]:
         """Return the modules in which a call may lead: its own, those in play, and those that its names come from."""

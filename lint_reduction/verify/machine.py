@@ -176,6 +176,7 @@ class Machine(ABC):
         self.called: dict[str, list[Place]] = {}
         self.objects: dict[str, Instance] = {}
         self.trained: list[Value] = []
+        self.frames_at_end: tuple[Frame, ...] = ()
         self.hooks: list[tuple[str, Value]] = []
 
     @abstractmethod

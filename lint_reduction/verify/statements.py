@@ -60,12 +60,19 @@ class Statements(Assignments):
         if name is None:
             raise BlockedError(f"`{type(statement).__name__}` is not run")
         method: Callable[[ast.stmt], None] = getattr(self, name)
+        is_behind = self.backwards > 0
         try:
             method(statement)
         except (BlockedError, UserError) as error:
-            if self.backwards and isinstance(statement, _SIMPLE) and reads_gradient(statement):
+            if is_behind and self._touches(statement):
                 self.touched = str(error)
             raise
+
+    def _touches(self, statement: ast.stmt) -> bool:
+        """Whether a statement behind backward, or the function that was called there, has to do with gradients."""
+        function = self.frame.function
+        is_called = function is not None and self.frame not in self.frames_at_end
+        return reads_gradient(statement) or (is_called and function is not None and reads_gradient(function.node))
 
     def _nothing(self, node: ast.stmt) -> None:
         pass
@@ -346,7 +353,6 @@ def _holds_loop(statement: ast.stmt, machine: Statements) -> bool:
     )
 
 
-_SIMPLE = ast.Expr | ast.Assign | ast.AugAssign | ast.AnnAssign
 _METHODS: dict[type[ast.stmt], str] = {
     ast.Pass: "_nothing",
     ast.Assert: "_nothing",
