@@ -236,6 +236,12 @@ def _setattr(machine: Machine, call: Call, values: Sequence[Value]) -> Value | N
         machine.state.heap[(values[0].identity, str(values[1].value))] = values[2]
     if len(values) == 3 and isinstance(values[0], Options):
         set_option(machine, values[0], values[1], values[2])
+    if len(values) == 3 and isinstance(values[0], Criterion):
+        key = (values[0].identity, "reduction")
+        if not isinstance(values[1], Constant):
+            machine.state.heap[key] = Opaque("reduction")
+        elif values[1].value == "reduction":
+            machine.state.heap[key] = values[2]
     return Constant(None)
 
 

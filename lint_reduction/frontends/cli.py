@@ -73,6 +73,8 @@ def check(**options: Any) -> None:
     """
     linting, checking = LintRun.split(options), Checking.split(options)
     checking.refuse_nonsense(linting)
+    if not checking.verify:
+        commands.refuse_verifying(click.get_current_context())
     gc.disable()  # trees are freed by reference count; the collector only walks them
     if checking.show_files or checking.show_settings:
         linting.describe(files=checking.show_files)
@@ -122,7 +124,9 @@ def verify(**options: Any) -> None:
 
 
 def _verify(linting: LintRun, options: dict[str, Any]) -> NoReturn:
-    report = linting.gate(linting.lint(commands.session(options).verify))
+    session = commands.session(options)
+    report = replace(linting.gate(linting.lint(session.verify)), notes=tuple(session.notes))
+    commands.show_notes(session)
     linting.show(report, sys.stdout)
     linting.finish(report)
 

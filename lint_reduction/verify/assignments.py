@@ -127,6 +127,8 @@ class Assignments(Expressions):
             self.domain.reduce(owner, str(value))
         elif isinstance(owner, Criterion):
             raise BlockedError(f"`{name}` of a loss is changed")
+        elif isinstance(owner, Hole) and name == "grad" and self.backwards:
+            raise BlockedError(f"the gradient of `{owner.path}` is not known")
         elif self.domain.is_tensor(owner) and name in ("grad", "data"):
             self.domain.assign(owner, name, self.settle(value))
 

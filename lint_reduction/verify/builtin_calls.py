@@ -53,6 +53,8 @@ class BuiltinCalls(Functions):
             return self.domain.length(value)
         if self.domain.is_tensor(value):
             return self.domain.method(value, "size", (0,), {})
+        if isinstance(value, Parameters):
+            return len(self.iterate(value))
         if isinstance(value, list | tuple | dict | str | range):
             return len(value)
         raise BlockedError(f"`{arithmetic.name_of(value)}` has no length")
@@ -257,8 +259,9 @@ class BuiltinCalls(Functions):
         return self.attribute(value, name)
 
     def _do_setattr(self, owner: Value, name: Value, value: Value) -> Value:
-        if type(name) is str and name.isidentifier():
-            self.set_attribute(owner, name, value)
+        if type(name) is not str or not name.isidentifier():
+            raise BlockedError(f"which attribute of `{arithmetic.name_of(owner)}` is changed is not known")
+        self.set_attribute(owner, name, value)
         return None
 
     def _do_super(self, *arguments: Value) -> Value:
@@ -278,7 +281,8 @@ class BuiltinCalls(Functions):
             if isinstance(value, list):
                 return self._list_method(value, name, arguments)
             if isinstance(value, dict):
-                return self._dict_method(value, name, arguments)
+                named = [dict(options)] if options and name == "update" and not arguments else []
+                return self._dict_method(value, name, [*arguments, *named])
             if isinstance(value, str):
                 return _text_method(value, name, arguments)
         except (TypeError, ValueError, IndexError, KeyError) as error:

@@ -51,6 +51,8 @@ from lint_reduction.verify.values import (
 _MODES = MOVING | {"train", "eval", "half", "float", "double", "bfloat16", "apply", "zero_grad"}
 _REGISTERING = frozenset({"register_buffer", "register_parameter"})
 _SCHEDULE = re.compile(r"sched|warm|scaler|lr_|ema|meter|prof|logger|timer|bar|env", re.IGNORECASE)
+#: Hooks of parameters that are followed.
+_FOLLOWED = frozenset({"register_hook", "register_post_accumulate_grad_hook"})
 _PROGRESS = frozenset({"tqdm", "track", "progress_bar", "ProgressBar"})
 
 
@@ -65,7 +67,7 @@ class Calls(LibraryCalls):
         elif isinstance(node.func, ast.Attribute):
             owner = self.evaluate(node.func.value)
             if node.func.attr in HOOKS:
-                raise BlockedError(f"`{node.func.attr}` may change the gradient")
+                return self._hang(owner, node.func.attr, node)
             if isinstance(owner, Hole):
                 return self._call_on_hole(owner, node.func.attr, node)
             is_own = isinstance(owner, Instance) and owner.owner.definition(node.func.attr) is not None
@@ -78,13 +80,38 @@ class Calls(LibraryCalls):
             if isinstance(owner, Instance) and node.func.attr in _REGISTERING and not is_own:
                 return self.call_builtin("setattr", (owner, *self.entries(node.args[:2])), {})
             if isinstance(owner, Optimizer):
-                return self._call_optimizer(owner, node.func.attr)
+                return self._call_optimizer(owner, node)
             if isinstance(owner, Distribution) and node.func.attr in DISTRIBUTION_METHODS:
                 return self.domain.distributed(owner, node.func.attr, self._settled(node), called=True)
             callee = self.attribute(owner, node.func.attr)
         else:
             callee = self.evaluate(node.func)
         return self._call_value(callee, node)
+
+    def _hang(self, owner: Value, name: str, node: ast.Call) -> Value:
+        """Keep a function that changes the gradient of each parameter; no other one is followed."""
+        is_parameter = any(owner is entry for entry in self.trained)
+        if name not in _FOLLOWED or not is_parameter or self.backwards or len(node.args) != 1:
+            raise BlockedError(f"`{name}` may change the gradient")
+        function = self.evaluate(node.args[0])
+        known = [hook.node for _, hook in self.hooks if isinstance(hook, Function)]
+        # one on each parameter is one for all of them
+        if not isinstance(function, Function) or function.node not in known:
+            self.hooks.append((name, function))
+        return None
+
+    def _run_hooks(self, node: ast.Call) -> None:
+        """Do to the gradients what was hung on the parameters."""
+        for name, function in self.hooks:
+            if self.backwards > 1:
+                raise BlockedError("a hook is not followed over several backward passes")
+            for leaf in self.iterate(Parameters()):
+                if name != "register_hook":
+                    self.call(function, (leaf,), {}, node)
+                    continue
+                changed = self.call(function, (self.domain.attribute(leaf, "grad"),), {}, node)
+                if changed is not None:
+                    self.domain.assign(leaf, "grad", self.settle(changed))
 
     def _call_value(self, callee: Value, node: ast.Call) -> Value:
         if isinstance(callee, Library):
@@ -175,15 +202,22 @@ class Calls(LibraryCalls):
             several = name == "prepare" and len(node.args) > 1
             return tuple(self.entries(node.args)) if several else self.evaluate(node.args[0])
         if name in _MODES:
+            if name == "apply" and self.backwards and node.args:
+                self.call(self.evaluate(node.args[0]), (owner,), {}, node)
             return owner
-        if name == "step" and not _SCHEDULE.search(owner.path.rpartition(".")[2]):
-            self._step(None)
-        if name == "step" and "scaler" in owner.path and self.backwards:
-            stepped = self.evaluate(node.args[0]) if node.args else None
-            self._step(stepped if isinstance(stepped, Optimizer) else None)
+        if name == "step":
+            self._step_unknown(owner, node)
         if name == "clip_grad_norm_" and len(node.args) > 1:
             return self.domain.clip(name, self.settle(self.evaluate(node.args[1])))
         return self._call_by_name(owner, name, node)
+
+    def _step_unknown(self, owner: Hole, node: ast.Call) -> None:
+        if not _SCHEDULE.search(owner.path.rpartition(".")[2]):
+            self._run_closure(node)
+            self._step(None)
+        if "scaler" in owner.path and self.backwards:
+            stepped = self.evaluate(node.args[0]) if node.args else None
+            self._step(stepped if isinstance(stepped, Optimizer) else None)
 
     def _call_by_name(self, owner: Hole, name: str, node: ast.Call) -> Value:
         """Call the method of the one class that computes the loss and has such a method, or nothing."""
@@ -200,10 +234,18 @@ class Calls(LibraryCalls):
         if self.backwards:
             self.finish()
 
-    def _call_optimizer(self, owner: Optimizer, name: str) -> Value:
-        if name == "step":
+    def _call_optimizer(self, owner: Optimizer, node: ast.Call) -> Value:
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "step":
+            self._run_closure(node)
             self._step(owner)
         return None
+
+    def _run_closure(self, node: ast.Call) -> None:
+        """Call the function that an optimizer is given to compute the gradient, once."""
+        given = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "closure")]
+        closure = self.evaluate(given[0]) if given and not self.backwards else None
+        if isinstance(closure, Function):
+            self.call(closure, (), {}, node)
 
     # What is known
 
@@ -319,6 +361,7 @@ class Calls(LibraryCalls):
         """Compute the gradient, if this is the end; other calls of backward are of other losses."""
         if self.is_end(node):
             self.train(value, gradient)
+            self._run_hooks(node)
         return None
 
     def train(self, value: Value, gradient: Value = None) -> None:
@@ -327,6 +370,7 @@ class Calls(LibraryCalls):
             value = self.domain.binary(ast.Div(), value, self.domain.count("micro_batches"))
         self.domain.backward(value, gradient)
         self.backwards += 1
+        self.frames_at_end = tuple(self.frames)
         self.is_looped = self.is_looped or self.loops > 0
 
 

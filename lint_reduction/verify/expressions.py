@@ -209,7 +209,8 @@ class Expressions(Choices, Rounds):
     # Subscripts
 
     def _subscript(self, node: ast.Subscript) -> Value:
-        return self.item(self.evaluate(node.value), self.index(node.slice))
+        whole = self.evaluate(node.value)
+        return self.item(self.iterate(whole) if isinstance(whole, Parameters) else whole, self.index(node.slice))
 
     def index(self, node: ast.expr) -> Value:
         """Return the value of what stands in brackets."""
@@ -262,6 +263,8 @@ class Expressions(Choices, Rounds):
     def attribute(self, value: Value, name: str) -> Value:
         """Return an attribute, by the type of the value and a table."""
         match value:
+            case Hole(path=path) if name == "grad" and self.backwards:
+                raise BlockedError(f"the gradient of `{path}` is not known")
             case Hole(path=path) if name == "data":
                 return value
             case Hole(path=path) if name not in TENSOR_ATTRIBUTES or name in ("device", "dtype", "grad"):
@@ -321,7 +324,8 @@ class Expressions(Choices, Rounds):
         if self.domain.is_tensor(value):
             return self.domain.rows(value, count)
         if isinstance(value, Parameters):
-            return self.iterate(self.domain.parameters())
+            self.trained = self.iterate(self.domain.parameters())
+            return self.trained
         if isinstance(value, list | tuple | range | dict):
             if len(value) > MAX_ROUNDS and isinstance(value, range):
                 raise BlockedError("a loop takes too many rounds")

@@ -175,6 +175,9 @@ class Machine(ABC):
         self.chosen: dict[str, str] = {}
         self.called: dict[str, list[Place]] = {}
         self.objects: dict[str, Instance] = {}
+        self.trained: list[Value] = []
+        self.frames_at_end: tuple[Frame, ...] = ()
+        self.hooks: list[tuple[str, Value]] = []
 
     @abstractmethod
     def evaluate(self, node: ast.expr) -> Value:

@@ -78,6 +78,8 @@ _CLASSES = re.compile(
 _COUNTED_TOKENS = re.compile(r"n_?tok|num_?tok", re.IGNORECASE)
 _PARAMETER = re.compile(r"\.(weight|bias)(\.data)?$")
 _LOADER = re.compile(r"load|dl\b|iter|batches", re.IGNORECASE)
+#: A part of what a loader yields.
+_OF_BATCH = re.compile(r"^next\(.*\)\[|\]\[\d+\]$")
 _DATA = re.compile(r"data_?set|train_data|corpus|train_set", re.IGNORECASE)
 _RATE = re.compile(r"(^|_)lr$|learning_rate", re.IGNORECASE)
 _IGNORED = re.compile(r"ignore|pad", re.IGNORECASE)
@@ -106,6 +108,8 @@ def number_by_name(path: str) -> Size | None:
     last = last_part(path)
     if path.startswith("len(") and path.endswith(")"):
         inner = path[4:-1]
+        if _OF_BATCH.search(inner):
+            return Size.SAMPLES
         return Size.DATA if _DATA.search(inner) else Size.BATCHES if _LOADER.search(inner) else Size.SAMPLES
     if last.startswith("get_world_size") or path.endswith("get_world_size()") or _RANKS.search(last):
         return Size.RANKS

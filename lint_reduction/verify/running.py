@@ -66,8 +66,11 @@ class Run(TorchObjects):
         return isinstance(value, Tensor)
 
     def is_weight(self, value: Value) -> bool:
-        """Whether a value is a leaf."""
-        return isinstance(value, Tensor) and any(value is leaf for leaf in self.maker.leaves.values())
+        """Whether a value is a leaf, or shares its memory with the gradient of one."""
+        return isinstance(value, Tensor) and any(
+            value is leaf or (leaf.grad is not None and _is_same(value, leaf.grad))
+            for leaf in self.maker.leaves.values()
+        )
 
     def is_indexed(self, hole: Hole, index: Value) -> bool:
         """Whether a subscript takes rows: of what the plan says is a tensor."""
@@ -198,6 +201,9 @@ class Run(TorchObjects):
             if isinstance(new, Tensor) and new.shape == value.grad.shape:
                 value.grad = new.detach().clone()
             elif new is None:
+                if self.losses:
+                    self.settled()
+                    self._is_kept = True
                 value.grad = None
 
     # The gradient
@@ -265,6 +271,10 @@ class Run(TorchObjects):
             torch.set_grad_enabled(False)
         elif self._off:
             torch.set_grad_enabled(self._off.pop())
+
+
+def _is_same(value: Tensor, other: Tensor) -> bool:
+    return value.shape == other.shape and value.numel() > 0 and value.data_ptr() == other.data_ptr()
 
 
 def _comes_from(node: Any, makers: Sequence[object]) -> bool:

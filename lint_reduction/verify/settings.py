@@ -28,7 +28,7 @@ def counted(module: Module, kept: Collection[ast.stmt], flow: LossFlow) -> Itera
     names = load_libraries().names
     window = _window(flow)
     intervals = set(_intervals(kept))
-    batches = set(_given_to_loaders(module))
+    batches = module.about(_given_to_loaders)
     for node in _expressions(kept, {}):
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
             count = names.count(node.id if isinstance(node, ast.Name) else node.attr)
@@ -50,12 +50,14 @@ def _divisors(module: Module, kept: Collection[ast.stmt], flow: LossFlow) -> Ite
                     yield divisor, Count.MICRO_BATCHES
 
 
-def _given_to_loaders(module: Module) -> Iterator[str]:
-    """Yield what a module gives to something as the size of its batches: variables, as syntax trees."""
+def _given_to_loaders(module: Module) -> frozenset[str]:
+    """Return what a module gives to something as the size of its batches: variables, as syntax trees."""
+    given = set()
     for node in ast.walk(module.tree):
         match node:
             case ast.keyword(arg="batch_size", value=ast.Name() | ast.Attribute() as value):
-                yield ast.dump(value)
+                given.add(ast.dump(value))
+    return frozenset(given)
 
 
 def _intervals(kept: Collection[ast.stmt]) -> Iterator[ast.expr]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import LIBRARIES, MAX_ROUNDS, NO_GRADIENT, SCALING_METHODS
 from lint_reduction.verify.assignments import Assignments
-from lint_reduction.verify.effects import reads_gradient
+from lint_reduction.verify.effects import reads_gradient, sets_hook
 from lint_reduction.verify.machine import bound_names
 from lint_reduction.verify.values import (
     BlockedError,
@@ -17,6 +17,7 @@ from lint_reduction.verify.values import (
     Function,
     Hole,
     Library,
+    Parameters,
     Stream,
     Unnamed,
     UserError,
@@ -59,12 +60,19 @@ class Statements(Assignments):
         if name is None:
             raise BlockedError(f"`{type(statement).__name__}` is not run")
         method: Callable[[ast.stmt], None] = getattr(self, name)
+        is_behind = self.backwards > 0
         try:
             method(statement)
         except (BlockedError, UserError) as error:
-            if self.backwards and isinstance(statement, _SIMPLE) and reads_gradient(statement):
+            if is_behind and self._touches(statement):
                 self.touched = str(error)
             raise
+
+    def _touches(self, statement: ast.stmt) -> bool:
+        """Whether a statement behind backward, or the function that was called there, has to do with gradients."""
+        function = self.frame.function
+        is_called = function is not None and self.frame not in self.frames_at_end
+        return reads_gradient(statement) or (is_called and function is not None and reads_gradient(function.node))
 
     def _nothing(self, node: ast.stmt) -> None:
         pass
@@ -191,6 +199,9 @@ class Statements(Assignments):
             rounds: list[Value] = [entry(i) for i in range(2 if is_inside else self.domain.rounds)]
         else:
             rounds = self.iterate(values)
+            if isinstance(values, Parameters) and not rounds and any(map(sets_hook, ast.walk(node))):
+                # there are none yet, and what is hung on one is hung on each
+                rounds = self.trained = [Hole.at("parameter")]
         self._loop(node, self.rows_of(node.target, rounds, taken=self.taken_apart > before))
 
     def _loop(self, node: ast.For, rounds: Iterator[Value]) -> None:
@@ -342,7 +353,6 @@ def _holds_loop(statement: ast.stmt, machine: Statements) -> bool:
     )
 
 
-_SIMPLE = ast.Expr | ast.Assign | ast.AugAssign | ast.AnnAssign
 _METHODS: dict[type[ast.stmt], str] = {
     ast.Pass: "_nothing",
     ast.Assert: "_nothing",
