@@ -12,6 +12,7 @@ from lint_reduction.verify.planning import Plan
 from lint_reduction.verify.running import Run
 from lint_reduction.verify.stepping import Update, first_update
 from lint_reduction.verify.synth import Maker, Sizes, norm
+from lint_reduction.verify.terms import Shares
 from lint_reduction.verify.values import BlockedError, RaisedError, UserError
 
 #: Steps on the path that come behind backward, and change what is measured.
@@ -20,13 +21,22 @@ _BEHIND = {"gradient division", "gradient clipping", "step after several backwar
 
 @dataclass(slots=True)
 class Outcome:
-    """One run at one size."""
+    """One run at one size.
+
+    Attributes:
+        gradient, norms: of all leaves and of each.
+        update: the first one, None where no optimizer is in view.
+        clipped: whether gradient clipping was engaged.
+        chosen: what was chosen on the way, as sentences.
+        shares: the gradient by terms, None where there is one only.
+    """
 
     gradient: torch.Tensor
     norms: dict[str, float]
     update: Update | None
     clipped: bool
     chosen: tuple[str, ...] = ()
+    shares: Shares | None = None
 
 
 @dataclass(slots=True)
@@ -79,7 +89,8 @@ class Bench:
         moved = world.moved() if update and step is None else None
         if moved is not None:
             step = Update(norm(moved), "a step written by hand")
-        return Outcome(world.gradient, world.norms, step, world.clipped, machine.assumptions())
+        shares = world.term.shares(world.gradient)
+        return Outcome(world.gradient, world.norms, step, world.clipped, machine.assumptions(), shares)
 
     def _check(self, world: Run, machine: Interpreter) -> None:
         if not machine.backwards:

@@ -286,9 +286,9 @@ class Calls(LibraryCalls):
             return settled[0] if callee.name in IDENTITY_LAYERS else self.domain.apply(callee, settled)
         loss = loss_class(f"torch.nn.{callee.name}")
         assert loss is not None
-        value = self.domain.loss(loss, callee, *self.clean(arguments, options), self.place(node))
-        self.executed.add(callee.place)
-        return value
+        return self.made(
+            callee.place, self.domain.loss(loss, callee, *self.clean(arguments, options), self.place(node))
+        )
 
     def _call_bound(
         self, callee: Bound, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call

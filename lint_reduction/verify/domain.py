@@ -28,6 +28,9 @@ class Domain(Protocol):
     def takes_rows(self) -> bool:
         """Whether a loop over the data of a batch goes through its samples; otherwise through parts of a structure."""
 
+    def see_term(self, value: Value) -> Value:
+        """Return what the place of the finding gives, for the program to go on with."""
+
     def is_tensor(self, value: Value) -> bool:
         """Whether a value is a tensor, or a number that is not known."""
 

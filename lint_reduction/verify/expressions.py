@@ -64,9 +64,7 @@ class Expressions(Choices, Rounds):
                 return 1
             return self.domain.count(count)
         value = self.admit(method(node))
-        if not isinstance(value, Criterion):
-            self.executed.add(place)
-        return value
+        return value if isinstance(value, Criterion) else self.made(place, value)
 
     def _constant(self, node: ast.Constant) -> Value:
         return node.value

@@ -223,6 +223,11 @@ class Machine(ABC):
         """Return a value that can be computed with: a hole is filled."""
         return self.admit(self.domain.settle(value)) if isinstance(value, Hole) else value
 
+    def made(self, place: Place, value: Value) -> Value:
+        """Return what a place gives: at that of the finding it is seen."""
+        self.executed.add(place)
+        return self.domain.see_term(value) if place == self.experiment.site and self.domain.is_tensor(value) else value
+
     # Names
 
     def lookup(self, name: str) -> Value:

@@ -38,6 +38,10 @@ class Noted:
         self.found.divided[place] = value
         return value
 
+    def see_term(self, value: Value) -> Value:
+        """Change nothing."""
+        return value
+
     def is_weight(self, value: Value) -> bool:
         """Whether a value is what is trained: it is not known."""
         return False

@@ -18,6 +18,7 @@ from lint_reduction.verify.experiment import Place
 from lint_reduction.verify.names import COUNTED, number_by_name
 from lint_reduction.verify.planning import Number, Plan
 from lint_reduction.verify.synth import Maker, norm
+from lint_reduction.verify.terms import TermGradient
 from lint_reduction.verify.torch_objects import TorchObjects
 from lint_reduction.verify.values import (
     BlockedError,
@@ -37,6 +38,7 @@ class Run(TorchObjects):
         clipped: whether clipping has changed a gradient.
         losses: the values that backward was called on.
         gradient, norms: of all leaves and of each, at the step of the optimizer, but before it is clipped.
+        term: takes the gradient of the term that the finding is about.
     """
 
     def __init__(self, plan: Plan, maker: Maker) -> None:
@@ -49,6 +51,7 @@ class Run(TorchObjects):
         self.losses: list[float] = []
         self.gradient = torch.zeros(0)
         self.norms: dict[str, float] = {}
+        self.term = TermGradient()
         self._off: list[bool] = []
         self._is_kept = False
 
@@ -108,6 +111,11 @@ class Run(TorchObjects):
         """Return the leaves; behind backward, the ones that it has reached."""
         leaves = list(self.maker.leaves.values())
         return [leaf for leaf in leaves if leaf.grad is not None] or leaves
+
+    def see_term(self, value: Value) -> Value:
+        """Keep it, to take its gradient."""
+        assert isinstance(value, Tensor)
+        return self.term.see(value)
 
     # Operations
 
@@ -218,6 +226,7 @@ class Run(TorchObjects):
         given = gradient if isinstance(gradient, Tensor) else None
         if self.seed != 1:
             given = self.seed * (torch.ones_like(value) if given is None else given)
+        self._do("backward", lambda: self.term.take(value, given, list(self.maker.leaves.values())))
         self._do("backward", lambda: value.backward(gradient=given, retain_graph=True))
 
     def repeat(self, times: int) -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import torch
 
-from lint_reduction.verify.bench import Bench
-from lint_reduction.verify.measure import exponent, laurent
-from lint_reduction.verify.measurement import Series, Trial
+from lint_reduction.verify.bench import Bench, Outcome
+from lint_reduction.verify.measure import POWERS, exponent, laurent
+from lint_reduction.verify.measurement import OTHERS, OWN, Series, Trial
 from lint_reduction.verify.planning import Plan
 from lint_reduction.verify.synth import Sizes, norm
 from lint_reduction.verify.values import BlockedError, RaisedError
@@ -26,8 +26,9 @@ def trial_of(bench: Bench, plan: Plan, sizes: Sizes) -> tuple[Trial, str]:
     samples = [sizes.base["B"] * times for times in SIZES]
     series = [_series("samples", "gradient", samples, [o.gradient for o in outcomes])]
     clipped = any(outcome.clipped for outcome in outcomes)
+    series += _terms("samples", samples, outcomes)
     if not clipped and (unbounded := _unbounded(bench, plan, sizes, series[0])):
-        series, clipped = [unbounded], True
+        series, clipped = unbounded, True
     updates = [outcome.update for outcome in outcomes if outcome.update is not None]
     if len(updates) == len(SIZES):
         series.append(_series_of_norms("samples", "update", samples, [update.norm for update in updates]))
@@ -40,19 +41,28 @@ def trial_of(bench: Bench, plan: Plan, sizes: Sizes) -> tuple[Trial, str]:
     return Trial(plan.layout(), tuple(series), clipped, plan.assumptions() + outcomes[0].chosen), name
 
 
-def _unbounded(bench: Bench, plan: Plan, sizes: Sizes, bounded: Series) -> Series | None:
+def _terms(count: str, sizes: Sequence[int], outcomes: Sequence[Outcome]) -> list[Series]:
+    """Return the curves of the term that a finding is about, and of the others, where there are any."""
+    shares = [outcome.shares for outcome in outcomes if outcome.shares is not None]
+    if len(shares) < len(outcomes):
+        return []
+    parts = ((OWN, [share.own for share in shares]), (OTHERS, [share.others for share in shares]))
+    return [_series(count, what, sizes, gradients) for what, gradients in parts]
+
+
+def _unbounded(bench: Bench, plan: Plan, sizes: Sizes, bounded: Series) -> list[Series]:
     """Return the growth of a small gradient where that of a large one is bounded: it is clipped by hand."""
     if bounded.exponent is None or not any(".grad" in unit.text for unit in bench.program.experiment.units):
-        return None
+        return []
     try:
         outcomes = [
             bench.once(plan, sizes.grown("B", times), device=bench.device, update=False, seed=_SMALL) for times in SIZES
         ]
     except (BlockedError, RaisedError):
-        return None
+        return []
     found = _series("samples", "gradient", bounded.sizes, [outcome.gradient / _SMALL for outcome in outcomes])
     grows = found.exponent is not None and found.exponent > bounded.exponent + _MORE
-    return found if grows else None
+    return [found, *_terms("samples", bounded.sizes, outcomes)] if grows else []
 
 
 def _other_dials(bench: Bench, plan: Plan, sizes: Sizes) -> list[Series]:
@@ -68,6 +78,7 @@ def _other_dials(bench: Bench, plan: Plan, sizes: Sizes) -> list[Series]:
             continue
         shown = [_shown(count, one) for one in at]
         found.append(_series_of_norms(count, what, shown, [norm(outcome.gradient) for outcome in outcomes]))
+        found += _terms(count, shown, outcomes) if what == "gradient" else []
         updates = [outcome.update.norm for outcome in outcomes if outcome.update is not None]
         if has_update and len(updates) == len(at):
             found.append(_series_of_norms(count, "update", shown, updates))
@@ -104,6 +115,8 @@ def _dials(plan: Plan, sizes: Sizes, *, by_mask: bool) -> list[tuple[str, str, l
 
 def _series(count: str, what: str, sizes: Sequence[int], gradients: Sequence[torch.Tensor]) -> Series:
     series = _series_of_norms(count, what, sizes, [norm(gradient) for gradient in gradients])
+    if len(set(sizes)) <= len(POWERS):
+        return series
     fit = laurent(sizes, [gradient.double().cpu().tolist() for gradient in gradients])
     powers = tuple(fit.shares.items()) if fit.exact else ()
     return replace(series, powers=powers, residual=fit.residual)
