@@ -29,6 +29,8 @@ class Outcome:
         clipped: whether gradient clipping was engaged.
         chosen: what was chosen on the way, as sentences.
         shares: the gradient by terms, None where there is one only.
+        kept: how much of what is reduced at the place of the finding is not zero, None if nothing is.
+        unreached: the paths of what a model would put out, and no gradient comes to.
     """
 
     gradient: torch.Tensor
@@ -37,6 +39,8 @@ class Outcome:
     clipped: bool
     chosen: tuple[str, ...] = ()
     shares: Shares | None = None
+    kept: int | None = None
+    unreached: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -90,7 +94,9 @@ class Bench:
         if moved is not None:
             step = Update(norm(moved), "a step written by hand")
         shares = world.term.shares(world.gradient)
-        return Outcome(world.gradient, world.norms, step, world.clipped, machine.assumptions(), shares)
+        unreached = frozenset(path for path, leaf in maker.leaves.items() if leaf.grad is None)
+        chosen = machine.assumptions()
+        return Outcome(world.gradient, world.norms, step, world.clipped, chosen, shares, world.kept, unreached)
 
     def _check(self, world: Run, machine: Interpreter) -> None:
         if not machine.backwards:

@@ -301,6 +301,7 @@ class Calls(LibraryCalls):
             return self.end_in(value, node, self.settle(gradient))
         if name in ("item", "tolist") and self.experiment.end_kind == "read" and self.is_end(node):
             return self.end_in(value, node)
+        self.see_reduced(node, name, value)
         return self.domain.method(value, name, *self.clean(arguments, options))
 
     # The end

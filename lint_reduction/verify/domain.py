@@ -31,6 +31,9 @@ class Domain(Protocol):
     def see_term(self, value: Value) -> Value:
         """Return what the place of the finding gives, for the program to go on with."""
 
+    def see_reduced(self, value: Value) -> None:
+        """Note what the place of the finding takes the sum or the mean of."""
+
     def is_tensor(self, value: Value) -> bool:
         """Whether a value is a tensor, or a number that is not known."""
 

@@ -22,6 +22,8 @@ _APART = 0.1
 _FLAT = 0.1
 #: torch's optimizers whose update is proportional to the gradient.
 _EQUIVARIANT = ("SGD", "ASGD")
+#: What a count is called where its name alone does not say it.
+_COUNTED = {Count.VALID.value: "unmasked positions"}
 
 _Judgment = tuple[Outcome, str]
 
@@ -60,7 +62,7 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
     # a layout without the axis that the rule is about says nothing about it
     judged = [(trial, judgment) for trial, judgment in trials if judgment is not None]
     if not judged:
-        reason = f"no {claim.what} was measured over {claim.count.value}"
+        reason = f"no {claim.what} was measured over {_COUNTED.get(claim.count.value, claim.count.value)}"
         return _verdict(Outcome.INCONCLUSIVE, reason, measurement)
     if len({outcome for _, (outcome, _) in judged}) == 1:
         shown_first = replace(measurement, trials=tuple(trial for trial, _ in judged))
@@ -228,14 +230,16 @@ def _sum(powers: Iterable[int]) -> str:
 def shown(series: Series) -> str:
     """Return a measured curve in one line: ``gradient ~ samples^1.00 (4 → 32: ×8.00)``."""
     exponent = "?" if series.exponent is None else _power(series.exponent)
-    return f"{series.what} ~ {series.count}^{exponent}{_range(series.sizes, series.norms)}"
+    return f"{series.what} ~ {series.count}^{exponent}{_range(series)}"
 
 
 def _power(exponent: float) -> str:
     return f"{exponent:.2f}".replace("-0.00", "0.00")
 
 
-def _range(sizes: Sequence[int], norms: Sequence[float]) -> str:
+def _range(series: Series) -> str:
+    sizes, norms = series.sizes, series.norms
     if len(sizes) < 2 or not norms[0]:
         return ""
-    return f" ({sizes[0]} → {sizes[-1]}: ×{norms[-1] / norms[0]:.2f})"
+    counted = f" {_COUNTED[series.count]}" if series.count in _COUNTED else ""
+    return f" ({sizes[0]} → {sizes[-1]}{counted}: ×{norms[-1] / norms[0]:.2f})"

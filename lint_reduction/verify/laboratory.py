@@ -201,7 +201,7 @@ def _fitted(bench: Bench, plan: Plan, sizes: Sizes) -> Plan | None:
     for _ in range(MAX_FITS):
         try:
             for times in (1, 2):
-                bench.once(plan, sizes.grown("B", times), device=cpu, update=False)
+                outcome = bench.once(plan, sizes.grown("B", times), device=cpu, update=False)
         except RaisedError as error:
             bench.raised.append(error)
         except MisfitError as error:
@@ -213,6 +213,6 @@ def _fitted(bench: Bench, plan: Plan, sizes: Sizes) -> Plan | None:
         except BlockedError as error:
             bench.failures.append(str(error))
         else:
-            return plan
+            return plan.given(outcome.unreached)
         return None
     return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from lint_reduction.verify import gate
-from lint_reduction.verify.allowed import BUILTINS, MAX_INTEGER_BITS, MAX_LENGTH, MAX_STEPS, MAX_TEXT
+from lint_reduction.verify.allowed import BUILTINS, MAX_INTEGER_BITS, MAX_LENGTH, MAX_STEPS, MAX_TEXT, REDUCTIONS
 from lint_reduction.verify.domain import Domain
 from lint_reduction.verify.experiment import Callee, Experiment, Place, Scalar
 from lint_reduction.verify.values import (
@@ -227,6 +227,11 @@ class Machine(ABC):
         """Return what a place gives: at that of the finding it is seen."""
         self.executed.add(place)
         return self.domain.see_term(value) if place == self.experiment.site and self.domain.is_tensor(value) else value
+
+    def see_reduced(self, node: ast.expr, name: str, value: Value) -> None:
+        """Let what is reduced be seen where that is what the finding is about."""
+        if name in REDUCTIONS and self.place(node) == self.experiment.site and self.domain.is_tensor(value):
+            self.domain.see_reduced(value)
 
     # Names
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-
 #: The curves of one term of an objective, and of all others.
 OWN, OTHERS = "gradient of this term", "gradient of the other terms"
 

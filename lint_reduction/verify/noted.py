@@ -6,7 +6,11 @@ from collections.abc import Sequence
 
 from lint_reduction.verify.abstract import Abstract, Findings
 from lint_reduction.verify.experiment import Place
+from lint_reduction.verify.names import number_by_use
 from lint_reduction.verify.values import Criterion, Hole, Value
+
+#: Which argument selects, of functions and of methods with what they are called on.
+_SELECTING = {"masked_fill": 1, "masked_fill_": 1, "masked_select": 1, "where": 0, "Tensor.where": 1}
 
 
 class Noted:
@@ -25,6 +29,20 @@ class Noted:
             shared = left.roots & right.roots if not left.is_number else ()
             self.found.labels |= {path for path in shared if not path.startswith("len(")}
 
+    def see_selecting(self, name: str, arguments: Sequence[Value]) -> None:
+        """Note what selects: it is true or false."""
+        index = _SELECTING.get(name)
+        selecting = arguments[index] if index is not None and index < len(arguments) else None
+        if isinstance(selecting, Abstract) and selecting.is_pure:
+            self.found.boolean |= selecting.roots
+
+    def see_factor(self, value: Value, other: Value) -> None:
+        """Note what a tensor is multiplied with the comparison of: a mask is made of it."""
+        if isinstance(value, Abstract) and isinstance(other, Abstract) and other.like and not other.is_number:
+            for path in value.compared:
+                if number_by_use(path, {"tensor"}) is None:
+                    self.found.uses[path].add("tensor")
+
     def see_window(self, value: Value) -> None:
         """Note what else stands for the number of micro-batches: another variable, or a number."""
         if isinstance(value, Hole):
@@ -37,6 +55,9 @@ class Noted:
         assert isinstance(value, int)
         self.found.divided[place] = value
         return value
+
+    def see_reduced(self, value: Value) -> None:
+        """Do nothing: there are no values."""
 
     def see_term(self, value: Value) -> Value:
         """Change nothing."""

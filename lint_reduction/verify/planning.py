@@ -7,7 +7,7 @@ leave open is tried in the order of a list.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from lint_reduction.verify import names
@@ -118,6 +118,12 @@ class Plan:
         if not isinstance(fill, Fill) or axis in dict(fill.widths) or fill.layout[axis] == "B":
             return None
         return replace(self, fills={**self.fills, path: replace(fill, widths=(*fill.widths, (axis, size)))})
+
+    def given(self, paths: Set[str]) -> Plan:
+        """Return the plan in which some tensors are data, as nothing that is trained makes them."""
+        tensors = {path: fill for path, fill in self.fills.items() if isinstance(fill, Fill) and path in paths}
+        inputs = {path: replace(fill, role=Role.INPUT) for path, fill in tensors.items() if fill.role is Role.REAL}
+        return replace(self, fills={**self.fills, **inputs}) if inputs else self
 
     def following(self) -> Plan:
         """Return the world in which the unknown divisors follow the batch."""

@@ -39,6 +39,7 @@ class Run(TorchObjects):
         losses: the values that backward was called on.
         gradient, norms: of all leaves and of each, at the step of the optimizer, but before it is clipped.
         term: takes the gradient of the term that the finding is about.
+        kept: how much of what is reduced at its place is not zero, None if nothing is.
     """
 
     def __init__(self, plan: Plan, maker: Maker) -> None:
@@ -52,6 +53,7 @@ class Run(TorchObjects):
         self.gradient = torch.zeros(0)
         self.norms: dict[str, float] = {}
         self.term = TermGradient()
+        self.kept: int | None = None
         self._off: list[bool] = []
         self._is_kept = False
 
@@ -111,6 +113,11 @@ class Run(TorchObjects):
         """Return the leaves; behind backward, the ones that it has reached."""
         leaves = list(self.maker.leaves.values())
         return [leaf for leaf in leaves if leaf.grad is not None] or leaves
+
+    def see_reduced(self, value: Value) -> None:
+        """Count what a mask has left of it."""
+        if isinstance(value, Tensor) and value.numel() > 1:
+            self.kept = (self.kept or 0) + int(value.detach().count_nonzero())
 
     def see_term(self, value: Value) -> Value:
         """Keep it, to take its gradient."""

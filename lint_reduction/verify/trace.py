@@ -124,6 +124,9 @@ class Trace(Noted):
             self.found.rank(left, least=2)
             self.found.rank(right, least=2)
             return Abstract(self._roots(left, right))
+        if isinstance(operator, ast.Mult):
+            self.see_factor(left, right)
+            self.see_factor(right, left)
         return self._joined(left, right)
 
     def compare(self, operator: ast.cmpop, left: Value, right: Value) -> Value:
@@ -270,6 +273,7 @@ class Trace(Noted):
         self, name: str, value: Value, arguments: list[Value], options: Mapping[str, Value], alike: frozenset[str]
     ) -> Value:
         roots = self._roots(arguments, list(options.values()))
+        self.see_selecting("Tensor.where" if alike is ELEMENTWISE_METHODS and name == "where" else name, arguments)
         if name in REDUCTIONS:
             self.found.reductions.add(name)
         if name in ("max", "min", "sort", "topk", "std_mean", "var_mean", "median"):
