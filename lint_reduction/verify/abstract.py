@@ -63,6 +63,8 @@ class Findings:
         divided: the numbers that something is divided by, as they are written.
         takes_rows: whether loops over the data of a batch go through its samples.
         apart: the data of a batch that loops go through.
+        iterated: what loops go through, and may be a list of samples.
+        lists: what is taken for one.
         trained: the paths that reach the end; None where it is not reached.
         direct: the path that is the loss itself, if it is one.
     """
@@ -88,6 +90,8 @@ class Findings:
     divided: dict[Place, int] = field(default_factory=dict)
     takes_rows: bool = False
     apart: set[str] = field(default_factory=set)
+    iterated: set[str] = field(default_factory=set)
+    lists: frozenset[str] = NO_PATHS
     trained: frozenset[str] | None = None
     direct: str = ""
 

@@ -29,6 +29,7 @@ from lint_reduction.verify.effects import HOOKS, reads_gradient
 from lint_reduction.verify.functions import CRITERION
 from lint_reduction.verify.library_calls import FOR_EACH, NUMBERED, LibraryCalls
 from lint_reduction.verify.losses import is_loss_name, loss_class, loss_function, modern
+from lint_reduction.verify.rows import is_of_sample
 from lint_reduction.verify.values import (
     BlockedError,
     Bound,
@@ -125,7 +126,8 @@ class Calls(LibraryCalls):
 
     def _of_row(self, result: Hole, node: ast.Call) -> Value:
         """Return what a call on one sample returns: its row of what it would be for the batch."""
-        if self.row is None:
+        result = self.of_sample(result, node)
+        if self.row is None or is_of_sample(result.path):
             return result
         index, names = self.row
         parts = [part for argument in node.args for part in ast.walk(argument)]

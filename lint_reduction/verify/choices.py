@@ -9,6 +9,7 @@ from lint_reduction.verify import arithmetic
 from lint_reduction.verify.experiment import Place
 from lint_reduction.verify.machine import Machine
 from lint_reduction.verify.names import is_key
+from lint_reduction.verify.rows import whole
 from lint_reduction.verify.values import BlockedError, Class, Criterion, Function, Hole, Instance, Library, Text, Value
 
 #: Methods that every model and trainer has.
@@ -47,9 +48,9 @@ class Choices(Machine):
             return None
         match operator:
             case ast.Eq() | ast.In():
-                return self.chosen.setdefault(option.path, texts[0]) in texts
+                return self.chosen.setdefault(whole(option.path), texts[0]) in texts
             case ast.NotEq() | ast.NotIn():
-                return self.chosen.get(option.path) not in texts
+                return self.chosen.get(whole(option.path)) not in texts
         return None
 
     def pick(self, table: dict[Value, Value], option: Value) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Protocol
 
 from lint_reduction.verify.experiment import Place
@@ -23,6 +23,16 @@ class Domain(Protocol):
 
     def see_window(self, value: Value) -> None:
         """Note what the program has for the number of micro-batches of a step."""
+
+    @property
+    def lists(self) -> Set[str]:
+        """The paths of what is a list of samples."""
+
+    def batch(self) -> int:
+        """Return how many samples there are."""
+
+    def see_list(self, path: str) -> None:
+        """Note what is iterated over, and may be a list of samples."""
 
     @property
     def takes_rows(self) -> bool:

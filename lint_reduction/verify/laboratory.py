@@ -21,7 +21,7 @@ from lint_reduction.verify.experiment import Experiment
 from lint_reduction.verify.interpreter import Interpreter
 from lint_reduction.verify.machine import Program
 from lint_reduction.verify.measurement import Measurement, Status, Trial
-from lint_reduction.verify.names import Size
+from lint_reduction.verify.names import Size, is_batch
 from lint_reduction.verify.planning import Plan, plans, sizes_of
 from lint_reduction.verify.synth import Sizes
 from lint_reduction.verify.trace import Trace
@@ -80,6 +80,40 @@ def measure(experiment: Experiment, device: torch.device, dtype: torch.dtype) ->
         BlockedError: it cannot be run.
     """
     program = Program.of(experiment)
+    with_lists, is_sure = _with_lists(program, device, dtype)
+    if with_lists is not None and is_sure and with_lists.status is not Status.BLOCKED:
+        return with_lists
+    try:
+        plain = _without_lists(program, device, dtype)
+    except BlockedError:
+        if with_lists is None:
+            raise
+        return with_lists
+    if with_lists is None or with_lists.status is not Status.MEASURED:
+        return plain
+    if plain.status is not Status.MEASURED:
+        return with_lists
+    # what is iterated over may be a list of samples, or of parts of a batch: both have to say the same
+    return replace(with_lists, trials=(*with_lists.trials, *plain.trials))
+
+
+def _with_lists(program: Program, device: torch.device, dtype: torch.dtype) -> tuple[Measurement | None, bool]:
+    """Measure with lists of samples, None where nothing is one, or it cannot be run; return whether they are sure."""
+    try:
+        found = explore(program, set(), takes_rows=True, takes_lists=True)
+        # what is counted is no list of two
+        is_sure = all(is_batch(path) or f"len({path})" in found.uses for path in found.lists)
+        return (_measured(program, found, device, dtype) if found.lists else None), is_sure
+    except BlockedError:
+        return None, False
+
+
+def _without_lists(program: Program, device: torch.device, dtype: torch.dtype) -> Measurement:
+    """Measure with tensors that follow the batch, wherever they are.
+
+    Raises:
+        BlockedError: it cannot be run.
+    """
     apart: set[str] = set()
     try:
         measurement = _measured(program, explore(program, apart, takes_rows=True), device, dtype)
@@ -127,22 +161,25 @@ def _measured(program: Program, found: Findings, device: torch.device, dtype: to
     return Measurement(Status.BLOCKED, f"no shape fits: {reason}", bench.executed)
 
 
-def explore(program: Program, apart: set[str], *, takes_rows: bool) -> Findings:
+def explore(program: Program, apart: set[str], *, takes_rows: bool, takes_lists: bool = False) -> Findings:
     """Trace a program, again when the trace has shown what is a tensor and what a structure.
 
     Args:
         program: the program.
         apart: gets the data of a batch that loops go through.
         takes_rows: whether these loops go through its samples.
+        takes_lists: whether what is iterated over is a list of samples, where only parts of its entries are used.
 
     Raises:
         BlockedError: it cannot be traced.
     """
     tensors: frozenset[str] = frozenset()
     structures: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
+    is_tried = False
     failure: BlockedError | None = None
-    for _ in range(3):
-        world = Trace(tensors, structures, takes_rows=takes_rows)
+    for _ in range(5 if takes_lists else 3):
+        world = Trace(tensors, structures, lists, takes_rows=takes_rows)
         machine = Interpreter(program, world)
         failure = None
         try:
@@ -157,13 +194,29 @@ def explore(program: Program, apart: set[str], *, takes_rows: bool) -> Findings:
         leads = found.structures
         indexed = {path for path in leads if found.uses[path] & {"tensor", "arithmetic"} or path in found.roles}
         indexed = {path for path in indexed if not _has_named_parts(path, found)}
-        if tensors == indexed | tensors and structures == frozenset(leads - indexed) | structures:
+        listed = lists
+        if takes_lists:
+            # of what is iterated over, what turns out to be no list is none in the traces that follow
+            listed = _lists(found) if is_tried else frozenset(found.iterated)
+            is_tried = True
+        if listed == lists and tensors == indexed | tensors and structures == frozenset(leads - indexed) | structures:
             break
         tensors = frozenset(indexed) | tensors
         structures = frozenset(leads - tensors) | structures
+        if listed != lists:
+            # what is a list has other parts
+            tensors, structures, lists = frozenset(), frozenset(), listed
     if failure is not None:
         raise failure
     return found
+
+
+def _lists(found: Findings) -> frozenset[str]:
+    """Return what is a list of samples: only parts of its entries are used, and none of them is a tensor."""
+    of_samples = [path for path in found.uses if "[*]" in path]
+    named = {path for path in found.lists if any(other.startswith(f"{path}[*]") for other in of_samples)}
+    found_parts = named or found.lists
+    return frozenset(path for path in found_parts if of_samples and not found.uses.get(f"{path}[*]"))
 
 
 def _has_named_parts(path: str, found: Findings) -> bool:

@@ -169,6 +169,7 @@ class Machine(ABC):
         self.apart: set[str] = set()
         self.taken_apart = 0
         self.row: tuple[int, frozenset[str]] | None = None
+        self.sample_at: tuple[int, frozenset[str]] | None = None
         self.loops = 0
         self.is_looped = False
         self.steps = 0

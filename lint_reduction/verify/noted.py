@@ -43,6 +43,28 @@ class Noted:
                 if number_by_use(path, {"tensor"}) is None:
                     self.found.uses[path].add("tensor")
 
+    def see_list(self, path: str) -> None:
+        """Note what is iterated over."""
+        self.found.iterated.add(path)
+
+    def batch(self) -> int:
+        """Return a number of samples that tells lists from pairs of nothing."""
+        return 2
+
+    def row(self, value: Abstract) -> Abstract:
+        """Return a row of a tensor."""
+        self.found.rank(value, least=1)
+        self.found.depth(value)
+        return Abstract(value.roots, is_pure=value.is_pure, depth=value.depth + 1)
+
+    def stacked(self, rows: Sequence[Value]) -> Abstract | None:
+        """Return what rows of one hole are together, None for other tensors."""
+        abstract = [row for row in rows if isinstance(row, Abstract) and row.is_pure and row.depth == 1]
+        roots = {row.roots for row in abstract}
+        if len(abstract) < len(rows) or len(roots) != 1:
+            return None
+        return Abstract(abstract[0].roots, abstract[0].roots, is_pure=True)
+
     def see_window(self, value: Value) -> None:
         """Note what else stands for the number of micro-batches: another variable, or a number."""
         if isinstance(value, Hole):

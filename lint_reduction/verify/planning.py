@@ -75,6 +75,7 @@ class Plan:
         windows: divisions by a number that is the number of micro-batches of a step, with that number.
         follows: what the divisors may follow.
         takes_rows: whether loops over the data of a batch go through its samples.
+        lists: what is a list of samples.
     """
 
     fills: Mapping[str, Fill | Number]
@@ -83,6 +84,7 @@ class Plan:
     windows: Mapping[Place, int] = field(default_factory=dict)
     follows: Size = Size.SAMPLES
     takes_rows: bool = False
+    lists: frozenset[str] = frozenset()
 
     def is_tensor(self, path: str) -> bool:
         """Whether a tensor stands for a path."""
@@ -142,6 +144,7 @@ class Plan:
                 found.append(f"`{path}` is taken {other if fill.size is self.follows else 'as a constant'}")
             else:
                 found.append(f"`{path}` is {fill.size.value}")
+        found += [f"`{path}` is a list of samples" for path in sorted(self.lists)]
         for number in dict.fromkeys(self.windows.values()):
             found.append(f"a division by {number} is one by {Size.MICRO_BATCHES.value}")
         return tuple(found)
@@ -188,7 +191,7 @@ def plans(found: Findings, *, time_first: bool = False) -> Iterator[Plan]:
         key = repr(sorted((path, repr(fill)) for path, fill in fills.items()))
         if key not in seen and _fits(found, fills):
             seen.add(key)
-            yield Plan(fills, ",".join(layout), holes.divisors, takes_rows=found.takes_rows)
+            yield Plan(fills, ",".join(layout), holes.divisors, takes_rows=found.takes_rows, lists=found.lists)
 
 
 def _fills(

@@ -182,16 +182,20 @@ class Statements(Assignments):
         if isinstance(values, list | tuple | dict | None) and not values and self.holds_place(self.frame.unit, node):
             # the path runs through it, so somebody puts something in
             values = Stream(lambda _: Unnamed(""))
+        is_micro_batch = self.program.note("end", node, lambda: _holds_end(node, self))
+        listed = None if is_micro_batch else self.listed(values)
         is_unknown = isinstance(values, Stream) or (
             isinstance(values, Hole) and not self.has_rows(values) and not self.domain.is_indexed(values, slice(None))
         )
-        if is_unknown:
+        if listed is not None:
+            rounds = listed
+        elif is_unknown:
             entry = values.entry if isinstance(values, Stream) else lambda _: Unnamed("")
             is_inside = isinstance(values, Hole) and values.path in self.containers
-            rounds: list[Value] = [entry(i) for i in range(2 if is_inside else self.domain.rounds)]
+            rounds = [entry(i) for i in range(2 if is_inside else self.domain.rounds)]
         else:
             rounds = self.iterate(values)
-        self._loop(node, self.rows_of(node.target, rounds, taken=self.taken_apart > before))
+        self._loop(node, self.rows_of(node.target, rounds, taken=self.taken_apart > before, body=node))
 
     def _loop(self, node: ast.For, rounds: Iterator[Value]) -> None:
         is_around = self._is_around(node)
