@@ -72,6 +72,17 @@ def train(model, loader):
         loss.backward()
 """
     ),
+    "padded labels": Listed(
+        """\
+def train(model, loader):
+    for batch in loader:
+        x = pad_sequence([item.ids for item in batch], batch_first=True)
+        y = pad_sequence([item.labels for item in batch], batch_first=True, padding_value=-100)
+        logits = model(x)
+        loss = F.cross_entropy(logits.view(-1, logits.size(-1)), y.view(-1), ignore_index=-100, reduction="sum"){}
+        loss.backward()
+"""
+    ),
     "labels that are numbers": Listed(
         """\
 class Regressor(nn.Module):

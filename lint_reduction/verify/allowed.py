@@ -54,6 +54,8 @@ ACTIVATIONS = _words(
     """softmax log_softmax sigmoid logsigmoid relu elu gelu leaky_relu softplus tanh normalize one_hot
     cosine_similarity pairwise_distance silu hardtanh threshold selu celu mish softmin"""
 )
+#: Functions that join sequences of several lengths.
+PADDING = _words("pad_sequence")
 #: Modules without parameters that are made and called.
 LAYERS = _words(
     """Softmax LogSoftmax Sigmoid LogSigmoid Tanh ReLU GELU SiLU ELU LeakyReLU Softplus Flatten CosineSimilarity

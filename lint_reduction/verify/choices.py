@@ -104,6 +104,16 @@ class Choices(Machine):
         """Say whether a node holds a place of the experiment."""
         return self.program.note("holds", node, lambda: any(map(_inside(unit, node), self._places())))
 
+    def leaves_path(self, node: ast.stmt | ast.expr) -> bool:
+        """Whether the first side of a test leaves a function or a round, and holds nothing of the path of the loss."""
+        return self.program.note("leaves", node, lambda: self._leaves(node))
+
+    def _leaves(self, node: ast.stmt | ast.expr) -> bool:
+        if not isinstance(node, ast.If) or not isinstance(node.body[-1], ast.Return | ast.Raise | ast.Continue):
+            return False
+        unit = self.frame.unit
+        return not any(self.holds_place(unit, statement) or self.leads_on(statement) for statement in node.body)
+
     def loss_classes(self) -> list[tuple[int, str, frozenset[str]]]:
         """Return unit, name and methods of the classes at the top of a source that hold a loss of the path."""
         return self.program.note("classes", self.sources[0].parsed.tree, self._loss_classes)
@@ -118,8 +128,8 @@ class Choices(Machine):
                     found.append((unit, node.name, frozenset(name for name in methods if name not in _COMMON)))
         return found
 
-    def leads_on(self, node: ast.expr) -> bool:
-        """Say whether an expression holds a call that leads to the end of the path, or the end."""
+    def leads_on(self, node: ast.stmt | ast.expr) -> bool:
+        """Say whether a node holds a call that leads to the end of the path, or the end."""
         way = (*self.experiment.calls, self.experiment.end)
         unit = self.frame.unit
         return self.program.note("leads", node, lambda: any(map(_inside(unit, node), way)))

@@ -80,6 +80,9 @@ class Domain(Protocol):
     def truth(self, value: Value) -> bool:
         """Decide a test."""
 
+    def is_open(self, value: Value) -> bool:
+        """Whether a test of a value may come out both ways."""
+
     def number(self, kind: str, value: Value) -> Value:
         """Return ``int(value)``, ``float(value)`` or ``bool(value)``."""
 

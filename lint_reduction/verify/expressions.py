@@ -114,7 +114,9 @@ class Expressions(Subscripts):
         """Return which side a test takes: as decided in advance, or as it comes out."""
         decided = self.decided(owner)
         if decided is None:
-            return self.truth(self.evaluate(test))
+            value = self.evaluate(test)
+            # where nothing tells, the path of the loss does not end here
+            return self.truth(value) and not (self.domain.is_open(value) and self.leaves_path(owner))
         self.agree(test, decided)
         return decided
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lint_reduction.verify.machine import Machine
 from lint_reduction.verify.names import is_data, is_option
@@ -62,6 +62,11 @@ class Listed(Machine):
         if not isinstance(index, int):
             return result
         return Hole.at(marked(result.path, index, kept=any(map(_adds_axis, node.args))))
+
+    def row_for(self, result: Hole, arguments: Sequence[Value]) -> Hole:
+        """Return what a function gives that nobody knows, for one sample if it is given one."""
+        index = sample_in(list(arguments))
+        return result if index is None else Hole.at(marked(result.path, index))
 
     def _numbered(self, node: ast.Call) -> Iterator[int]:
         """Yield which samples the arguments of a call take out of lists by a number."""

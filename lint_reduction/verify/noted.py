@@ -85,6 +85,10 @@ class Noted:
         """Change nothing."""
         return value
 
+    def is_open(self, value: Value) -> bool:
+        """Whether a value is not known."""
+        return isinstance(value, Abstract | Hole)
+
     def is_weight(self, value: Value) -> bool:
         """Whether a value is what is trained: it is not known."""
         return False

@@ -13,6 +13,7 @@ from lint_reduction.verify.allowed import (
     ELEMENTWISE_ACTIVATIONS,
     ELEMENTWISE_METHODS,
     FACTORIES,
+    PADDING,
     REDUCTIONS,
     SHAPING,
     TENSOR_TYPES,
@@ -314,7 +315,7 @@ class Trace(TracedObjects):
         if name == "tensor" or name in TENSOR_TYPES:
             pure = (part for part in parts(list(entries)) if isinstance(part, Abstract) and part.is_pure)
             self.found.single |= self._roots([part for part in pure if not part.depth])
-        if name == "stack":
+        if name == "stack" or name in PADDING:
             return self.stacked(entries)
         return Abstract(self._roots(values), length=len(entries)) if name == "tensor" else None
 
