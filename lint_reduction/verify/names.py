@@ -112,8 +112,8 @@ def number_by_name(path: str) -> Size | None:
     if path.startswith("len(") and path.endswith(")"):
         inner = path[4:-1]
         if is_of_sample(inner):
-            # how long one of them is
-            return Size.TOKENS
+            # what belongs to one sample is one
+            return Size.ONE
         return Size.DATA if _DATA.search(inner) else Size.BATCHES if _LOADER.search(inner) else Size.SAMPLES
     if last.startswith("get_world_size") or path.endswith("get_world_size()") or _RANKS.search(last):
         return Size.RANKS
