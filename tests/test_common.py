@@ -181,18 +181,32 @@ def train(model, x, y):
         "sum",
         "mean",
     ),
-    "pairs that are not of one": Common(
+    "what is on a diagonal": Common(
         """\
 def train(model, loader):
     for x, y in loader:
-        z = F.normalize(model(x), dim=1)
-        scores = z @ z.t() / 0.5
-        scores.fill_diagonal_(-1e9)
-        loss = F.cross_entropy(scores, y, reduction="{}")
+        z = model(x)
+        c = z.t() @ z / len(z)
+        c.fill_diagonal_(0)
+        loss = c.pow(2).sum(){}
+        loss.backward()
+""",
+        " * len(z)",
+        "",
+        "c.pow(2).sum()",
+    ),
+    "chosen words of sequences": Common(
+        """\
+def train(model, loader):
+    for ids, advantages in loader:
+        log_probs = torch.log_softmax(model(ids), dim=-1)
+        chosen = torch.gather(log_probs, 2, ids.unsqueeze(-1)).squeeze(-1)
+        loss = -(chosen.sum(1) * advantages).{}()
         loss.backward()
 """,
         "sum",
         "mean",
+        "(chosen.sum(1) * advantages).{}()",
     ),
     "time first": Common(
         """\

@@ -53,7 +53,9 @@ class Findings:
         ignored: numbers that targets are compared with, or that a loss ignores.
         boolean: paths that are negated or used to select.
         labels: paths whose values are class indices.
-        gathered: paths whose values say which entry of each row is taken.
+        gathered: paths whose values say which entry of each row is taken, with how they are laid out.
+        choices: paths of the rows that these are taken of, with how they are laid out.
+        shifted: paths of which a step is cut off at an end, with the axes: no samples are on them.
         lengths: paths whose values positions are compared with.
         single: paths of numbers that a tensor is made of.
         weighing: paths that weights of classes are computed from.
@@ -80,7 +82,9 @@ class Findings:
     ignored: list[int] = field(default_factory=list)
     boolean: set[str] = field(default_factory=set)
     labels: set[str] = field(default_factory=set)
-    gathered: set[str] = field(default_factory=set)
+    gathered: dict[str, str] = field(default_factory=dict)
+    choices: dict[str, str] = field(default_factory=dict)
+    shifted: dict[str, set[int]] = field(default_factory=dict)
     lengths: set[str] = field(default_factory=set)
     single: set[str] = field(default_factory=set)
     weighing: set[str] = field(default_factory=set)

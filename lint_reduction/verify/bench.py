@@ -45,16 +45,34 @@ class Outcome:
 
 @dataclass(slots=True)
 class Bench:
-    """What all runs of an experiment share."""
+    """What all runs of an experiment share.
+
+    Attributes:
+        failures: why plans did not run, each with how many steps it took until it did not.
+        raised: what the program raised that the rule is about.
+        executed: whether the place of the finding was run.
+        steps, reached: of the interpreter, in all runs and in the last one.
+        weighted: the tensors that the program writes out and that are class weights.
+    """
 
     program: Program
     device: torch.device
     dtype: torch.dtype
-    failures: list[str] = field(default_factory=list)
+    failures: list[tuple[int, str]] = field(default_factory=list)
     raised: list[RaisedError] = field(default_factory=list)
     executed: bool = False
     steps: int = 0
+    reached: int = 0
     weighted: set[int] = field(default_factory=set)
+
+    def fail(self, error: BlockedError) -> None:
+        """Keep why a plan does not run."""
+        self.failures.append((self.reached, str(error)))
+
+    @property
+    def reason(self) -> str:
+        """Why nothing runs: what the plan that came farthest failed for."""
+        return max(self.failures, key=lambda failure: failure[0], default=(0, "no layout is possible"))[1]
 
     def once(
         self, plan: Plan, sizes: Sizes, *, device: torch.device, update: bool = True, seed: float = 1.0
@@ -81,6 +99,7 @@ class Bench:
         finally:
             torch.set_grad_enabled(True)
             self.steps += machine.steps
+            self.reached = machine.steps
             self.executed = self.executed or self.program.experiment.site in machine.executed
         experiment = self.program.experiment
         is_step = experiment.framework_divides or any(c.count == "micro_batches" for c in experiment.counted)

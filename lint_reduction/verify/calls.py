@@ -80,7 +80,7 @@ class Calls(LibraryCalls):
             if isinstance(owner, Instance) and node.func.attr in _REGISTERING and not is_own:
                 return self.call_builtin("setattr", (owner, *self.entries(node.args[:2])), {})
             if isinstance(owner, Optimizer):
-                return self._call_optimizer(owner, node.func.attr)
+                return self._call_optimizer(owner, node)
             if isinstance(owner, Distribution) and node.func.attr in DISTRIBUTION_METHODS:
                 return self.domain.distributed(owner, node.func.attr, self._settled(node), called=True)
             callee = self.attribute(owner, node.func.attr)
@@ -179,14 +179,21 @@ class Calls(LibraryCalls):
             return tuple(self.entries(node.args)) if several else self.evaluate(node.args[0])
         if name in _MODES:
             return owner
-        if name == "step" and not _SCHEDULE.search(owner.path.rpartition(".")[2]):
-            self._step(None)
-        if name == "step" and "scaler" in owner.path and self.backwards:
-            stepped = self.evaluate(node.args[0]) if node.args else None
-            self._step(stepped if isinstance(stepped, Optimizer) else None)
+        if name == "step":
+            self._step_of_hole(owner, node)
         if name == "clip_grad_norm_" and len(node.args) > 1:
             return self.domain.clip(name, self.settle(self.evaluate(node.args[1])))
         return self._call_by_name(owner, name, node)
+
+    def _step_of_hole(self, owner: Hole, node: ast.Call) -> None:
+        """Step with an optimizer that is not known, or with what scales gradients for one."""
+        if len(node.args) == 1 and not self.backwards:
+            self._run_closure(node)
+        if not _SCHEDULE.search(owner.path.rpartition(".")[2]):
+            self._step(None)
+        if "scaler" in owner.path and self.backwards:
+            stepped = self.evaluate(node.args[0]) if node.args else None
+            self._step(stepped if isinstance(stepped, Optimizer) else None)
 
     def _call_by_name(self, owner: Hole, name: str, node: ast.Call) -> Value:
         """Call the method of the one class that computes the loss and has such a method, or nothing."""
@@ -203,10 +210,17 @@ class Calls(LibraryCalls):
         if self.backwards:
             self.finish()
 
-    def _call_optimizer(self, owner: Optimizer, name: str) -> Value:
-        if name == "step":
+    def _call_optimizer(self, owner: Optimizer, node: ast.Call) -> Value:
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "step":
+            self._run_closure(node)
             self._step(owner)
         return None
+
+    def _run_closure(self, node: ast.Call) -> None:
+        """Call what an optimizer is given that computes the gradient."""
+        closures = self.entries([*node.args, *(keyword.value for keyword in node.keywords)][:1])
+        if closures and isinstance(closures[0], Function) and not self.backwards:
+            self.call(closures[0], (), {}, node)
 
     # What is known
 

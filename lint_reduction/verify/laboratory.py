@@ -157,8 +157,7 @@ def _measured(program: Program, found: Findings, device: torch.device, dtype: to
     if bench.raised:
         error = bench.raised[0]
         return Measurement(Status.RAISED, str(error), bench.executed, error.unreduced)
-    reason = bench.failures[0] if bench.failures else "no layout is possible"
-    return Measurement(Status.BLOCKED, f"no shape fits: {reason}", bench.executed)
+    return Measurement(Status.BLOCKED, f"no shape fits: {bench.reason}", bench.executed)
 
 
 def explore(program: Program, apart: set[str], *, takes_rows: bool, takes_lists: bool = False) -> Findings:
@@ -262,9 +261,9 @@ def _fitted(bench: Bench, plan: Plan, sizes: Sizes) -> Plan | None:
             if fitted is not None:
                 plan = fitted
                 continue
-            bench.failures.append(str(error))
+            bench.fail(error)
         except BlockedError as error:
-            bench.failures.append(str(error))
+            bench.fail(error)
         else:
             return plan.given(outcome.unreached)
         return None

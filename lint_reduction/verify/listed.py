@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from lint_reduction.verify.machine import Machine
 from lint_reduction.verify.names import is_data, is_option
@@ -12,6 +13,21 @@ from lint_reduction.verify.values import Hole, Value, parts
 
 #: How many entries a list has that belongs to a sample.
 _OWN = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a call is given.
+
+    Attributes:
+        names: the variables in its arguments.
+        numbered: what is taken of one by another.
+        adds_axis: whether one sample is made a batch.
+    """
+
+    names: frozenset[str]
+    numbered: tuple[tuple[str, str], ...]
+    adds_axis: bool
 
 
 class Listed(Machine):
@@ -54,28 +70,26 @@ class Listed(Machine):
         """Return what a call gives that is given one sample, or something of one: its row of what it gives for all."""
         if is_of_sample(result.path):
             return result
-        names = [part.id for argument in node.args for part in ast.walk(argument) if isinstance(part, ast.Name)]
-        rows = [row_of(value.path) for name in names if isinstance(value := self._held(name), Hole)]
-        index = next((row for row in (*rows, *self._numbered(node)) if row is not None), None)
-        if index is None and self.sample_at is not None and any(name in self.sample_at[1] for name in names):
+        given = self.program.note("given", node, lambda: _given(node))
+        rows = [row_of(value.path) for name in given.names if isinstance(value := self._held(name), Hole)]
+        index = next((row for row in (*rows, *self._numbered(given)) if row is not None), None)
+        if index is None and self.sample_at is not None and given.names & self.sample_at[1]:
             index = self.sample_at[0]
         if not isinstance(index, int):
             return result
-        return Hole.at(marked(result.path, index, kept=any(map(_adds_axis, node.args))))
+        return Hole.at(marked(result.path, index, kept=given.adds_axis))
 
     def row_for(self, result: Hole, arguments: Sequence[Value]) -> Hole:
         """Return what a function gives that nobody knows, for one sample if it is given one."""
         index = sample_in(list(arguments))
         return result if index is None else Hole.at(marked(result.path, index))
 
-    def _numbered(self, node: ast.Call) -> Iterator[int]:
+    def _numbered(self, given: _Given) -> Iterator[int]:
         """Yield which samples the arguments of a call take out of lists by a number."""
-        for part in (part for argument in node.args for part in ast.walk(argument)):
-            match part:
-                case ast.Subscript(value=ast.Name(id=name), slice=ast.Name(id=number)):
-                    index = self._held(number)
-                    if self.is_list(self._held(name)):
-                        yield index if type(index) is int else 0
+        for name, number in given.numbered:
+            if self.is_list(self._held(name)):
+                index = self._held(number)
+                yield index if type(index) is int else 0
 
     def _held(self, name: str) -> Value:
         """Return what a variable of a function holds, None for any other name."""
@@ -87,13 +101,17 @@ class Listed(Machine):
         return None
 
 
-def _adds_axis(node: ast.expr) -> bool:
-    """Whether an argument is one sample as a batch."""
-    return any(
-        (isinstance(part, ast.Attribute) and part.attr == "unsqueeze")
-        or (isinstance(part, ast.Subscript) and isinstance(part.slice, ast.Constant) and part.slice.value is None)
-        for part in ast.walk(node)
-    )
+def _given(node: ast.Call) -> _Given:
+    names, numbered, adds_axis = set(), [], False
+    for part in (part for argument in node.args for part in ast.walk(argument)):
+        match part:
+            case ast.Name(id=name):
+                names.add(name)
+            case ast.Subscript(value=ast.Name(id=name), slice=ast.Name(id=number)):
+                numbered.append((name, number))
+            case ast.Attribute(attr="unsqueeze") | ast.Subscript(slice=ast.Constant(value=None)):
+                adds_axis = True
+    return _Given(frozenset(names), tuple(numbered), adds_axis)
 
 
 def stored(node: ast.AST) -> frozenset[str]:

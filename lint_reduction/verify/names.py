@@ -84,6 +84,9 @@ _SAMPLES = re.compile(
     r"(^|_)(batch|samples|examples|sentences|documents|instances|items|records|graphs|pairs|(data_?)?points)$",
     re.IGNORECASE,
 )
+#: The first call of a path: what is called, and whether it is given anything.
+_CALLED = re.compile(r"(?P<name>[\w.]*)\((?P<given>[^)]?)")
+_GETS = re.compile(r"(^|[._])(sample|sample_batch|get_batch|next_batch|next|fetch|random_batch)$", re.IGNORECASE)
 _RATE = re.compile(r"(^|_)lr$|learning_rate", re.IGNORECASE)
 _IGNORED = re.compile(r"ignore|pad", re.IGNORECASE)
 _OFF = re.compile(r"cuda|gpu|fp16|(^|_)amp|half|distrib|verbose|debug|log|parallel|ddp|deepspeed", re.IGNORECASE)
@@ -160,6 +163,12 @@ def is_option(path: str) -> bool:
 def first_call(path: str) -> str:
     """Return the path of the same output of the first call of a network, for a path of a later one."""
     return _LATER.sub("", path)
+
+
+def is_output(path: str) -> bool:
+    """Whether something is what a call puts out that is given something, and is not called like one that gets data."""
+    call = _CALLED.search(path)
+    return call is not None and bool(call["given"]) and _GETS.search(call["name"]) is None
 
 
 def is_batch(path: str) -> bool:

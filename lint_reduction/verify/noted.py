@@ -65,6 +65,35 @@ class Noted:
             return None
         return Abstract(abstract[0].roots, abstract[0].roots, is_pure=True)
 
+    def see_gathered(self, value: Abstract, arguments: Sequence[Value]) -> bool:
+        """Note which entries of its rows are taken of a tensor, and how what says so is laid out."""
+        index = arguments[1] if len(arguments) > 1 else None
+        if not isinstance(index, Abstract) or not index.is_pure:
+            return False
+        axis = arguments[0] if type(arguments[0]) is int else -1
+        known = max((self.found.least.get(path, 2) for path in value.like), default=2)
+        rank = min(max(axis + 1 if axis >= 0 else known, 2), 3)
+        self.found.rank(value, least=rank)
+        rows = "BT"[: rank - 1]
+        for path in index.roots:
+            # what is given another shape before is one number for each row
+            self.found.gathered[path] = f"{rows}1" if path in index.like else rows
+        self.found.choices.update(dict.fromkeys(value.like, f"{rows}C"))
+        return True
+
+    def see_one_hot(self, value: Value, sizes: Sequence[Value]) -> None:
+        """Note classes that are turned into vectors, and how many there are."""
+        if isinstance(value, Abstract) and value.is_pure:
+            self.found.labels |= value.roots
+            self.found.classes += [size for size in sizes if type(size) is int]
+
+    def see_shifted(self, value: Abstract, index: Value) -> None:
+        """Note of which axis the first or the last is cut off: steps follow one another there, and samples do not."""
+        for axis, entry in enumerate(index if isinstance(index, tuple) else (index,)):
+            if isinstance(entry, slice) and (entry.start, entry.stop) in ((1, None), (None, -1)) and not value.depth:
+                for path in value.like:
+                    self.found.shifted.setdefault(path, set()).add(axis)
+
     def see_window(self, value: Value) -> None:
         """Note what else stands for the number of micro-batches: another variable, or a number."""
         if isinstance(value, Hole):

@@ -180,8 +180,11 @@ def plans(found: Findings, *, time_first: bool = False) -> Iterator[Plan]:
     holes = _sort(found)
     main = next((loss for loss in found.losses), BY_HAND)
     possible = main.layouts
-    if time_first and possible[0] == ("BC", "B"):
+    is_shifted = any(0 in axes for axes in found.shifted.values())
+    if (time_first or is_shifted) and possible[0] == ("BC", "B"):
         possible = (possible[0], TIME_FIRST, *possible[1:])
+    elif is_shifted:
+        possible = (*possible, *(tuple("TB" + layout[2:] for layout in p) for p in possible if p[0][:2] == "BT"))
     layouts = [layout for layout in possible if _fits_roles(found, holes, main, layout)] or list(possible)
     generic = _GENERIC if holes.generic else ("same",)
     masks = _MASKS if holes.masks else ("target",)
@@ -206,10 +209,12 @@ def _fills(
     for path in holes.generic:
         alike = prediction if prediction[0] != "S" or _is_alike(found, path) else "BD"
         # where no loss says what it takes, what a model puts out is taken for the prediction
-        is_prediction = others == "same" or (not holes.roles and "(" in path)
-        role = Role.TARGET if found.takes_rows and path in found.apart else Role.REAL
+        is_output = names.is_output(path)
+        is_prediction = others == "same" or (not holes.roles and is_output)
+        is_data = (found.takes_rows and path in found.apart) or ("(" in path and not is_output)
+        role = Role.TARGET if is_data else Role.REAL
         # what a model puts out is no single number
-        shape = prediction if not others and "(" in path else others
+        shape = prediction if not others and is_output else others
         fills[path] = Fill(role, alike if is_prediction else shape)
     _give_alike(fills)
     shape = {"target": target, "prediction": prediction}.get(mask, mask)
@@ -257,6 +262,8 @@ def _fits_rank(found: Findings, path: str, layout: str) -> bool:
     axis = found.normalized.get(path)
     if axis is not None and "C" in layout and layout.index("C") != axis % len(layout):
         return False
+    if any(layout[axis : axis + 1] == "B" for axis in found.shifted.get(path, ())):
+        return False
     return len(layout) >= found.least.get(path, 0) and (exact is None or len(layout) == exact)
 
 
@@ -271,7 +278,9 @@ def _sort(found: Findings) -> _Sorted:
             holes.fixed[path] = Number(number)
             continue
         role = _role(found, path)
-        if role is not None and path not in found.single and not _is_factor(found, path, role):
+        if path in found.choices:
+            holes.fixed[path] = Fill(Role.REAL, found.choices[path])
+        elif role is not None and path not in found.single and not _is_factor(found, path, role):
             if role[0] is Role.TARGET and found.takes_rows and path in found.apart:
                 # what is made of its samples may have other axes
                 holes.generic.append(path)
@@ -316,7 +325,7 @@ def _fixed(found: Findings, path: str, uses: set[str], *, has_role: bool) -> Fil
     if names.is_parameter(path):
         return Fill(Role.REAL, "D" * (found.exact.get(path) or max(found.least.get(path, 0), 2)))
     if path in found.gathered and not has_role:
-        return Fill(Role.CLASS, "B1")
+        return Fill(Role.CLASS, found.gathered[path])
     if path in found.labels and not has_role:
         return Fill(Role.CLASS, "B")
     if "class weight" in uses or (path in found.weighing and not has_role):
@@ -348,7 +357,7 @@ def _role(found: Findings, path: str) -> tuple[Role, Loss, int] | None:
         role = Role.REAL
     if not pure and role in (Role.TARGET_PROBABILITY,):
         role = Role.TARGET
-    if "(" in path and role is Role.TARGET:
+    if names.is_output(path) and role is Role.TARGET:
         role = Role.REAL
     return role, loss, index
 

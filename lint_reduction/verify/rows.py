@@ -21,12 +21,12 @@ def marked(path: str, index: int, *, kept: bool = False) -> str:
 
 def whole(path: str) -> str:
     """Return the path of what all samples have, for that of one of them."""
-    return _MARK.sub(_ANY, path)
+    return _MARK.sub(_ANY, path) if "[#" in path else path
 
 
 def row_of(path: str) -> int | slice | None:
     """Return which row a path is of what all samples have, None where it is no row."""
-    found = _MARK.search(path)
+    found = _MARK.search(path) if "[#" in path else None
     if found is None:
         return None
     index = int(found[1])
@@ -35,4 +35,4 @@ def row_of(path: str) -> int | slice | None:
 
 def is_of_sample(path: str) -> bool:
     """Whether a path leads through a list of samples."""
-    return _ANY in path or _MARK.search(path) is not None
+    return _ANY in path or row_of(path) is not None

@@ -229,8 +229,8 @@ class Statements(Assignments):
 
     def _while(self, node: ast.While) -> None:
         endless = isinstance(node.test, ast.Constant)
-        for _ in range(self.domain.rounds if endless else MAX_ROUNDS):
-            if not self.decide(node, node.test):
+        for count in range(self.domain.rounds if endless else MAX_ROUNDS):
+            if not self._goes_on(node, count):
                 return
             before = self.backwards
             try:
@@ -243,6 +243,13 @@ class Statements(Assignments):
                 return
         if not endless:
             raise BlockedError("a loop takes too many rounds")
+
+    def _goes_on(self, node: ast.While, count: int) -> bool:
+        """Whether a loop takes another round; where nothing tells how many there are, it takes two."""
+        if self.decided(node) is not None:
+            return self.decide(node, node.test)
+        value = self.evaluate(node.test)
+        return self.truth(value) and not (count > 1 and self.domain.is_open(value))
 
     # Contexts
 

@@ -174,6 +174,7 @@ class Trace(TracedObjects):
         if not isinstance(value, Abstract):
             return Abstract(self._roots(value))
         self.found.depth(value)
+        self.see_shifted(value, index)
         depth = value.depth + (type(index) is int or (isinstance(index, Abstract) and index.is_number))
         return Abstract(value.roots, is_pure=value.is_pure, is_range=value.is_range, depth=depth)
 
@@ -230,8 +231,7 @@ class Trace(TracedObjects):
             self._axis(value, [*arguments, *options.values()])
         if "softmax" in name:
             self.see_normalized(value, [*arguments, *options.values()])
-        if name == "gather" and len(arguments) > 1 and isinstance(arguments[1], Abstract) and arguments[1].is_pure:
-            self.found.gathered |= arguments[1].roots
+        if name == "gather" and self.see_gathered(value, arguments):
             return Abstract(value.roots)
         if name == "permute":
             flat = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], list | tuple) else arguments
@@ -303,9 +303,10 @@ class Trace(TracedObjects):
             self._axis(first, [*arguments[1:], *options.values()])
         if "softmax" in last:
             self.see_normalized(first, [*arguments[1:], *options.values()])
-        if last == "one_hot" and isinstance(first, Abstract) and first.is_pure:
-            self.found.labels |= first.roots
-            self.found.classes += [size for size in arguments[1:2] if type(size) is int]
+        if last == "gather" and isinstance(first, Abstract) and self.see_gathered(first, arguments[1:]):
+            return Abstract(first.roots)
+        if last == "one_hot":
+            self.see_one_hot(first, [*arguments[1:2], *options.values()])
         if isinstance(first, list | tuple) and (made := self._made_of(last, first, values)) is not None:
             return made
         return self._result(last, first, list(arguments), options, ELEMENTWISE | ELEMENTWISE_ACTIVATIONS)

@@ -112,6 +112,9 @@ class TracedObjects(Noted):
         like = frozenset().union(*likes) if likes else NO_PATHS
         if len(like) > 1:
             self.found.equal.append(like)
+        if name == "Categorical":
+            for value in values:
+                self.found.rank(value, least=2)
         return Distribution(name, tuple(arguments), options, Abstract(self._roots(values), like))
 
     def distributed(self, distribution: Distribution, name: str, arguments: Sequence[Value], *, called: bool) -> Value:
@@ -119,7 +122,13 @@ class TracedObjects(Noted):
         self.use(list(arguments), "tensor")
         real = distribution.real
         assert isinstance(real, Abstract)
-        return Abstract(real.roots | self._roots(list(arguments)), real.like)
+        like = real.like
+        if distribution.name == "Categorical":
+            # one number for each row of scores
+            like = NO_PATHS
+            drawn = arguments if name == "log_prob" else ()
+            self.found.labels |= self._roots(*(v for v in drawn if isinstance(v, Abstract) and v.is_pure))
+        return Abstract(real.roots | self._roots(list(arguments)), like)
 
     def divergence(self, left: Distribution, right: Distribution) -> Value:
         """Return a divergence."""
