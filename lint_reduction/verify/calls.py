@@ -187,8 +187,7 @@ class Calls(LibraryCalls):
 
     def _step_of_hole(self, owner: Hole, node: ast.Call) -> None:
         """Step with an optimizer that is not known, or with what scales gradients for one."""
-        if len(node.args) == 1 and not self.backwards:
-            self._run_closure(node)
+        self._run_closure(node)
         if not _SCHEDULE.search(owner.path.rpartition(".")[2]):
             self._step(None)
         if "scaler" in owner.path and self.backwards:
@@ -218,9 +217,10 @@ class Calls(LibraryCalls):
 
     def _run_closure(self, node: ast.Call) -> None:
         """Call what an optimizer is given that computes the gradient."""
-        closures = self.entries([*node.args, *(keyword.value for keyword in node.keywords)][:1])
-        if closures and isinstance(closures[0], Function) and not self.backwards:
-            self.call(closures[0], (), {}, node)
+        given = [*node.args, *(keyword.value for keyword in node.keywords)]
+        closure = self.held(given[0].id) if len(given) == 1 and isinstance(given[0], ast.Name) else None
+        if isinstance(closure, Function) and not self.backwards:
+            self.call(closure, (), {}, node)
 
     # What is known
 

@@ -215,7 +215,9 @@ def _lists(found: Findings) -> frozenset[str]:
     of_samples = [path for path in found.uses if "[*]" in path]
     named = {path for path in found.lists if any(other.startswith(f"{path}[*]") for other in of_samples)}
     found_parts = named or found.lists
-    return frozenset(path for path in found_parts if of_samples and not found.uses.get(f"{path}[*]"))
+    lists = {path for path in found_parts if of_samples and not found.uses.get(f"{path}[*]")}
+    # a list has no attributes and no keys
+    return frozenset(p for p in lists if not any(other.startswith((f"{p}.", f"{p}['")) for other in found.uses))
 
 
 def _has_named_parts(path: str, found: Findings) -> bool:

@@ -71,7 +71,7 @@ class Listed(Machine):
         if is_of_sample(result.path):
             return result
         given = self.program.note("given", node, lambda: _given(node))
-        rows = [row_of(value.path) for name in given.names if isinstance(value := self._held(name), Hole)]
+        rows = [row_of(value.path) for name in given.names if isinstance(value := self.held(name), Hole)]
         index = next((row for row in (*rows, *self._numbered(given)) if row is not None), None)
         if index is None and self.sample_at is not None and given.names & self.sample_at[1]:
             index = self.sample_at[0]
@@ -87,11 +87,11 @@ class Listed(Machine):
     def _numbered(self, given: _Given) -> Iterator[int]:
         """Yield which samples the arguments of a call take out of lists by a number."""
         for name, number in given.numbered:
-            if self.is_list(self._held(name)):
-                index = self._held(number)
+            if self.is_list(self.held(name)):
+                index = self.held(number)
                 yield index if type(index) is int else 0
 
-    def _held(self, name: str) -> Value:
+    def held(self, name: str) -> Value:
         """Return what a variable of a function holds, None for any other name."""
         scope = self.frame.scope
         while scope is not None:

@@ -84,9 +84,12 @@ _SAMPLES = re.compile(
     r"(^|_)(batch|samples|examples|sentences|documents|instances|items|records|graphs|pairs|(data_?)?points)$",
     re.IGNORECASE,
 )
-#: The first call of a path: what is called, and whether it is given anything.
-_CALLED = re.compile(r"(?P<name>[\w.]*)\((?P<given>[^)]?)")
-_GETS = re.compile(r"(^|[._])(sample|sample_batch|get_batch|next_batch|next|fetch|random_batch)$", re.IGNORECASE)
+#: The call of what gets data: it is given nothing, or their number.
+_GETS = re.compile(
+    r"^[\w.]*(?<![a-z])(sample|sample_batch|get_batch|next_batch|fetch|random_batch)\(([\w.]*(batch|size|bs|\d))?\)"
+    r"|^next\(",
+    re.IGNORECASE,
+)
 _RATE = re.compile(r"(^|_)lr$|learning_rate", re.IGNORECASE)
 _IGNORED = re.compile(r"ignore|pad", re.IGNORECASE)
 _OFF = re.compile(r"cuda|gpu|fp16|(^|_)amp|half|distrib|verbose|debug|log|parallel|ddp|deepspeed", re.IGNORECASE)
@@ -166,9 +169,8 @@ def first_call(path: str) -> str:
 
 
 def is_output(path: str) -> bool:
-    """Whether something is what a call puts out that is given something, and is not called like one that gets data."""
-    call = _CALLED.search(path)
-    return call is not None and bool(call["given"]) and _GETS.search(call["name"]) is None
+    """Whether something is what a call puts out, and not one that gets so many samples."""
+    return "(" in path and _GETS.search(path) is None
 
 
 def is_batch(path: str) -> bool:
