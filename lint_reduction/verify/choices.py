@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 
 from lint_reduction.verify import arithmetic
+from lint_reduction.verify.bound import stored
 from lint_reduction.verify.experiment import Place
 from lint_reduction.verify.machine import Machine
 from lint_reduction.verify.names import is_key
@@ -105,11 +106,12 @@ class Choices(Machine):
         return self.program.note("holds", node, lambda: any(map(_inside(unit, node), self._places())))
 
     def leaves_path(self, node: ast.stmt | ast.expr) -> bool:
-        """Whether the first side of a test leaves a function or a round, and holds nothing of the path of the loss."""
+        """Whether the first side of a test is for where there is nothing to do, and holds nothing of the path."""
         return self.program.note("leaves", node, lambda: self._leaves(node))
 
     def _leaves(self, node: ast.stmt | ast.expr) -> bool:
-        if not isinstance(node, ast.If) or not isinstance(node.body[-1], ast.Return | ast.Raise | ast.Continue):
+        function = self.frame.function
+        if not isinstance(node, ast.If) or function is None or not _gives_nothing(node.body[-1], function):
             return False
         unit = self.frame.unit
         return not any(self.holds_place(unit, statement) or self.leads_on(statement) for statement in node.body)
@@ -149,3 +151,12 @@ def _inside(unit: int, node: ast.stmt | ast.expr) -> Callable[[Place], bool]:
         return place.unit == unit and begins <= first and last <= ends
 
     return is_inside
+
+
+def _gives_nothing(statement: ast.stmt, function: Function) -> bool:
+    """Whether a statement leaves a function or a round with nothing that was computed in it."""
+    if not isinstance(statement, ast.Return) or statement.value is None:
+        return isinstance(statement, ast.Return | ast.Raise | ast.Continue)
+    arguments = {node.arg for node in ast.walk(function.node.args) if isinstance(node, ast.arg)}
+    names = {node.id for node in ast.walk(statement.value) if isinstance(node, ast.Name)}
+    return not names & (arguments | stored(function.node))

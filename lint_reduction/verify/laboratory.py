@@ -89,10 +89,11 @@ def measure(experiment: Experiment, device: torch.device, dtype: torch.dtype) ->
         if with_lists is None:
             raise
         return with_lists
-    if with_lists is None or with_lists.status is not Status.MEASURED:
+    if with_lists is None or plain.status is not Status.MEASURED:
+        is_better = with_lists is not None and (is_sure or with_lists.status is Status.MEASURED)
+        return with_lists if with_lists is not None and is_better else plain
+    if with_lists.status is not Status.MEASURED:
         return plain
-    if plain.status is not Status.MEASURED:
-        return with_lists
     # what is iterated over may be a list of samples, or of parts of a batch: both have to say the same
     return replace(with_lists, trials=(*with_lists.trials, *plain.trials))
 

@@ -114,11 +114,6 @@ def _given(node: ast.Call) -> _Given:
     return _Given(frozenset(names), tuple(numbered), adds_axis)
 
 
-def stored(node: ast.AST) -> frozenset[str]:
-    """Return the variables that a node binds."""
-    return frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-
-
 def sample_in(value: Value) -> int | None:
     """Return which sample a round of a loop is given, None where it is none of a list."""
     rows = [row_of(part.path) for part in parts([value], 2) if isinstance(part, Hole)]

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import MOVING
-from lint_reduction.verify.listed import Listed, sample_in, stored
+from lint_reduction.verify.bound import stored
+from lint_reduction.verify.listed import Listed, sample_in
 from lint_reduction.verify.values import BlockedError, Hole, UserError, Value
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import LIBRARIES, MAX_ROUNDS, NO_GRADIENT, SCALING_METHODS
 from lint_reduction.verify.assignments import Assignments
+from lint_reduction.verify.bound import bound_names
 from lint_reduction.verify.effects import reads_gradient
-from lint_reduction.verify.machine import bound_names
 from lint_reduction.verify.values import (
     BlockedError,
     Class,
