@@ -261,3 +261,28 @@ def test_a_sum_grows(name: str) -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_mean_does_not(name: str) -> None:
     assert exponents(PROGRAMS[name], PROGRAMS[name].fair) == {0.0}
+
+
+def told(text: str) -> dict[str, object]:
+    torch.set_num_threads(1)
+    return laboratory.run(json.loads(experiment(HEAD + text).to_json()), torch.device("cpu"), torch.float64)
+
+
+def test_what_is_only_asked_for_its_size_is_no_prediction() -> None:
+    answer = told(
+        "def train(model, loader):\n    for x, y in loader:\n"
+        "        loss = F.mse_loss(model(x), y, reduction='sum') / x.size(0)\n        loss.backward()\n"
+    )
+    assumptions = answer["trials"][0]["assumptions"]  # type: ignore[index]
+    assert "`x` is an input of shape samples × features" in assumptions
+    assert "`model(x)` is a prediction of shape samples × features" in assumptions
+
+
+def test_the_way_that_comes_farthest_says_why_nothing_runs() -> None:
+    answer = told(
+        "def train(model, loader):\n    for x, y in loader:\n        out = model(x)\n"
+        "        same = torch.einsum('btd,btd->b', out, out)\n"
+        "        loss = F.mse_loss(out.view(7, 11), y, reduction='sum') + same.sum()\n        loss.backward()\n"
+    )
+    assert answer["status"] == "blocked"
+    assert str(answer["reason"]).startswith("no shape fits: view: ")
