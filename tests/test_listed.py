@@ -211,3 +211,28 @@ class Heads(nn.Module):
 @pytest.mark.parametrize(("text", "function"), [(SCALES, "objective"), (HEADS, "Heads.forward")])
 def test_what_is_no_list_of_samples_is_not_taken_for_one(text: str, function: str) -> None:
     assert exponents(Listed(text, function, "return"), "") == {0.0}
+
+
+LEVELS = """\
+def objective(model, levels):
+    total = 0
+    for level in levels:
+        total = total + F.mse_loss(level["prediction"], level["target"])
+    return total
+"""
+
+
+def test_what_may_be_a_list_of_levels_is_measured_in_both_ways() -> None:
+    assert exponents(Listed(LEVELS, "objective", "return"), "") == {0.0, 1.0}
+
+
+KEYS = """\
+def objective(model, batch):
+    for key in batch:
+        batch[key] = batch[key].to("cuda")
+    return F.mse_loss(model(batch["x"]), batch["y"])
+"""
+
+
+def test_a_dictionary_is_no_list_of_samples() -> None:
+    assert exponents(Listed(KEYS, "objective", "return"), "") == {0.0}

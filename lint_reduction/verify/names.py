@@ -81,7 +81,7 @@ _PARAMETER = re.compile(r"\.(weight|bias)(\.data)?$")
 _LOADER = re.compile(r"load|dl\b|iter|batches", re.IGNORECASE)
 _DATA = re.compile(r"data_?set|train_data|corpus|train_set", re.IGNORECASE)
 _SAMPLES = re.compile(
-    r"(^|_)(batch|samples|examples|sentences|documents|instances|items|records|graphs|pairs|(data_?)?points)$",
+    r"(^|_)(batch|samples|examples|sentences|documents|instances|graphs|data_?points)$",
     re.IGNORECASE,
 )
 #: The call of what gets data: it is given nothing, or their number.

@@ -177,6 +177,14 @@ def sizes_of(found: Findings) -> Sizes:
 
 def plans(found: Findings, *, time_first: bool = False) -> Iterator[Plan]:
     """Yield plans, the likeliest first, different layouts of the loss before other differences."""
+    yield from _plans(found, time_first=time_first)
+    if found.gathered:
+        # what is gathered may be whole rows, and more than one of a kind
+        rows = replace(found, gathered=dict.fromkeys(found.gathered, "B1"), choices={})
+        yield from _plans(rows, time_first=time_first)
+
+
+def _plans(found: Findings, *, time_first: bool) -> Iterator[Plan]:
     holes = _sort(found)
     main = next((loss for loss in found.losses), BY_HAND)
     possible = main.layouts
