@@ -18,15 +18,14 @@ from lint_reduction.verify.bench import Bench
 from lint_reduction.verify.calls import looks_like_loss
 from lint_reduction.verify.decoding import decode
 from lint_reduction.verify.experiment import Experiment
-from lint_reduction.verify.interpreter import Interpreter
+from lint_reduction.verify.exploring import Traces, explore
 from lint_reduction.verify.machine import Program
 from lint_reduction.verify.measurement import Measurement, Status, Trial
 from lint_reduction.verify.names import Size, is_batch
 from lint_reduction.verify.planning import Plan, plans, sizes_of
 from lint_reduction.verify.synth import Sizes
-from lint_reduction.verify.trace import Trace
 from lint_reduction.verify.trials import trial_of
-from lint_reduction.verify.values import BlockedError, MisfitError, RaisedError, UserError
+from lint_reduction.verify.values import BlockedError, MisfitError, RaisedError
 
 _RECURRENT = re.compile(r"\b(LSTM|GRU|RNN|Transformer\w*|MultiheadAttention)\(")
 MAX_LAYOUTS = 3
@@ -80,11 +79,12 @@ def measure(experiment: Experiment, device: torch.device, dtype: torch.dtype) ->
         BlockedError: it cannot be run.
     """
     program = Program.of(experiment)
-    with_lists, is_sure = _with_lists(program, device, dtype)
+    traces = Traces(program)
+    with_lists, is_sure = _with_lists(traces, device, dtype)
     if with_lists is not None and is_sure and with_lists.status is not Status.BLOCKED:
         return with_lists
     try:
-        plain = _without_lists(program, device, dtype)
+        plain = _without_lists(traces, device, dtype)
     except BlockedError:
         if with_lists is None:
             raise
@@ -98,18 +98,18 @@ def measure(experiment: Experiment, device: torch.device, dtype: torch.dtype) ->
     return replace(with_lists, trials=(*with_lists.trials, *plain.trials))
 
 
-def _with_lists(program: Program, device: torch.device, dtype: torch.dtype) -> tuple[Measurement | None, bool]:
+def _with_lists(traces: Traces, device: torch.device, dtype: torch.dtype) -> tuple[Measurement | None, bool]:
     """Measure with lists of samples, None where nothing is one, or it cannot be run; return whether they are sure."""
     try:
-        found = explore(program, set(), takes_rows=True, takes_lists=True)
+        found = explore(traces, set(), takes_rows=True, takes_lists=True)
         # what is counted is no list of two
         is_sure = all(is_batch(path) or f"len({path})" in found.uses for path in found.lists)
-        return (_measured(program, found, device, dtype) if found.lists else None), is_sure
+        return (_measured(traces.program, found, device, dtype) if found.lists else None), is_sure
     except BlockedError:
         return None, False
 
 
-def _without_lists(program: Program, device: torch.device, dtype: torch.dtype) -> Measurement:
+def _without_lists(traces: Traces, device: torch.device, dtype: torch.dtype) -> Measurement:
     """Measure with tensors that follow the batch, wherever they are.
 
     Raises:
@@ -117,14 +117,14 @@ def _without_lists(program: Program, device: torch.device, dtype: torch.dtype) -
     """
     apart: set[str] = set()
     try:
-        measurement = _measured(program, explore(program, apart, takes_rows=True), device, dtype)
+        measurement = _measured(traces.program, explore(traces, apart, takes_rows=True), device, dtype)
         if measurement.status is not Status.BLOCKED or not apart:
             return measurement
     except BlockedError:
         if not apart:
             raise
     # what looks like the data of a batch may be a list of its parts
-    return _measured(program, explore(program, apart, takes_rows=False), device, dtype)
+    return _measured(traces.program, explore(traces, apart, takes_rows=False), device, dtype)
 
 
 def _measured(program: Program, found: Findings, device: torch.device, dtype: torch.dtype) -> Measurement:
@@ -159,72 +159,6 @@ def _measured(program: Program, found: Findings, device: torch.device, dtype: to
         error = bench.raised[0]
         return Measurement(Status.RAISED, str(error), bench.executed, error.unreduced)
     return Measurement(Status.BLOCKED, f"no shape fits: {bench.reason}", bench.executed)
-
-
-def explore(program: Program, apart: set[str], *, takes_rows: bool, takes_lists: bool = False) -> Findings:
-    """Trace a program, again when the trace has shown what is a tensor and what a structure.
-
-    Args:
-        program: the program.
-        apart: gets the data of a batch that loops go through.
-        takes_rows: whether these loops go through its samples.
-        takes_lists: whether what is iterated over is a list of samples, where only parts of its entries are used.
-
-    Raises:
-        BlockedError: it cannot be traced.
-    """
-    tensors: frozenset[str] = frozenset()
-    structures: frozenset[str] = frozenset()
-    lists: frozenset[str] = frozenset()
-    is_tried = False
-    failure: BlockedError | None = None
-    for _ in range(5 if takes_lists else 3):
-        world = Trace(tensors, structures, lists, takes_rows=takes_rows)
-        machine = Interpreter(program, world)
-        failure = None
-        try:
-            machine.begin()
-        except BlockedError as error:
-            failure = error
-        except UserError as error:
-            failure = BlockedError(f"it raises {error}")
-        found = world.found
-        apart |= machine.apart
-        found.apart = apart
-        leads = found.structures
-        indexed = {path for path in leads if found.uses[path] & {"tensor", "arithmetic"} or path in found.roles}
-        indexed = {path for path in indexed if not _has_named_parts(path, found)}
-        listed = lists
-        if takes_lists:
-            # of what is iterated over, what turns out to be no list is none in the traces that follow
-            listed = _lists(found) if is_tried else frozenset(found.iterated)
-            is_tried = True
-        if listed == lists and tensors == indexed | tensors and structures == frozenset(leads - indexed) | structures:
-            break
-        tensors = frozenset(indexed) | tensors
-        structures = frozenset(leads - tensors) | structures
-        if listed != lists:
-            # what is a list has other parts
-            tensors, structures, lists = frozenset(), frozenset(), listed
-    if failure is not None:
-        raise failure
-    return found
-
-
-def _lists(found: Findings) -> frozenset[str]:
-    """Return what is a list of samples: only parts of its entries are used, and none of them is a tensor."""
-    of_samples = [path for path in found.uses if "[*]" in path]
-    named = {path for path in found.lists if any(other.startswith(f"{path}[*]") for other in of_samples)}
-    found_parts = named or found.lists
-    lists = {path for path in found_parts if of_samples and not found.uses.get(f"{path}[*]")}
-    # a list has no attributes and no keys
-    return frozenset(p for p in lists if not any(other.startswith((f"{p}.", f"{p}['")) for other in found.uses))
-
-
-def _has_named_parts(path: str, found: Findings) -> bool:
-    """Whether parts of a path are taken by a name, or it is called: then it is no tensor."""
-    starts = (f"{path}.", f"{path}(", f"{path}['")
-    return any(other.startswith(starts) for other in found.uses)
 
 
 def _check_found(found: Findings) -> None:
