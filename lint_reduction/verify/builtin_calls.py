@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import MAX_ROUNDS
 from lint_reduction.verify.functions import Functions
+from lint_reduction.verify.rows import is_of_sample
 from lint_reduction.verify.values import (
     BlockedError,
     Bound,
@@ -78,6 +79,9 @@ class BuiltinCalls(Functions):
         return [(i + start, entry) for i, entry in enumerate(entries)]
 
     def _do_zip(self, *values: Value, strict: Value = False) -> Value:
+        if values and all(isinstance(value, Hole) and is_of_sample(value.path) for value in values):
+            # samples are turned into what they are made of
+            return Stream(lambda i: tuple(Hole.at(f"{v.path}[{i}]") for v in values if isinstance(v, Hole)))
         paths = {value.path for value in values if isinstance(value, Hole)}
         if paths & self.samples:
             # what is taken together with samples is of samples: the outputs of a model beside the targets
@@ -92,6 +96,9 @@ class BuiltinCalls(Functions):
     def _stream(self, value: Value) -> Stream | list[Value]:
         if isinstance(value, Stream):
             return value
+        listed = self.listed(value)
+        if listed is not None:
+            return listed
         if isinstance(value, Hole) and not self.has_rows(value) and not self.domain.is_indexed(value, slice(None)):
             return Stream(lambda _: Unnamed(value.path))
         return self.iterate(value)
@@ -229,6 +236,9 @@ class BuiltinCalls(Functions):
         match kind:
             case Library():
                 return kind.last in ("Tensor", "Variable", "FloatTensor") and (is_tensor or isinstance(value, Hole))
+            case Builtin(name="list" | "tuple" as name) if isinstance(value, Hole):
+                self.see_list(value)
+                return name == "list" and self.is_list(value)
             case Builtin(name=name) if name in _TYPES:
                 return type(value) is _TYPES[name] or (name == "int" and type(value) is bool)
             case Class():

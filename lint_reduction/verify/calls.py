@@ -18,6 +18,7 @@ from lint_reduction.verify.allowed import (
     MATHEMATICS,
     MOVING,
     OPTIMIZERS,
+    PADDING,
     PARAMETER_METHODS,
     PASSES_ON,
     SCALING_METHODS,
@@ -29,6 +30,7 @@ from lint_reduction.verify.effects import HOOKS, reads_gradient
 from lint_reduction.verify.functions import CRITERION
 from lint_reduction.verify.library_calls import FOR_EACH, NUMBERED, LibraryCalls
 from lint_reduction.verify.losses import is_loss_name, loss_class, loss_function, modern
+from lint_reduction.verify.rows import is_of_sample
 from lint_reduction.verify.values import (
     BlockedError,
     Bound,
@@ -152,7 +154,8 @@ class Calls(LibraryCalls):
 
     def _of_row(self, result: Hole, node: ast.Call) -> Value:
         """Return what a call on one sample returns: its row of what it would be for the batch."""
-        if self.row is None:
+        result = self.of_sample(result, node)
+        if self.row is None or is_of_sample(result.path):
             return result
         index, names = self.row
         parts = [part for argument in node.args for part in ast.walk(argument)]
@@ -206,12 +209,13 @@ class Calls(LibraryCalls):
                 self.call(self.evaluate(node.args[0]), (owner,), {}, node)
             return owner
         if name == "step":
-            self._step_unknown(owner, node)
+            self._step_of_hole(owner, node)
         if name == "clip_grad_norm_" and len(node.args) > 1:
             return self.domain.clip(name, self.settle(self.evaluate(node.args[1])))
         return self._call_by_name(owner, name, node)
 
-    def _step_unknown(self, owner: Hole, node: ast.Call) -> None:
+    def _step_of_hole(self, owner: Hole, node: ast.Call) -> None:
+        """Step with an optimizer that is not known, or with what scales gradients for one."""
         if not _SCHEDULE.search(owner.path.rpartition(".")[2]):
             self._run_closure(node)
             self._step(None)
@@ -243,7 +247,10 @@ class Calls(LibraryCalls):
     def _run_closure(self, node: ast.Call) -> None:
         """Call the function that an optimizer is given to compute the gradient, once."""
         given = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "closure")]
-        closure = self.evaluate(given[0]) if given and not self.backwards else None
+        first = given[0] if given and not self.backwards else None
+        closure = self.held(first.id) if isinstance(first, ast.Name) else None
+        if isinstance(first, ast.Lambda):
+            closure = self.evaluate(first)
         if isinstance(closure, Function):
             self.call(closure, (), {}, node)
 
@@ -328,9 +335,9 @@ class Calls(LibraryCalls):
             return settled[0] if callee.name in IDENTITY_LAYERS else self.domain.apply(callee, settled)
         loss = loss_class(f"torch.nn.{callee.name}")
         assert loss is not None
-        value = self.domain.loss(loss, callee, *self.clean(arguments, options), self.place(node))
-        self.executed.add(callee.place)
-        return value
+        return self.made(
+            callee.place, self.domain.loss(loss, callee, *self.clean(arguments, options), self.place(node))
+        )
 
     def _call_bound(
         self, callee: Bound, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call
@@ -343,6 +350,7 @@ class Calls(LibraryCalls):
             return self.end_in(value, node, self.settle(gradient))
         if name in ("item", "tolist") and self.experiment.end_kind == "read" and self.is_end(node):
             return self.end_in(value, node)
+        self.see_reduced(node, name, value)
         return self.domain.method(value, name, *self.clean(arguments, options))
 
     # The end
@@ -381,6 +389,7 @@ _TABLES: dict[str, frozenset[str]] = {
     "torch.distributed": frozenset({"all_reduce"}),
     "torch.special": frozenset({"expit", "xlogy", "logit"}),
     "torch.nn.functional": ACTIVATIONS | {"dropout"},
+    "torch.nn.utils.rnn": PADDING,
     "torch.nn": LAYERS | IDENTITY_LAYERS,
     "torch.optim": OPTIMIZERS,
     "torch.distributions": DISTRIBUTIONS | {"kl_divergence"},
