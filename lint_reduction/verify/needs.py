@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from lint_reduction.verify.bindings import Imported
 from lint_reduction.verify.branches import Sides, is_off
 from lint_reduction.verify.catalog import Catalog, is_generator, is_runnable
-from lint_reduction.verify.effects import called_name, fills, is_effect, is_step, stepping_functions
+from lint_reduction.verify.effects import called_name, fills, is_effect, is_step, sets_rate, stepping_functions
 from lint_reduction.verify.losses import is_loss_name
 from lint_reduction.verify.modules import FunctionNode, Loop, Module, Modules, NoExperimentError, Scope, begin, end
 from lint_reduction.verify.relevance import Relevance
@@ -213,7 +213,8 @@ class Slice:
         self._catalog.names(module)
         for statement in own(scope):
             in_time = stretch is None or begin(statement) <= stretch.last
-            if (in_time and is_effect(statement)) or fills(statement, relevance.names, relevance.attributes):
+            changes = is_effect(statement) or sets_rate(statement, by_any=self.route.rate_grows)
+            if (in_time and changes) or fills(statement, relevance.names, relevance.attributes):
                 self._keep(module, statement)
 
     # --- attributes and classes
@@ -251,7 +252,8 @@ class Slice:
         if not isinstance(statement, FunctionNode):
             self._keep(module, statement)
             return
-        is_called = statement.name in _CALLED and self._catalog.is_foreign(module, home)
+        is_model = self._catalog.is_foreign(module, home) and not is_loss_name(home.name)
+        is_called = statement.name in _CALLED and is_model
         if is_called and statement not in self.route.functions and not self._catalog.concerns(module, statement):
             # the model itself, in a class that trains it
             return
