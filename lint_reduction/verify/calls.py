@@ -61,7 +61,7 @@ class Calls(LibraryCalls):
         place = self.place(node)
         is_inherited = isinstance(node.func, ast.Attribute) and node.func.attr == "__init__"
         if place in self.decisions.sites and not is_inherited:
-            callee: Value = Library(self.decisions.sites[place].name)
+            callee: Value = self._partial(node) or Library(self.decisions.sites[place].name)
         elif isinstance(node.func, ast.Attribute):
             owner = self.evaluate(node.func.value)
             if node.func.attr in HOOKS:
@@ -78,7 +78,7 @@ class Calls(LibraryCalls):
             if isinstance(owner, Instance) and node.func.attr in _REGISTERING and not is_own:
                 return self.call_builtin("setattr", (owner, *self.entries(node.args[:2])), {})
             if isinstance(owner, Optimizer):
-                return self._call_optimizer(owner, node.func.attr)
+                return self._call_optimizer(owner, node.func.attr, node)
             if isinstance(owner, Distribution) and node.func.attr in DISTRIBUTION_METHODS:
                 return self.domain.distributed(owner, node.func.attr, self._settled(node), called=True)
             callee = self.attribute(owner, node.func.attr)
@@ -88,6 +88,8 @@ class Calls(LibraryCalls):
 
     def _call_value(self, callee: Value, node: ast.Call) -> Value:
         if isinstance(callee, Library):
+            if callee.name == "torch.autograd.grad" and self.is_end(node):
+                return self._gradients(node)
             if not self.is_allowed(callee):
                 return self._call_foreign(callee, node)
         elif isinstance(callee, Hole) or (
@@ -109,8 +111,24 @@ class Calls(LibraryCalls):
             arguments = [] if site.is_built else arguments
         return self.call(callee, arguments, options, node)
 
+    def _partial(self, node: ast.Call) -> Partial | None:
+        """Return the function with some of its arguments that a loss call calls, None if it calls something else."""
+        if not self.decisions.sites[self.place(node)].is_built:
+            return None
+        try:
+            callee = self.evaluate(node.func)
+        except BlockedError:
+            return None
+        return callee if isinstance(callee, Partial) else None
+
     def _settled(self, node: ast.Call) -> list[Value]:
         return [self.settle(value) for value in self.entries(node.args)]
+
+    def _gradients(self, node: ast.Call) -> Value:
+        """Call ``torch.autograd.grad`` of all parameters."""
+        given = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "outputs")]
+        self.end_in(self.settle(self.evaluate(given[0])), node)
+        return tuple(self.domain.attribute(parameter, "grad") for parameter in self.iterate(Parameters()))
 
     # What is not known
 
@@ -177,6 +195,7 @@ class Calls(LibraryCalls):
         if name in _MODES:
             return owner
         if name == "step" and not _SCHEDULE.search(owner.path.rpartition(".")[2]):
+            self._call_closure(node)
             self._step(None)
         if name == "step" and "scaler" in owner.path and self.backwards:
             stepped = self.evaluate(node.args[0]) if node.args else None
@@ -200,10 +219,18 @@ class Calls(LibraryCalls):
         if self.backwards:
             self.finish()
 
-    def _call_optimizer(self, owner: Optimizer, name: str) -> Value:
+    def _call_optimizer(self, owner: Optimizer, name: str, node: ast.Call) -> Value:
         if name == "step":
+            self._call_closure(node)
             self._step(owner)
         return None
+
+    def _call_closure(self, node: ast.Call) -> None:
+        """Call what a step is given to compute the gradient with."""
+        given = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "closure")]
+        closure = self.evaluate(given[0]) if given and not self.backwards else None
+        if isinstance(closure, Function):
+            self.invoke(closure, (), {})
 
     # What is known
 

@@ -198,6 +198,7 @@ class Run(TorchObjects):
             if isinstance(new, Tensor) and new.shape == value.grad.shape:
                 value.grad = new.detach().clone()
             elif new is None:
+                self._keep_gradient()
                 value.grad = None
 
     # The gradient
@@ -234,10 +235,15 @@ class Run(TorchObjects):
 
     def method(self, value: Value, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Value:
         """Call a method; the gradient is kept before it is cleared."""
-        if name == "zero_" and self.losses and any(value is leaf.grad for leaf in self.maker.leaves.values()):
+        if name == "zero_" and any(value is leaf.grad for leaf in self.maker.leaves.values()):
+            self._keep_gradient()
+        return super().method(value, name, arguments, options)
+
+    def _keep_gradient(self) -> None:
+        """Keep the gradient that backward has computed, before it is cleared."""
+        if self.losses:
             self.settled()
             self._is_kept = True
-        return super().method(value, name, arguments, options)
 
     def moved(self) -> Tensor | None:
         """Return how far the program itself has moved the leaves, None if it has not."""
