@@ -25,6 +25,7 @@ class Abstract:
         is_range: whether it counts positions.
         compared: paths whose values are compared with a number, if it is the outcome of that.
         depth: how many of the first axes of its hole have been taken away.
+        is_column: whether an axis of one was put in last.
     """
 
     roots: frozenset[str] = NO_PATHS
@@ -35,6 +36,7 @@ class Abstract:
     length: int = 0
     is_range: bool = False
     depth: int = 0
+    is_column: bool = False
     compared: frozenset[str] = NO_PATHS
 
 
@@ -54,6 +56,9 @@ class Findings:
         boolean: paths that are negated or used to select.
         labels: paths whose values are class indices.
         gathered: paths whose values say which entry of each row is taken.
+        picking: the same, of paths that have all axes of what they take from but the last.
+        positive: paths of which a logarithm or a root is taken.
+        thin: paths that an axis is put in behind all they seem to have, with their number.
         lengths: paths whose values positions are compared with.
         single: paths of numbers that a tensor is made of.
         weighing: paths that weights of classes are computed from.
@@ -79,6 +84,9 @@ class Findings:
     boolean: set[str] = field(default_factory=set)
     labels: set[str] = field(default_factory=set)
     gathered: set[str] = field(default_factory=set)
+    picking: set[str] = field(default_factory=set)
+    positive: set[str] = field(default_factory=set)
+    thin: dict[str, int] = field(default_factory=dict)
     lengths: set[str] = field(default_factory=set)
     single: set[str] = field(default_factory=set)
     weighing: set[str] = field(default_factory=set)

@@ -75,6 +75,7 @@ class Plan:
         windows: divisions by a number that is the number of micro-batches of a step, with that number.
         follows: what the divisors may follow.
         takes_rows: whether loops over the data of a batch go through its samples.
+        is_last_resort: whether it is of no use where another one fits.
     """
 
     fills: Mapping[str, Fill | Number]
@@ -83,6 +84,7 @@ class Plan:
     windows: Mapping[Place, int] = field(default_factory=dict)
     follows: Size = Size.SAMPLES
     takes_rows: bool = False
+    is_last_resort: bool = False
 
     def is_tensor(self, path: str) -> bool:
         """Whether a tensor stands for a path."""
@@ -149,6 +151,7 @@ class _Sorted:
     roles: dict[str, tuple[Role, Loss, int]]
     generic: list[str]
     masks: list[str]
+    picking: list[str]
     divisors: tuple[str, ...]
 
 
@@ -177,12 +180,17 @@ def plans(found: Findings, *, time_first: bool = False) -> Iterator[Plan]:
     generic = _GENERIC if holes.generic else ("same",)
     masks = _MASKS if holes.masks else ("target",)
     seen = set()
-    for others, mask, layout in itertools.product(generic, masks, layouts):
-        fills = _fills(found, holes, main, layout, others, mask)
+    shapes = (found.thin, {}) if found.thin else ({},)
+    for thin, others, mask, layout in itertools.product(shapes, generic, masks, layouts):
+        fills = {
+            path: _thinned(fill, thin.get(path))
+            for path, fill in _fills(found, holes, main, layout, others, mask).items()
+        }
         key = repr(sorted((path, repr(fill)) for path, fill in fills.items()))
         if key not in seen and _fits(found, fills):
             seen.add(key)
-            yield Plan(fills, ",".join(layout), holes.divisors, takes_rows=found.takes_rows)
+            resort = thin is not shapes[0]
+            yield Plan(fills, ",".join(layout), holes.divisors, takes_rows=found.takes_rows, is_last_resort=resort)
 
 
 def _fills(
@@ -199,15 +207,22 @@ def _fills(
         # where no loss says what it takes, what a model puts out is taken for the prediction
         is_prediction = others == "same" or (not holes.roles and "(" in path)
         role = Role.TARGET if found.takes_rows and path in found.apart else Role.REAL
+        role = Role.PROBABILITY if path in found.positive else role
         # what a model puts out is no single number
         shape = prediction if not others and "(" in path else others
         fills[path] = Fill(role, alike if is_prediction else shape)
+    fills |= {path: Fill(Role.CLASS, prediction[:-1]) for path in holes.picking}
     _give_alike(fills)
     shape = {"target": target, "prediction": prediction}.get(mask, mask)
     for path in holes.masks:
         is_boolean = path in found.boolean
         fills[path] = Fill(Role.MASK if names.is_mask(path) else Role.WEIGHT, shape, is_boolean)
     return fills
+
+
+def _thinned(fill: Fill | Number, axes: int | None) -> Fill | Number:
+    """Return a tensor with its first axes only."""
+    return fill if axes is None or isinstance(fill, Number) else replace(fill, layout=fill.layout[:axes] or "B")
 
 
 def _give_alike(fills: dict[str, Fill | Number]) -> None:
@@ -253,7 +268,7 @@ def _fits_rank(found: Findings, path: str, layout: str) -> bool:
 
 def _sort(found: Findings) -> _Sorted:
     structures = found.structures
-    holes = _Sorted({}, {}, [], [], _divisors(found, structures))
+    holes = _Sorted({}, {}, [], [], [], _divisors(found, structures))
     for path, uses in found.uses.items():
         if path in structures or names.last_part(path) in ("device", "rank", "local_rank", "gpu"):
             continue
@@ -262,7 +277,9 @@ def _sort(found: Findings) -> _Sorted:
             holes.fixed[path] = Number(number)
             continue
         role = _role(found, path)
-        if role is not None and path not in found.single and not _is_factor(found, path, role):
+        if path in found.picking and role is None:
+            holes.picking.append(path)
+        elif role is not None and path not in found.single and not _is_factor(found, path, role):
             if role[0] is Role.TARGET and found.takes_rows and path in found.apart:
                 # what is made of its samples may have other axes
                 holes.generic.append(path)

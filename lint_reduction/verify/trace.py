@@ -62,7 +62,8 @@ class Trace(Noted):
     def _axis(self, value: Value, arguments: Sequence[Value]) -> None:
         for argument in parts(list(arguments)):
             if type(argument) is int:
-                self.found.rank(value, least=argument + 1 if argument >= 0 else -argument)
+                # nobody counts the axes of a vector from its end
+                self.found.rank(value, least=argument + 1 if argument >= 0 else max(2, -argument))
 
     # Holes
 
@@ -183,6 +184,7 @@ class Trace(Noted):
             self._axis(value, [index])
             return value if isinstance(index, slice) else Abstract(is_number=True)
         self.use(value, "tensor")
+        self.see_thin(value, index)
         if isinstance(index, tuple):
             # what stands for "all other axes" stands for one at least: nobody writes it for none
             self.found.rank(value, least=sum(entry is not None for entry in index))
@@ -194,9 +196,14 @@ class Trace(Noted):
 
     def _index(self, index: Value) -> None:
         """Note what takes rows, what takes columns, and what is one number in a list of these."""
-        for axis, entry in enumerate(index if isinstance(index, tuple) else (index,)):
+        entries = index if isinstance(index, tuple) else (index,)
+        counts = any(isinstance(entry, Abstract) and entry.is_range for entry in entries)
+        for axis, entry in enumerate(entries):
             for part in parts([entry]):
                 if isinstance(part, Abstract):
+                    if counts and part.is_pure and not part.is_number:
+                        # beside the number of each row stands what is taken of it
+                        self.found.labels |= part.roots
                     tag = "position" if isinstance(entry, list) else "column" if axis else "index"
                     self.use(part, "size" if part.is_number else tag)
                     if not part.is_number and part.is_pure:
@@ -245,15 +252,22 @@ class Trace(Noted):
             self._axis(value, [*arguments, *options.values()])
         if "softmax" in name:
             self.see_normalized(value, [*arguments, *options.values()])
-        if name == "gather" and len(arguments) > 1 and isinstance(arguments[1], Abstract) and arguments[1].is_pure:
-            self.found.gathered |= arguments[1].roots
+        if name == "gather" and len(arguments) > 1:
+            self.see_gathered(arguments[1])
             return Abstract(value.roots)
+        self.see_positive(name, value)
+        if name != "where":
+            self.see_selecting(name, [value, *arguments])
+        if name == "flatten" and len(arguments) == 2 and type(arguments[1]) is int:
+            # where all axes are meant, no last one is named
+            self.found.rank(value, least=arguments[1] + 2)
         if name == "permute":
             flat = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], list | tuple) else arguments
             self.found.rank(value, exact=len(flat) if isinstance(flat, Sequence) else None)
         if name in ("size", "numel", "dim", "nelement", "ndimension", "stride"):
             return Abstract(like=value.like, is_shape=name == "size" and not arguments, is_number=True)
-        return self._result(name, value, [value, *arguments], options, ELEMENTWISE_METHODS)
+        result = self._result(name, value, [value, *arguments], options, ELEMENTWISE_METHODS)
+        return replace(result, is_column=True) if name == "unsqueeze" and isinstance(result, Abstract) else result
 
     def _sizes(self, value: Abstract, arguments: Sequence[Value], name: str) -> None:
         flat = [entry for entry in parts(list(arguments)) if not isinstance(entry, list | tuple)]
@@ -317,9 +331,9 @@ class Trace(Noted):
             self._axis(first, [*arguments[1:], *options.values()])
         if "softmax" in last:
             self.see_normalized(first, [*arguments[1:], *options.values()])
-        if last == "one_hot" and isinstance(first, Abstract) and first.is_pure:
-            self.found.labels |= first.roots
-            self.found.classes += [size for size in arguments[1:2] if type(size) is int]
+        self.see_positive(last, first)
+        self.see_selecting(last, arguments)
+        self.see_classes(last, arguments)
         if (last == "tensor" or last in TENSOR_TYPES) and isinstance(first, list | tuple):
             pure = (part for part in parts(first) if isinstance(part, Abstract) and part.is_pure and not part.depth)
             self.found.single |= self._roots(list(pure))
