@@ -66,7 +66,9 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
         shown_first = replace(measurement, trials=tuple(trial for trial, _ in judged))
         return _verdict(*judged[0][1], shown_first, claim)
     found = "; ".join(f"{trial.layout}: {outcome.value}, {reason}" for trial, (outcome, reason) in judged)
-    return _verdict(Outcome.INCONCLUSIVE, f"depends on what is not known: {found}", measurement)
+    verdict = _verdict(Outcome.INCONCLUSIVE, f"depends on what is not known: {found}", measurement)
+    # a curve of one way to run it would be taken for an answer
+    return replace(verdict, curves=())
 
 
 def _verdict(outcome: Outcome, reason: str, measurement: Measurement, claim: Claim | None = None) -> Verdict:
