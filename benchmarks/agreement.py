@@ -5,7 +5,8 @@
 Prints how many programs there were and how many of them differ, the share of which the analysis claims every growth,
 how many claims of each kind were compared, why growths were not known, how many programs the verifier could run and why
 not the others, how often it and the run were compared, and each disagreement with a small program that shows it. A line
-after every 500 programs says how far it is. Ends with 1 if there is a disagreement, or a program that does not run.
+after every 500 programs says how far it is, behind what differs among them. Ends with 1 if there is a disagreement, or
+a program that does not run.
 """
 
 from __future__ import annotations
@@ -68,7 +69,10 @@ def main() -> None:
         verifier = None if options.static_only else stack.enter_context(Verifier())
         for first in range(options.first, options.first + options.programs, _CHUNK):
             count = min(_CHUNK, options.first + options.programs - first)
+            known = len(tally.differences)
             run(options.seed, count, runner, verifier, first=first, tally=tally)
+            for difference in tally.differences[known:]:
+                print(f"\n# {difference.text}\n{difference.program.text}\n{difference.program.driver}")
             print(
                 f"{tally.programs} programs, {tally.claimed} claimed, {tally.verified} of {tally.to_verify} verified, "
                 f"{len(tally.broken)} do not run, {len(tally.differences)} disagreements, "
