@@ -97,6 +97,21 @@ CASES = (
         what="update",
     ),
     Case(
+        "gradients in the groups of an optimizer that is handed in",
+        "def train(model, loader, optimizer):\n    for x, y in loader:\n"
+        "        loss = F.mse_loss(model(x), y)\n        loss.backward()\n"
+        "        for group in optimizer.param_groups:\n            for p in group['params']:\n"
+        "                p.grad.mul_(1.0 / len(x))\n        optimizer.step()\n",
+        (-1,),
+    ),
+    Case(
+        "weights beside two outputs of a model",
+        "def train(model, loader):\n    for x, y, w in loader:\n        out, aux = model(x)\n"
+        "        loss = F.cross_entropy(out, y)\n        errors = -F.log_softmax(aux, -1)[torch.arange(len(y)), y]\n"
+        "        loss = loss + (errors * w).sum() / w.sum()\n        loss.backward()\n",
+        (0,),
+    ),
+    Case(
         "a gradient that is let go of",
         loop(
             'loss = F.mse_loss(out, y, reduction="sum")',

@@ -18,7 +18,8 @@ from lint_reduction.verify.names import Size
 from lint_reduction.verify.synth import BASE, IGNORED, Sizes
 
 _MAX_LITERAL = 4_096
-_GENERIC = ("same", "BD", "B", "BC", "", "BTD", "BT", "B1", "BDHW")
+#: With a plus, for all but what a model puts out, which is like its other outputs.
+_GENERIC = ("same", "BD", "+B", "B", "BC", "", "BTD", "BT", "B1", "BDHW")
 _MASKS = ("target", "prediction", "B", "BT1", "BT")
 _WORDS = {
     "B": "samples",
@@ -205,11 +206,12 @@ def _fills(
     for path in holes.generic:
         alike = prediction if prediction[0] != "S" or _is_alike(found, path) else "BD"
         # where no loss says what it takes, what a model puts out is taken for the prediction
-        is_prediction = others == "same" or (not holes.roles and "(" in path)
+        is_output = "(" in path and (not holes.roles or others.startswith("+"))
+        is_prediction = others == "same" or is_output
         role = Role.TARGET if found.takes_rows and path in found.apart else Role.REAL
         role = Role.PROBABILITY if path in found.positive else role
         # what a model puts out is no single number
-        shape = prediction if not others and "(" in path else others
+        shape = prediction if not others and "(" in path else others.lstrip("+")
         fills[path] = Fill(role, alike if is_prediction else shape)
     fills |= {path: Fill(Role.CLASS, prediction[:-1]) for path in holes.picking}
     _give_alike(fills)
