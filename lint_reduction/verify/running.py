@@ -130,8 +130,10 @@ class Run(TorchObjects):
     def _refuse_square(self, left: Value, right: Value) -> None:
         """Refuse to stretch a column and a row of samples to a square: nobody computes with that, a guess does."""
         samples = self.maker.sizes.size("B")
-        shapes = {tuple(value.shape) for value in (left, right) if isinstance(value, Tensor)}
-        if samples > 1 and shapes == {(samples,), (samples, 1)}:
+        shapes = sorted((tuple(v.shape) for v in (left, right) if isinstance(v, Tensor)), key=len)
+        if samples == 1 or len(shapes) < 2 or shapes[0] != (samples,):
+            return
+        if len(shapes[1]) > 1 and (shapes[1][0], shapes[1][-1]) == (samples, 1):
             raise BlockedError("a column and a row of samples are stretched to a square")
 
     def compare(self, operator: ast.cmpop, left: Value, right: Value) -> Value:
