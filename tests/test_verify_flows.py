@@ -112,6 +112,15 @@ CASES = (
         (0,),
     ),
     Case(
+        "weights that a batch has by a number",
+        "def train(model, loader):\n    for batch in loader:\n        x, y, w = batch[0], batch[1], batch[2]\n"
+        "        out = model(x)\n        valid = y > 0.5\n        errors = F.relu(1 - y * out)\n"
+        "        loss = (errors * valid).sum() / valid.sum()\n"
+        "        loss = loss + (errors.flatten(1).mean(1) * w).mean()\n"
+        "        loss.backward()\n",
+        (0,),
+    ),
+    Case(
         "a gradient that is let go of",
         loop(
             'loss = F.mse_loss(out, y, reduction="sum")',

@@ -68,6 +68,7 @@ class Findings:
         divided: the numbers that something is divided by, as they are written.
         takes_rows: whether loops over the data of a batch go through its samples.
         apart: the data of a batch that loops go through.
+        data: the data of a batch, by the variables that it is taken apart to.
         trained: the paths that reach the end; None where it is not reached.
         direct: the path that is the loss itself, if it is one.
     """
@@ -96,6 +97,7 @@ class Findings:
     divided: dict[Place, int] = field(default_factory=dict)
     takes_rows: bool = False
     apart: set[str] = field(default_factory=set)
+    data: frozenset[str] = NO_PATHS
     trained: frozenset[str] | None = None
     direct: str = ""
 

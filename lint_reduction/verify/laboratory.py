@@ -242,7 +242,7 @@ def explore(program: Program, apart: set[str], *, takes_rows: bool) -> Findings:
             failure = BlockedError(f"it raises {error}")
         found = world.found
         apart |= machine.apart
-        found.apart = apart
+        found.apart, found.data = apart, frozenset(machine.samples)
         leads = found.structures
         indexed = {path for path in leads if found.uses[path] & {"tensor", "arithmetic"} or path in found.roles}
         indexed = {path for path in indexed if not _has_named_parts(path, found)}

@@ -303,7 +303,7 @@ def _sort_by_use(found: Findings, holes: _Sorted, path: str, uses: set[str], *, 
     fixed = _fixed(found, path, uses, has_role=has_role)
     if fixed is not None:
         holes.fixed[path] = fixed
-    elif names.is_mask(path) or (names.is_weight(path) and (has_role or "tensor" in uses)):
+    elif names.is_mask(path) or _weighs(found, path, uses, has_role=has_role):
         holes.masks.append(path)
     elif "tensor" in uses or has_role:
         holes.generic.append(path)
@@ -315,6 +315,12 @@ def _sort_by_use(found: Findings, holes: _Sorted, path: str, uses: set[str], *, 
             holes.generic.append(path)
         else:
             holes.fixed[path] = Number(number)
+
+
+def _weighs(found: Findings, path: str, uses: set[str], *, has_role: bool) -> bool:
+    """Whether something is called a weight: of data a letter is enough, elsewhere it may be one of a layer."""
+    is_data = path == "w" and path in found.data
+    return is_data or (names.is_weight(path) and (has_role or "tensor" in uses))
 
 
 def _fixed(found: Findings, path: str, uses: set[str], *, has_role: bool) -> Fill | Number | None:

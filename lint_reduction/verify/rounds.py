@@ -51,7 +51,11 @@ class Rounds(Machine):
     def tells_more(self, name: str, path: str) -> bool:
         """Say whether a variable is called a mask or weights that a batch has by a number or a key."""
         is_part = self.is_of_samples(path) and "[" in path
-        return is_part and any(is_called(name) and not is_called(path) for is_called in (is_mask, is_weight))
+        tells = is_part and (
+            name == "w" or any(is_called(name) and not is_called(path) for is_called in (is_mask, is_weight))
+        )
+        self.samples |= {name} if tells else set()
+        return tells
 
     def rows_of(self, target: ast.expr, values: Sequence[Value], *, taken: bool) -> Iterator[Value]:
         """Yield the rounds of a loop, each of them one sample if it takes these one by one."""
