@@ -1,4 +1,4 @@
-"""Static against dynamic: wherever the analysis claims a growth of a generated program, running it measures that.
+"""Three answers agree on generated programs: what the analysis claims, what running them shows, what the verifier does.
 
 ``benchmarks/agreement.py`` does the same for as many programs as one likes, and makes what differs small.
 """
@@ -10,22 +10,25 @@ from fractions import Fraction
 
 import pytest
 
-from tests.oracle.agreement import Tally, compare, run, unchosen
+from tests.oracle.agreement import Tally, compare, compare_verified, run, unchosen
 from tests.oracle.choices import Choices, shrink
 from tests.oracle.claims import FlowClaim, TermClaim, claims
 from tests.oracle.grammar import generate
 from tests.oracle.measured import FACTORS, Runner, exponents
+from tests.oracle.verified import Reading, Verified, Verifier
 
 PROGRAMS, SEED = 500, 2026
 #: The share of programs of which every growth is claimed.
 CLAIMED = 0.8
+#: The share of programs that train on something, and that the verifier runs.
+VERIFIED = 0.95
 
 
 @pytest.fixture(scope="module")
 def tally() -> Iterator[Tally]:
     pytest.importorskip("torch")
-    with Runner() as runner:
-        yield run(SEED, PROGRAMS, runner)
+    with Runner() as runner, Verifier() as verifier:
+        yield run(SEED, PROGRAMS, runner, verifier)
 
 
 @pytest.mark.torch
@@ -44,6 +47,12 @@ def test_every_program_runs(tally: Tally) -> None:
 def test_enough_is_claimed(tally: Tally) -> None:
     assert tally.claimed >= CLAIMED * tally.programs
     assert min(tally.compared[dial] for dial in ("samples", "elements", "update", "micro_batches", "batches")) > 40
+
+
+@pytest.mark.torch
+def test_enough_is_verified(tally: Tally) -> None:
+    assert tally.verified >= VERIFIED * tally.to_verify, tally.reasons_not_run()
+    assert min(tally.readings[dial] for dial in ("samples", "elements", "update", "micro_batches")) > 40
 
 
 def test_every_production_is_chosen() -> None:
@@ -96,3 +105,7 @@ def test_a_wrong_claim_is_seen() -> None:
         measured = runner.measure(program)
     assert compare(program, (claim,), measured) == []
     assert len(compare(program, (wrong,), measured)) == 2
+    right, off = (Verified({"samples": Reading(float(p), frozenset({int(p)}))}) for p in (power, power + 1))
+    assert compare_verified(program, (claim,), measured, (right,)) == []
+    assert len(compare_verified(program, (claim,), measured, (off,))) == 2
+    assert len(compare_verified(program, (claim,), measured, (Verified({}, raises=True),))) == 2

@@ -114,6 +114,13 @@ def test_a_part_that_shrinks_is_largest_in_a_small_batch() -> None:
     assert judge(finding("RED104", terms=2), measured((rounding,))).outcome is not Outcome.CONFIRMED
 
 
+def test_no_curve_is_shown_where_the_ways_to_run_it_differ() -> None:
+    both = measured((series(1.0),), (series(0.0),))
+    verdict = judge(finding("RED101"), both)
+    assert (verdict.outcome, verdict.curves) == (Outcome.INCONCLUSIVE, ())
+    assert "depends on what is not known" in verdict.reason
+
+
 def test_what_other_terms_hide_is_not_refuted() -> None:
     term = Term(None, (), None)
     one = finding("RED201")

@@ -56,6 +56,8 @@ class Findings:
         gathered: paths whose values say which entry of each row is taken, with how they are laid out.
         choices: paths of the rows that these are taken of, with how they are laid out.
         shifted: paths of which a step is cut off at an end, with the axes: no samples are on them.
+        positive: paths of which a logarithm or a root is taken.
+        thin: paths that an axis is put in behind all they seem to have, with their number.
         lengths: paths whose values positions are compared with.
         single: paths of numbers that a tensor is made of.
         weighing: paths that weights of classes are computed from.
@@ -67,6 +69,7 @@ class Findings:
         apart: the data of a batch that loops go through.
         iterated: what loops go through, and may be a list of samples.
         lists: what is taken for one.
+        data: the data of a batch, by the variables that it is taken apart to.
         trained: the paths that reach the end; None where it is not reached.
         direct: the path that is the loss itself, if it is one.
     """
@@ -85,6 +88,8 @@ class Findings:
     gathered: dict[str, str] = field(default_factory=dict)
     choices: dict[str, str] = field(default_factory=dict)
     shifted: dict[str, set[int]] = field(default_factory=dict)
+    positive: set[str] = field(default_factory=set)
+    thin: dict[str, int] = field(default_factory=dict)
     lengths: set[str] = field(default_factory=set)
     single: set[str] = field(default_factory=set)
     weighing: set[str] = field(default_factory=set)
@@ -96,6 +101,7 @@ class Findings:
     apart: set[str] = field(default_factory=set)
     iterated: set[str] = field(default_factory=set)
     lists: frozenset[str] = NO_PATHS
+    data: frozenset[str] = NO_PATHS
     trained: frozenset[str] | None = None
     direct: str = ""
 

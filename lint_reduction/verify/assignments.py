@@ -77,6 +77,9 @@ class Assignments(Expressions):
                 is_own = isinstance(value, Unnamed) or (isinstance(value, Hole) and value.path in self.built)
                 if isinstance(value, Hole) and value.path in self.containers:
                     self.containers.add(name)
+                if isinstance(value, Unnamed):
+                    self.batches.add(name)
+                is_own = is_own or (isinstance(value, Hole) and self.tells_more(name, value.path))
                 self.bind(name, Hole.at(name) if is_own else value)
             case ast.Tuple(elts=entries) | ast.List(elts=entries):
                 self._unpack(entries, value)

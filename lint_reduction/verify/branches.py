@@ -78,7 +78,7 @@ def _around(module: Module, node: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
 
 def _side(outer: ast.AST, inner: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
     match outer:
-        case ast.If() | ast.While() | ast.IfExp() if _assigns(outer.test):
+        case ast.If() | ast.While() | ast.IfExp() if assigns(outer.test):
             # it has to be evaluated for what else it does
             return
         case ast.If():
@@ -99,7 +99,8 @@ def _side(outer: ast.AST, inner: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
                     return
 
 
-def _assigns(test: ast.expr) -> bool:
+def assigns(test: ast.expr) -> bool:
+    """Say whether a test binds a variable."""
     return any(isinstance(node, ast.NamedExpr) for node in ast.walk(test))
 
 

@@ -83,7 +83,7 @@ class BuiltinCalls(Functions):
             # samples are turned into what they are made of
             return Stream(lambda i: tuple(Hole.at(f"{v.path}[{i}]") for v in values if isinstance(v, Hole)))
         paths = {value.path for value in values if isinstance(value, Hole)}
-        if paths & self.samples:
+        if any(map(self.is_of_samples, paths)):
             # what is taken together with samples is of samples: the outputs of a model beside the targets
             self.samples |= paths
         streams = [self._stream(value) for value in values]
@@ -151,7 +151,9 @@ class BuiltinCalls(Functions):
 
     def _do_sum(self, values: Value, start: Value = 0) -> Value:
         total = start
-        entries = self.iterate(values)
+        is_tensor = self.domain.is_tensor(values)
+        # one after the other, or all at once: a tensor may have many rows
+        entries = [self.domain.method(values, "sum", [0], {})] if is_tensor else self.iterate(values)
         for entry in entries:
             total = self.admit(self.binary(ast.Add(), total, entry))
         return total

@@ -65,7 +65,7 @@ class Calls(LibraryCalls):
         place = self.place(node)
         is_inherited = isinstance(node.func, ast.Attribute) and node.func.attr == "__init__"
         if place in self.decisions.sites and not is_inherited:
-            callee: Value = Library(self.decisions.sites[place].name)
+            callee: Value = self._partial(node) or Library(self.decisions.sites[place].name)
         elif isinstance(node.func, ast.Attribute):
             owner = self.evaluate(node.func.value)
             if node.func.attr in HOOKS:
@@ -117,6 +117,8 @@ class Calls(LibraryCalls):
 
     def _call_value(self, callee: Value, node: ast.Call) -> Value:
         if isinstance(callee, Library):
+            if callee.name == "torch.autograd.grad" and self.is_end(node):
+                return self._gradients(node)
             if not self.is_allowed(callee):
                 return self._call_foreign(callee, node)
         elif isinstance(callee, Hole) or (
@@ -138,8 +140,24 @@ class Calls(LibraryCalls):
             arguments = [] if site.is_built else arguments
         return self.call(callee, arguments, options, node)
 
+    def _partial(self, node: ast.Call) -> Partial | None:
+        """Return the function with some of its arguments that a loss call calls, None if it calls something else."""
+        if not self.decisions.sites[self.place(node)].is_built:
+            return None
+        try:
+            callee = self.evaluate(node.func)
+        except BlockedError:
+            return None
+        return callee if isinstance(callee, Partial) else None
+
     def _settled(self, node: ast.Call) -> list[Value]:
         return [self.settle(value) for value in self.entries(node.args)]
+
+    def _gradients(self, node: ast.Call) -> Value:
+        """Call ``torch.autograd.grad`` of all parameters."""
+        given = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "outputs")]
+        self.end_in(self.settle(self.evaluate(given[0])), node)
+        return tuple(self.domain.attribute(parameter, "grad") for parameter in self.iterate(Parameters()))
 
     # What is not known
 

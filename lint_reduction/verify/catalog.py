@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from lint_reduction.verify import gate
 from lint_reduction.verify.bindings import Names
+from lint_reduction.verify.losses import is_loss_name
 from lint_reduction.verify.modules import FunctionNode, Module, Modules, Scope
 from lint_reduction.verify.relevance import Relevance
 
@@ -58,7 +59,7 @@ class Catalog:
 
     def is_model(self, module: Module, home: ast.ClassDef) -> bool:
         """Say whether a class belongs to another library by its base, and has nothing to do with the loss."""
-        return self.is_foreign(module, home) and not self.concerns(module, home)
+        return self.is_foreign(module, home) and not self.concerns(module, home) and not is_loss_name(home.name)
 
     def is_foreign(self, module: Module, home: ast.ClassDef, depth: int = 0) -> bool:
         """Say whether a class has a base of another library."""

@@ -84,5 +84,5 @@ def as_finding(flow: LossFlow, path: str, code: str = "RED101", span: Span | Non
         span: where, None for the first place on the path.
     """
     first = flow.terms[0]
-    begin = first.steps[0].span if first.site is None else first.site.span
+    begin = (*first.steps, flow.end)[0].span if first.site is None else first.site.span
     return Finding(span or begin, "", Severity.NOTE, Confidence.LOW, code=code, flow=flow, origin=path)

@@ -26,10 +26,11 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _Traced:
-    """What a trace has found, the data of a batch that loops go through, and why it ended early."""
+    """What a trace has found, the data of a batch and those that loops go through, and why it ended early."""
 
     found: Findings
     apart: frozenset[str]
+    data: frozenset[str]
     failure: BlockedError | None
 
 
@@ -56,7 +57,7 @@ class Traces:
             failure = error
         except UserError as error:
             failure = BlockedError(f"it raises {error}")
-        return _Traced(world.found, frozenset(machine.apart), failure)
+        return _Traced(world.found, frozenset(machine.apart), frozenset(machine.samples), failure)
 
 
 def explore(traces: Traces, apart: set[str], *, takes_rows: bool, takes_lists: bool = False) -> Findings:
@@ -80,7 +81,7 @@ def explore(traces: Traces, apart: set[str], *, takes_rows: bool, takes_lists: b
     for _ in range(_MORE_ROUNDS if takes_lists else _ROUNDS):
         traced = traces.of(known)
         apart |= traced.apart
-        traced.found.apart = apart
+        traced.found.apart, traced.found.data = apart, traced.data
         better = _better(known, traced.found)
         if better == known:
             break

@@ -216,6 +216,8 @@ class Expressions(Subscripts):
                 raise BlockedError(f"the gradient of `{path}` is not known")
             case Hole(path=path) if name == "data":
                 return value
+            case Hole(path=path) if name == "param_groups":
+                return [{"params": Parameters(), "lr": Hole.at(f"{path}.lr")}]
             case Hole(path=path) if name not in TENSOR_ATTRIBUTES or name in ("device", "dtype", "grad"):
                 return Hole.at(f"{path}.{name}")
             case Library(name=library):

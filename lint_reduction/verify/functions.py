@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from lint_reduction.verify.allowed import HARMLESS_DECORATORS, MAX_DEPTH, NO_GRADIENT
-from lint_reduction.verify.losses import BY_CLASS, BY_FUNCTION, Loss, loss_class
+from lint_reduction.verify.losses import BY_CLASS, BY_FUNCTION, Loss, is_loss_name, loss_class
 from lint_reduction.verify.machine import Frame
 from lint_reduction.verify.statements import ReturnError, Statements
 from lint_reduction.verify.values import (
@@ -324,7 +324,11 @@ class Functions(Statements):
         """Whether a class holds a place of the experiment, or a loss."""
         node = owner.node
         return self.program.note(
-            "matters", node, lambda: self.holds_place(owner.unit, node) or any(map(_names_loss, ast.walk(node)))
+            "matters",
+            node,
+            lambda: (
+                self.holds_place(owner.unit, node) or is_loss_name(node.name) or any(map(_names_loss, ast.walk(node)))
+            ),
         )
 
     def is_allowed(self, library: Library) -> bool:

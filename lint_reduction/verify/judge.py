@@ -69,7 +69,16 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
         by_term = is_part and _own(claim, judged[0][0]) is not None
         return _verdict(*judged[0][1], shown_first, replace(claim, what=OWN) if by_term else claim)
     found = "; ".join(f"{trial.layout}: {outcome.value}, {reason}" for trial, (outcome, reason) in judged)
-    return _verdict(Outcome.INCONCLUSIVE, f"depends on what is not known: {found}", measurement)
+    verdict = _verdict(Outcome.INCONCLUSIVE, f"depends on what is not known: {found}", measurement)
+    # a curve of one way to run it would be taken for an answer
+    return replace(verdict, curves=tuple(c for c in verdict.curves if _is_alike(c, measurement.trials)))
+
+
+def _is_alike(curve: Curve, trials: Sequence[Trial]) -> bool:
+    """Say whether all ways to run a program that have a curve have the same."""
+    found = [series for trial in trials if (series := _find(trial, curve.count, curve.what)) is not None]
+    exponents = [series.exponent for series in found if series.exponent is not None]
+    return len(exponents) == len(found) and max(exponents) - min(exponents) <= _APART
 
 
 def _verdict(outcome: Outcome, reason: str, measurement: Measurement, claim: Claim | None = None) -> Verdict:

@@ -143,6 +143,8 @@ def _measured(program: Program, found: Findings, device: torch.device, dtype: to
         plan = replace(found_plan, windows=windows, follows=follows)
         if len(keys) >= MAX_LAYOUTS or count >= MAX_TRIALS or bench.steps > MAX_STEPS:
             break
+        if plan.is_last_resort and trials:
+            break
         fitted = None if plan.key in keys else _fitted(bench, plan, sizes)
         if fitted is None:
             continue

@@ -167,6 +167,7 @@ class Machine(ABC):
         self.built: set[str] = set()
         self.containers: set[str] = set()
         self.samples: set[str] = set()
+        self.batches: set[str] = set()
         self.apart: set[str] = set()
         self.taken_apart = 0
         self.row: tuple[int, frozenset[str]] | None = None

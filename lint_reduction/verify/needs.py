@@ -21,6 +21,7 @@ from lint_reduction.verify.effects import (
     is_effect,
     is_step,
     sets_hook,
+    sets_rate,
     stepping_functions,
 )
 from lint_reduction.verify.handed import Handed
@@ -230,8 +231,9 @@ class Slice:
         self._catalog.names(module)
         for statement in module.own(scope):
             in_time = stretch is None or (begin(statement) <= stretch.last and not stretch.is_over(statement))
+            changes = is_effect(statement) or sets_rate(statement, by_any=self.route.rate_grows)
             if (
-                (in_time and is_effect(statement))
+                (in_time and changes)
                 or (stretch is None and changes_options(statement))
                 or (stretch is None and called_in(statement) in self.handed.editing)
                 or sets_hook(statement)
@@ -274,7 +276,8 @@ class Slice:
         if not isinstance(statement, FunctionNode):
             self._keep(module, statement)
             return
-        is_called = statement.name in _CALLED and self._catalog.is_foreign(module, home)
+        is_model = self._catalog.is_foreign(module, home) and not is_loss_name(home.name)
+        is_called = statement.name in _CALLED and is_model
         if is_called and statement not in self.route.functions and not self._catalog.concerns(module, statement):
             # the model itself, in a class that trains it
             return

@@ -11,6 +11,8 @@ from lint_reduction.verify.values import Criterion, Hole, Value
 
 #: Which argument selects, of functions and of methods with what they are called on.
 _SELECTING = {"masked_fill": 1, "masked_fill_": 1, "masked_select": 1, "where": 0, "Tensor.where": 1}
+#: Functions that take nothing below zero.
+_POSITIVE = frozenset("log log2 log10 log_ sqrt rsqrt xlogy".split())
 
 
 class Noted:
@@ -93,6 +95,19 @@ class Noted:
             if isinstance(entry, slice) and (entry.start, entry.stop) in ((1, None), (None, -1)) and not value.depth:
                 for path in value.like:
                     self.found.shifted.setdefault(path, set()).add(axis)
+
+    def see_positive(self, name: str, value: Value) -> None:
+        """Note what a function takes that has no value below zero."""
+        if name in _POSITIVE and isinstance(value, Abstract) and value.is_pure:
+            self.found.positive |= value.roots
+
+    def see_thin(self, value: Value, index: Value) -> None:
+        """Note what gets axes behind those that are written: nobody writes these for all axes but some."""
+        entries = index if isinstance(index, tuple) else (index,)
+        kept = [entry for entry in entries if entry is not None]
+        are_first = entries[: len(kept)] == (slice(None),) * len(kept)
+        if isinstance(value, Abstract) and are_first and 0 < len(kept) < len(entries):
+            self.found.thin |= dict.fromkeys(value.like, len(kept))
 
     def see_window(self, value: Value) -> None:
         """Note what else stands for the number of micro-batches: another variable, or a number."""

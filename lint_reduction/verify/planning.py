@@ -18,7 +18,8 @@ from lint_reduction.verify.names import Size
 from lint_reduction.verify.synth import BASE, IGNORED, Sizes
 
 _MAX_LITERAL = 4_096
-_GENERIC = ("same", "BD", "B", "BC", "", "BTD", "BT", "B1", "BDHW")
+#: With a plus, for all but what a model puts out, which is like its other outputs.
+_GENERIC = ("same", "BD", "+B", "B", "BC", "", "BTD", "BT", "B1", "BDHW")
 _MASKS = ("target", "prediction", "B", "BT1", "BT")
 _WORDS = {
     "B": "samples",
@@ -76,6 +77,7 @@ class Plan:
         follows: what the divisors may follow.
         takes_rows: whether loops over the data of a batch go through its samples.
         lists: what is a list of samples.
+        is_last_resort: whether it is of no use where another one fits.
     """
 
     fills: Mapping[str, Fill | Number]
@@ -85,6 +87,7 @@ class Plan:
     follows: Size = Size.SAMPLES
     takes_rows: bool = False
     lists: frozenset[str] = frozenset()
+    is_last_resort: bool = False
 
     def is_tensor(self, path: str) -> bool:
         """Whether a tensor stands for a path."""
@@ -197,12 +200,24 @@ def _plans(found: Findings, *, time_first: bool) -> Iterator[Plan]:
     generic = _GENERIC if holes.generic else ("same",)
     masks = _MASKS if holes.masks else ("target",)
     seen = set()
-    for others, mask, layout in itertools.product(generic, masks, layouts):
-        fills = _fills(found, holes, main, layout, others, mask)
+    shapes = (found.thin, {}) if found.thin else ({},)
+    for thin, others, mask, layout in itertools.product(shapes, generic, masks, layouts):
+        fills = {
+            path: _thinned(fill, thin.get(path))
+            for path, fill in _fills(found, holes, main, layout, others, mask).items()
+        }
         key = repr(sorted((path, repr(fill)) for path, fill in fills.items()))
         if key not in seen and _fits(found, fills):
             seen.add(key)
-            yield Plan(fills, ",".join(layout), holes.divisors, takes_rows=found.takes_rows, lists=found.lists)
+            resort = thin is not shapes[0]
+            yield Plan(
+                fills,
+                ",".join(layout),
+                holes.divisors,
+                takes_rows=found.takes_rows,
+                lists=found.lists,
+                is_last_resort=resort,
+            )
 
 
 def _fills(
@@ -218,11 +233,12 @@ def _fills(
         alike = prediction if prediction[0] != "S" or _is_alike(found, path) else "BD"
         # where no loss says what it takes, what a model puts out is taken for the prediction
         is_output = names.is_output(path)
-        is_prediction = others == "same" or (not holes.roles and is_output)
+        is_prediction = others == "same" or (is_output and (not holes.roles or others.startswith("+")))
         is_data = (found.takes_rows and path in found.apart) or ("(" in path and not is_output)
         role = Role.TARGET if is_data else Role.REAL
+        role = Role.PROBABILITY if path in found.positive else role
         # what a model puts out is no single number
-        shape = prediction if not others and is_output else others
+        shape = prediction if not others and is_output else others.lstrip("+")
         fills[path] = Fill(role, alike if is_prediction else shape)
     _give_alike(fills)
     shape = {"target": target, "prediction": prediction}.get(mask, mask)
@@ -230,6 +246,11 @@ def _fills(
         is_boolean = path in found.boolean
         fills[path] = Fill(Role.MASK if names.is_mask(path) else Role.WEIGHT, shape, is_boolean)
     return fills
+
+
+def _thinned(fill: Fill | Number, axes: int | None) -> Fill | Number:
+    """Return a tensor with its first axes only."""
+    return fill if axes is None or isinstance(fill, Number) else replace(fill, layout=fill.layout[:axes] or "B")
 
 
 def _give_alike(fills: dict[str, Fill | Number]) -> None:
@@ -310,7 +331,7 @@ def _sort_by_use(found: Findings, holes: _Sorted, path: str, uses: set[str], *, 
     fixed = _fixed(found, path, uses, has_role=has_role)
     if fixed is not None:
         holes.fixed[path] = fixed
-    elif names.is_mask(path) or (names.is_weight(path) and (has_role or "tensor" in uses)):
+    elif names.is_mask(path) or _weighs(found, path, uses, has_role=has_role):
         holes.masks.append(path)
     elif "tensor" in uses or has_role:
         holes.generic.append(path)
@@ -322,6 +343,12 @@ def _sort_by_use(found: Findings, holes: _Sorted, path: str, uses: set[str], *, 
             holes.generic.append(path)
         else:
             holes.fixed[path] = Number(number)
+
+
+def _weighs(found: Findings, path: str, uses: set[str], *, has_role: bool) -> bool:
+    """Whether something is called a weight: of data a letter is enough, elsewhere it may be one of a layer."""
+    is_data = path == "w" and path in found.data
+    return is_data or (names.is_weight(path) and (has_role or "tensor" in uses))
 
 
 def _fixed(found: Findings, path: str, uses: set[str], *, has_role: bool) -> Fill | Number | None:

@@ -9,6 +9,7 @@ from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import MOVING
 from lint_reduction.verify.bound import stored
 from lint_reduction.verify.listed import Listed, sample_in
+from lint_reduction.verify.names import is_mask, is_weight
 from lint_reduction.verify.values import BlockedError, Hole, UserError, Value
 
 
@@ -36,13 +37,26 @@ class Rounds(Listed):
 
     def has_rows(self, value: Value) -> bool:
         """Whether to iterate over a value is to take the samples of a batch one by one."""
-        if not isinstance(value, Hole) or value.path not in self.samples:
+        if not isinstance(value, Hole) or not self.is_of_samples(value.path):
             return False
         self.apart.add(value.path)
         if not self.domain.takes_rows or not self.domain.is_tensor(self.settle(value)):
             return False
         self.taken_apart += 1
         return True
+
+    def is_of_samples(self, path: str) -> bool:
+        """Whether something is data of a batch: what it is taken apart to, by hand or in the head of a loop."""
+        return path in self.samples or (path.partition("[")[0] in self.batches and path.count("[") == 1)
+
+    def tells_more(self, name: str, path: str) -> bool:
+        """Say whether a variable is called a mask or weights that a batch has by a number or a key."""
+        is_part = self.is_of_samples(path) and "[" in path
+        tells = is_part and (
+            name == "w" or any(is_called(name) and not is_called(path) for is_called in (is_mask, is_weight))
+        )
+        self.samples |= {name} if tells else set()
+        return tells
 
     def rows_of(
         self, target: ast.expr, values: Sequence[Value], *, taken: bool, body: ast.AST | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from lint_reduction.facts import Argument, Fate, LossFlow, LossSite, Span, Step, StepKind
 from lint_reduction.finding import Finding
+from lint_reduction.growth import ONE, Count
 from lint_reduction.verify.experiment import Scalar
 from lint_reduction.verify.losses import TENSORS
 from lint_reduction.verify.modules import FunctionNode, Module, Modules, NoExperimentError, Placed, Scope
@@ -54,6 +55,8 @@ class RouteNodes:
         optimizer: where the optimizer is built.
         functions: the functions that the run passes through.
         settings: for loss calls, the arguments that they take from settings.
+        rate_grows: whether the learning rate follows a count.
+        is_known: whether all that is done to the loss is known.
     """
 
     start: Module
@@ -69,6 +72,8 @@ class RouteNodes:
     optimizer: Spot | None = None
     functions: frozenset[Scope] = field(default_factory=frozenset)
     settings: tuple[tuple[ast.AST, Settings], ...] = ()
+    rate_grows: bool = False
+    is_known: bool = False
 
     @property
     def passed(self) -> frozenset[ast.AST]:
@@ -139,6 +144,8 @@ class _Reader:
             self.optimizer(),
             frozenset(self.scope(spot) for spot in (*calls, end)),
             tuple(self.settings()),
+            flow.optimizer is not None and flow.optimizer.learning_rate != ONE,
+            all(term.growth is not None for term in flow.terms),
         )
 
     def module(self, path: str) -> Module:
@@ -208,6 +215,23 @@ class _Reader:
                     continue
                 node = spot.node.value if isinstance(spot.node, ast.keyword) else spot.node
                 yield Spot(spot.module, node), value
+        yield from self.chosen()
+
+    def chosen(self) -> Iterator[tuple[Spot, Scalar]]:
+        """Yield the reductions of calls that have several, as the growth of the loss on this path tells them apart."""
+        for term in self.flow.terms:
+            site = term.site
+            if site is None or site.reduction is not None or not term.steps:
+                continue
+            argument = next((a for a in site.arguments if a.parameter == "reduction"), None)
+            spot = None if argument is None or argument.literal is not None else self.spot(argument.span)
+            if spot is None or term.steps[0].kind is not StepKind.SITE or self.is_unpacked(site, spot):
+                continue
+            node = spot.node.value if isinstance(spot.node, ast.keyword) else spot.node
+            accepted = [reduction for reduction in site.accepts if reduction not in site.warns]
+            left = [r for r in _written(node) or accepted if _is_of(r, term.steps[0])]
+            if len(left) == 1:
+                yield Spot(spot.module, node), left[0]
 
     def is_unpacked(self, site: LossSite, spot: Spot) -> bool:
         """Say whether an argument of a loss call is an entry of something that stands there, not what stands there."""
@@ -259,3 +283,20 @@ def _is_certain(site: LossSite, argument: Argument) -> bool:
     if argument.parameter not in _PARAMETERS_OF_REDUCTION or argument.known is None:
         return True
     return argument.parameter == "reduction" and argument.known.value == site.reduction
+
+
+def _written(node: ast.AST) -> list[str]:
+    """Return the texts that a conditional expression is one of, nothing for any other."""
+    match node:
+        case ast.IfExp(body=body, orelse=orelse):
+            sides = (body, orelse)
+            texts = [s.value for s in sides if isinstance(s, ast.Constant) and isinstance(s.value, str)]
+            return [*texts, *_written(body), *_written(orelse)]
+    return []
+
+
+def _is_of(reduction: str, step: Step) -> bool:
+    """Say whether a loss that is reduced so may grow as it does on a path."""
+    if reduction == "none":
+        return not step.axes
+    return bool(step.axes) and (reduction == "sum") is (step.growth.exponent(Count.SAMPLES) > 0)

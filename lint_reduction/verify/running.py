@@ -167,8 +167,10 @@ class Run(TorchObjects):
     def _refuse_square(self, left: Value, right: Value) -> None:
         """Refuse to stretch a column and a row of samples to a square: nobody computes with that, a guess does."""
         samples = self.maker.sizes.size("B")
-        shapes = {tuple(value.shape) for value in (left, right) if isinstance(value, Tensor)}
-        if samples > 1 and shapes == {(samples,), (samples, 1)}:
+        shapes = sorted((tuple(v.shape) for v in (left, right) if isinstance(v, Tensor)), key=len)
+        if samples == 1 or len(shapes) < 2 or shapes[0] != (samples,):
+            return
+        if len(shapes[1]) > 1 and (shapes[1][0], shapes[1][-1]) == (samples, 1):
             raise BlockedError("a column and a row of samples are stretched to a square")
 
     def compare(self, operator: ast.cmpop, left: Value, right: Value) -> Value:
@@ -239,9 +241,7 @@ class Run(TorchObjects):
             if isinstance(new, Tensor) and new.shape == value.grad.shape:
                 value.grad = new.detach().clone()
             elif new is None:
-                if self.losses:
-                    self.settled()
-                    self._is_kept = True
+                self._keep_gradient()
                 value.grad = None
 
     # The gradient
@@ -279,10 +279,15 @@ class Run(TorchObjects):
 
     def method(self, value: Value, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Value:
         """Call a method; the gradient is kept before it is cleared."""
-        if name == "zero_" and self.losses and any(value is leaf.grad for leaf in self.maker.leaves.values()):
+        if name == "zero_" and any(value is leaf.grad for leaf in self.maker.leaves.values()):
+            self._keep_gradient()
+        return super().method(value, name, arguments, options)
+
+    def _keep_gradient(self) -> None:
+        """Keep the gradient that backward has computed, before it is cleared."""
+        if self.losses:
             self.settled()
             self._is_kept = True
-        return super().method(value, name, arguments, options)
 
     def moved(self) -> Tensor | None:
         """Return how far the program itself has moved the leaves, None if it has not."""

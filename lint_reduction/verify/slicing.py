@@ -11,6 +11,7 @@ from lint_reduction.facts import Doubt, StepKind
 from lint_reduction.finding import Finding
 from lint_reduction.growth import Count
 from lint_reduction.verify import gate
+from lint_reduction.verify.alternatives import keep_off
 from lint_reduction.verify.blanking import blank
 from lint_reduction.verify.branches import Sides, is_main_guard
 from lint_reduction.verify.dials import CONSTANT, dials_of
@@ -155,9 +156,16 @@ def _lead(route: RouteNodes, sides: Sides, *, in_rounds: bool) -> set[Spot]:
         sides.lead_to(spot.module, spot.node)
     if route.optimizer is not None:
         sides.lead_to(route.optimizer.module, route.optimizer.node)
-    for module in dict.fromkeys(spot.module for spot in (*first, *others)):
+    modules = dict.fromkeys(spot.module for spot in (*first, *others))
+    for module in modules:
         sides.agree(module)
     spots = [*(spot for spot, _ in route.sites), *(spot for spot, _ in route.steps)]
+    path = (*first, *spots)
+    # what is not known of a loss may be done on any side
+    for module in modules if route.is_known else ():
+        keep_off(sides, module, [spot.node for spot in path if spot.module is module], route.end.node)
+    for module in modules:
+        sides.agree(module)
     return {spot for spot in spots if sides.reaches(spot.module, spot.node)}
 
 

@@ -48,7 +48,8 @@ class Trace(TracedObjects):
     def _axis(self, value: Value, arguments: Sequence[Value]) -> None:
         for argument in parts(list(arguments)):
             if type(argument) is int:
-                self.found.rank(value, least=argument + 1 if argument >= 0 else -argument)
+                # nobody counts the axes of a vector from its end
+                self.found.rank(value, least=argument + 1 if argument >= 0 else max(2, -argument))
 
     # Holes
 
@@ -168,6 +169,7 @@ class Trace(TracedObjects):
             self._axis(value, [index])
             return value if isinstance(index, slice) else Abstract(is_number=True)
         self.use(value, "tensor")
+        self.see_thin(value, index)
         if isinstance(index, tuple):
             # what stands for "all other axes" stands for one at least: nobody writes it for none
             self.found.rank(value, least=sum(entry is not None for entry in index))
@@ -180,9 +182,14 @@ class Trace(TracedObjects):
 
     def _index(self, index: Value) -> None:
         """Note what takes rows, what takes columns, and what is one number in a list of these."""
-        for axis, entry in enumerate(index if isinstance(index, tuple) else (index,)):
+        entries = index if isinstance(index, tuple) else (index,)
+        counts = any(isinstance(entry, Abstract) and entry.is_range for entry in entries)
+        for axis, entry in enumerate(entries):
             for part in parts([entry]):
                 if isinstance(part, Abstract):
+                    if counts and part.is_pure and not part.is_number:
+                        # beside the number of each row stands what is taken of it
+                        self.found.labels |= part.roots
                     tag = "position" if isinstance(entry, list) else "column" if axis else "index"
                     self.use(part, "size" if part.is_number else tag)
                     if not part.is_number and part.is_pure:
@@ -233,6 +240,10 @@ class Trace(TracedObjects):
             self.see_normalized(value, [*arguments, *options.values()])
         if name == "gather" and self.see_gathered(value, arguments):
             return Abstract(value.roots)
+        self.see_positive(name, value)
+        if name == "flatten" and len(arguments) == 2 and type(arguments[1]) is int:
+            # where all axes are meant, no last one is named
+            self.found.rank(value, least=arguments[1] + 2)
         if name == "permute":
             flat = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], list | tuple) else arguments
             self.found.rank(value, exact=len(flat) if isinstance(flat, Sequence) else None)
@@ -303,6 +314,7 @@ class Trace(TracedObjects):
             self._axis(first, [*arguments[1:], *options.values()])
         if "softmax" in last:
             self.see_normalized(first, [*arguments[1:], *options.values()])
+        self.see_positive(last, first)
         if last == "gather" and isinstance(first, Abstract) and self.see_gathered(first, arguments[1:]):
             return Abstract(first.roots)
         if last == "one_hot":

@@ -1,20 +1,23 @@
-"""Holds what is claimed of programs against what they measure."""
+"""Holds three answers against each other: what is claimed of programs, what they measure, what the verifier does."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from tests.oracle.choices import Choices, shrink
-from tests.oracle.claims import FlowClaim, claims
+from tests.oracle.claims import FlowClaim, claims, trained
 from tests.oracle.grammar import generate
 from tests.oracle.measured import NOT_SCALAR, ROUNDING, Curve, Measured, Runner, exponents
 from tests.oracle.program import Program
+from tests.oracle.verified import CLOSE, Reading, Verified, Verifier
 
 Powers = frozenset[Fraction]
+_Waiting = tuple[Program, tuple[FlowClaim, ...], "Future[tuple[Verified, ...]] | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,11 @@ class Tally:
     distinct: set[int] = field(default_factory=set)
     used: Counter[tuple[str, str]] = field(default_factory=Counter)
     offered: set[tuple[str, str]] = field(default_factory=set)
+    to_verify: int = 0
+    verified: int = 0
+    readings: Counter[str] = field(default_factory=Counter)
+    open: Counter[str] = field(default_factory=Counter)
+    not_run: Counter[str] = field(default_factory=Counter)
 
     def reasons(self) -> Counter[str]:
         """Return why growths were not known, names and sizes left out."""
@@ -46,29 +54,65 @@ class Tally:
             found[_NAMED.sub(r"\1 ...\2", reason)] += count
         return found
 
+    def reasons_not_run(self) -> Counter[str]:
+        """Return why the verifier did not run programs, names and sizes left out."""
+        found: Counter[str] = Counter()
+        for reason, count in self.not_run.items():
+            found[_QUOTED.sub("...", reason)] += count
+        return found
+
 
 _NAMED = re.compile(r"(not known what|not known whether|the result of|divided by) .*?( counts.*|, which.*|)$")
+#: Optimizers whose first update is not as that of a gradient of any size.
+_UNSCALED = re.compile(r"Adadelta\((?!.*eps)|(?<!\w)(Adam|NAdam|RAdam|RMSprop|Adagrad)\(.*weight_decay")
+_QUOTED = re.compile(r"`.*`|\[[\d, ]*\]|\b\d+\b")
 
 
-def run(seed: int, count: int, runner: Runner) -> Tally:
-    """Generate, analyze and run programs, the next one while the last is still running."""
-    tally = Tally()
-    waiting: Program | None = None
-    for index in range(count + 1):
-        program = None
-        if index < count:
+def run(
+    seed: int,
+    count: int,
+    runner: Runner,
+    verifier: Verifier | None = None,
+    *,
+    first: int = 0,
+    tally: Tally | None = None,
+) -> Tally:
+    """Generate, analyze, run and verify programs, the next one while the last is still running.
+
+    Args:
+        seed: of all programs.
+        count: how many there are.
+        runner: runs them.
+        verifier: runs them without executing them, None to leave that out.
+        first: the number of the first of them.
+        tally: what was found before, to go on with.
+    """
+    tally = Tally() if tally is None else tally
+    waiting: _Waiting | None = None
+    for index in range(first, first + count + 1):
+        now = None
+        if index < first + count:
             choices = Choices.of_seed(seed, index)
             program = generate(choices)
             tally.used.update(choices.used)
             tally.offered |= choices.offered
             runner.submit(program)
+            flows = trained(program)
+            now = program, claims(program, flows), None if verifier is None else verifier.submit(program, flows)
         if waiting is not None:
-            _count(tally, waiting, claims(waiting), runner.answer())
-        waiting = program
+            program, claimed, verdicts = waiting
+            _count(tally, program, claimed, runner.answer(), () if verdicts is None else verdicts.result())
+        waiting = now
     return tally
 
 
-def _count(tally: Tally, program: Program, claimed: tuple[FlowClaim, ...], measured: Measured) -> None:
+def _count(
+    tally: Tally,
+    program: Program,
+    claimed: tuple[FlowClaim, ...],
+    measured: Measured,
+    verified: tuple[Verified, ...] = (),
+) -> None:
     tally.programs += 1
     tally.distinct.add(hash(program.text))
     if measured.error:
@@ -82,6 +126,13 @@ def _count(tally: Tally, program: Program, claimed: tuple[FlowClaim, ...], measu
     compared: Counter[str] = Counter()
     tally.differences += [Difference(program, text) for text in compare(program, claimed, measured, compared)]
     tally.compared += compared
+    if verified:
+        tally.to_verify += 1
+        tally.verified += not any(run.reason for run in verified)
+        tally.not_run.update({run.reason for run in verified if run.reason})
+        tally.open.update({dial for run in verified for dial in run.open})
+        found = compare_verified(program, claimed, measured, verified, tally.readings)
+        tally.differences += [Difference(program, text) for text in found]
 
 
 def compare(
@@ -119,9 +170,9 @@ def compare(
     return [*found, *_held("update", _powers(program, curves), [flow.update for flow in claimed], compared)]
 
 
-def _of_objective(flow: FlowClaim) -> Powers | None:
+def _of_objective(flow: FlowClaim, dial: str = "samples") -> Powers | None:
     """Return the exponents that a flow claims of all its terms, None where it leaves something open."""
-    powers = [claim.of("samples") for claims_on_term in flow.terms for claim in claims_on_term]
+    powers = [claim.of(dial) for claims_on_term in flow.terms for claim in claims_on_term]
     known = frozenset(power for power in powers if power is not None)
     # a curve of three sizes tells two powers apart
     return None if flow.unknown or flow.raises or None in powers or len(known) > 2 else known
@@ -159,11 +210,79 @@ def _held(
                 yield f"{what}: measured {_words([other])}, claimed {_words(known)}"
 
 
+def compare_verified(
+    program: Program,
+    claimed: tuple[FlowClaim, ...],
+    measured: Measured,
+    verified: tuple[Verified, ...],
+    compared: Counter[str] | None = None,
+) -> list[str]:
+    """Return where the verifier does not agree with what running a program measures, or with what is claimed of a flow.
+
+    What it measures of a flow must be measured with some setting of the flags, and be what is claimed of that flow.
+    """
+    compared = Counter[str]() if compared is None else compared
+    found: list[str] = []
+    settings = range(len(program.settings))
+    raised = [s for s in settings if measured.curves[s, 0, "samples"] == NOT_SCALAR]
+    for claim, run in zip(claimed, verified, strict=True):
+        compared["raises"] += run.raises
+        if run.raises and not raised:
+            found.append("verified raises: backward does not fail")
+        if not run.reason and not run.open and run.raises != claim.raises and not claim.unknown:
+            found.append(f"verified raises: {run.raises}, claimed {claim.raises}")
+        for dial, reading in run.readings.items():
+            if (0, 0, dial) not in measured.curves or (program.updates_by_hand and dial != "update"):
+                # what is written by hand is measured by how it moves the weights
+                continue
+            if _is_open(program, dial):
+                compared[f"{dial} left out"] += 1
+                continue
+            curves = [measured.curves[s, 0, dial] for s in settings]
+            if any(curve is None for curve in curves):
+                continue
+            powers = [p for p in _powers(program, curves) if p is not None and not isinstance(p, str)]
+            if not powers:
+                continue
+            compared[dial] += 1
+            if not any(_is(reading, p) for p in powers) and len(powers) == len(curves):
+                found.append(f"verified {dial}: {_read(reading)}, measured {_words(powers)}")
+            wanted = claim.update if dial == "update" else _of_objective(claim, dial)
+            if wanted is not None and not _is(reading, wanted):
+                found.append(f"verified {dial} of a flow: {_read(reading)}, claimed {_words([wanted])}")
+    return found
+
+
+def _is_open(program: Program, dial: str) -> bool:
+    """Whether a program is run by two conventions, or with other numbers that do not scale, and may measure two things.
+
+    To the verifier a data set stays as it is when the batch grows, while here a loader has as many batches as before.
+    The first update of Adadelta hangs on its eps, and that of an adaptive optimizer with coupled decay on the weights.
+    """
+    if dial in ("samples", "update") and ".dataset)" in program.text:
+        return True
+    return dial == "update" and _UNSCALED.search(program.text) is not None
+
+
+def _is(reading: Reading, powers: Powers) -> bool:
+    """Whether what the verifier measured are some powers: exactly, or by the slope where there is only one."""
+    if reading.powers:
+        return reading.powers == powers
+    if reading.exponent is None or len(powers) != 1:
+        return reading.exponent is None if not powers else len(powers) > 1
+    return abs(reading.exponent - float(*powers)) <= CLOSE
+
+
+def _read(reading: Reading) -> str:
+    exponent = "nothing" if reading.exponent is None else f"{reading.exponent:.2f}"
+    return " + ".join(map(str, sorted(reading.powers))) or exponent
+
+
 def _words(sets: Iterable[Powers | None]) -> str:
     return " | ".join(sorted("no power" if s is None else " + ".join(map(str, sorted(s))) or "nothing" for s in sets))
 
 
-def shrunk(difference: Difference, runner: Runner) -> Difference:
+def shrunk(difference: Difference, runner: Runner, verifier: Verifier | None = None) -> Difference:
     """Return a small program that shows the same kind of difference."""
     kind = difference.text.partition(":")[0].split(", ")[-1]
     best = difference
@@ -174,7 +293,12 @@ def shrunk(difference: Difference, runner: Runner) -> Difference:
         measured = runner.measure(program)
         if measured.error:
             return None
-        for text in compare(program, claims(program), measured):
+        flows = trained(program)
+        claimed = claims(program, flows)
+        found = compare(program, claimed, measured)
+        if verifier is not None:
+            found += compare_verified(program, claimed, measured, verifier.submit(program, flows).result())
+        for text in found:
             if text.partition(":")[0].split(", ")[-1] == kind:
                 best = Difference(program, text)
                 return program.choices

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -14,6 +14,8 @@ from lint_reduction.libraries import load_libraries
 from lint_reduction.run.pipeline import with_large_stack
 from tests.oracle.program import Program
 
+#: Where a program would stand, if it were a file.
+PATH = "/program.py"
 #: What grows when a dial is turned, by its name; samples are `Growth.in_samples`.
 DIALS = {
     "elements": (Count.ELEMENTS, Count.VALID, Count.WEIGHTS),
@@ -51,11 +53,16 @@ class FlowClaim:
     unknown: tuple[str, ...]
 
 
-def claims(program: Program) -> tuple[FlowClaim, ...]:
-    """Return what is claimed of each flow that trains."""
+def trained(program: Program) -> tuple[LossFlow, ...]:
+    """Return the flows that train."""
     libraries = load_libraries()
-    facts = with_large_stack(lambda: analyze("program.py", program.text, libraries, complete=True))
-    return tuple(_flow(program, flow) for flow in facts.flows if flow.fate is Fate.TRAINED)
+    facts = with_large_stack(lambda: analyze(PATH, program.text, libraries, absolute=PATH, complete=True))
+    return tuple(flow for flow in facts.flows if flow.fate is Fate.TRAINED)
+
+
+def claims(program: Program, flows: Sequence[LossFlow] | None = None) -> tuple[FlowClaim, ...]:
+    """Return what is claimed of each flow that trains."""
+    return tuple(_flow(program, flow) for flow in (trained(program) if flows is None else flows))
 
 
 def _flow(program: Program, flow: LossFlow) -> FlowClaim:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from tests.oracle.beside import write_evaluation, write_log, write_schedule
 from tests.oracle.choices import Choices
 from tests.oracle.layouts import LAYOUTS
 from tests.oracle.losses import write_term
@@ -20,6 +21,7 @@ from tests.oracle.training import (
     write_optimizer,
     write_penalty,
     write_rate_change,
+    write_scaler,
 )
 
 STEPS = ["plain", "window divided", "window", "total over the loader", "closure", "by hand"]
@@ -110,7 +112,11 @@ def _steps(draft: Draft, loss: str) -> tuple[list[str], list[str]]:
     write_rate_change(draft, optimizer)
     target, unpack = _unpacked(draft, built="dataset" in draft.parameters)
     compute = _computed(draft, loss)
-    step = [*after_backward(draft), f"{optimizer}.step()"]
+    scaled = write_scaler(draft, loss, optimizer) if way == "plain" else None
+    edits = after_backward(draft, optimizer)
+    step = [*edits, f"{optimizer}.step()"] if scaled is None else [*scaled[1][:-2], *edits, *scaled[1][-2:]]
+    step += write_schedule(draft, optimizer)
+    call = backward(draft, loss) if scaled is None else scaled[0]
     zero = f"{optimizer}.zero_grad()"
     if way == "closure":
         inner = ["def closure():", *shifted([zero, *compute, *backward(draft, loss), f"return {loss}"])]
@@ -122,13 +128,14 @@ def _steps(draft: Draft, loss: str) -> tuple[list[str], list[str]]:
     if way == "plain":
         order = draft.pick("order of zero_grad", ["before", "just before backward", "after"])
         lines = {
-            "before": [zero, *compute, *backward(draft, loss), *step],
-            "just before backward": [*compute, zero, *backward(draft, loss), *step],
-            "after": [*compute, *backward(draft, loss), *step, zero],
+            "before": [zero, *compute, *call, *step],
+            "just before backward": [*compute, zero, *call, *step],
+            "after": [*compute, *call, *step, zero],
         }[order]
-        if draft.chance("a running total", 20):
-            draft.prelude.append("running_loss = 0.0")
-            lines.append(f"running_loss += {loss}.detach().sum().item()")
+        if draft.chance("a function for a step", 12):
+            lines = _in_function(draft, draft.pick("name of a step", ["train_step", "train_batch", "optimize"]), lines)
+        else:
+            lines += write_log(draft, loss)
         return _loop(draft, target, unpack, lines), []
     if way.startswith("window"):
         return _window(draft, loss, (target, unpack, compute), (zero, step), divides="divided" in way), []
@@ -188,27 +195,25 @@ def _loop(draft: Draft, target: str, unpack: list[str], lines: list[str]) -> lis
 # --- functions and methods
 
 
+def _in_function(draft: Draft, name: str, lines: list[str], result: str = "") -> list[str]:
+    """Return the call of a function, or a method, that is made of some statements."""
+    taken = [given for given in free_names(lines, draft.imports + draft.head) if given != "self"]
+    draft.define_late(name, taken, [*lines, *([f"return {result}"] if result else [])])
+    call = f"{'self.' if draft.frame == 'class' else ''}{name}({', '.join(taken)})"
+    return [f"{result} = {call}" if result else call]
+
+
 def _computed(draft: Draft, loss: str) -> list[str]:
     """Return the statements that compute the objective, or the call of a function made of them."""
     lines = draft.forward + draft.loss
     if not draft.chance("a function for the objective", 20):
         return lines
     name = draft.pick("name of the function for the objective", ["compute_loss", "step", "forward_loss", "get_loss"])
-    taken = free_names(lines, draft.imports + draft.head)
-    draft.define_late(name, [n for n in taken if n != "self"], [*lines, f"return {loss}"])
-    prefix = "self." if draft.frame == "class" else ""
-    return [f"{loss} = {prefix}{name}({', '.join(n for n in taken if n != 'self')})"]
+    return _in_function(draft, name, lines, loss)
 
 
 def _assembled(draft: Draft, body: list[str], after: list[str]) -> list[str]:
-    everything = [*draft.prelude, *body, *after]
-    distract = draft.pick("something else in the module", ["nothing", "an evaluation"], [4, 1])
-    if distract == "an evaluation":
-        draft.use("import torch.nn.functional as F")
-        draft.define(
-            "@torch.no_grad()\ndef evaluate(model, loader):\n    total = 0.0\n    for x, y in loader:\n"
-            '        total += F.mse_loss(model(x), y, reduction="sum").item()\n    return total / len(loader.dataset)'
-        )
+    everything = [*draft.prelude, *body, *after, *write_evaluation(draft)]
     train = "model.train()" if draft.frame != "class" and draft.model == "model" else ""
     if train and draft.chance("train mode", 30):
         everything.insert(len(draft.prelude), train)

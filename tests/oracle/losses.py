@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.oracle.criteria import write_criterion_class
 from tests.oracle.program import Draft
 from tests.oracle.scales import divided, masked_or_weighted, reduced
 
@@ -168,7 +169,10 @@ def _function(draft: Draft, out: str) -> Loss:
     return Loss(text, rank if unreduced else 0)
 
 
-WAYS = ["named", "inline", "attribute set later", "in a dictionary", "chosen by name", "partial", "positional flag"]
+WAYS = [
+    "named", "inline", "attribute set later", "in a dictionary", "chosen by name", "partial", "a class",
+    "positional flag",
+]  # fmt: skip
 #: Losses whose first parameter is ``size_average``.
 FLAGGED = ("MSELoss", "L1Loss", "SmoothL1Loss")
 
@@ -179,7 +183,7 @@ def _criterion(draft: Draft, out: str) -> Loss:
     name, function = call.split()
     reduction, unreduced = _reduction(draft, call)
     ways = WAYS[:2] if "_sum" in reduction else WAYS if name in FLAGGED else WAYS[:-1]
-    way = draft.pick("way of a criterion", ways, [8, 2, 1, 1, 1, 1, 1][: len(ways)])
+    way = draft.pick("way of a criterion", ways, [8, 2, 1, 1, 1, 1, 2, 1][: len(ways)])
     known = "import torch.nn as nn" in draft.imports
     draft.use("import torch.nn as nn" if known or draft.chance("import of nn", 50) else "from torch import nn")
     label = draft.name(draft.pick("name of a criterion", ["criterion", "loss_fn", "crit", "loss_function"]))
@@ -190,6 +194,8 @@ def _criterion(draft: Draft, out: str) -> Loss:
             reference = _of_object(draft, built)
         case "positional flag":
             reference, unreduced = _bound(draft, label, f"nn.{name}({draft.pick('flag', ['True', 'False'])})"), False
+        case "a class":
+            reference = _bound(draft, label, write_criterion_class(draft, name, reduction))
         case "in a dictionary":
             table = draft.bind(draft.name("criteria"), f'{{"main": {built}, "other": nn.L1Loss()}}')
             reference = f'{table}["main"]'

@@ -86,13 +86,20 @@ def write_objective(draft: Draft, names: list[str]) -> str:
     draft.term = None
     total = draft.pick("name of an objective", ["loss", "total_loss", "objective"])
     way = draft.pick(
-        "objective", [*COEFFICIENTS, "added in place", "dictionary", *(() if draft.two_heads else ("under a flag",))]
+        "objective",
+        [*COEFFICIENTS, "added in place", "dictionary", "keys", "weighted items"]
+        + ([] if draft.two_heads else ["under a flag"]),
     )
     a, b = (mark(term, name) for term, name in enumerate(names))
     if way == "added in place":
         draft.add(f"{total} = {a} * 1.0\n{total} += {b}")
     elif way == "dictionary":
         draft.add(f'terms = {{"main": {a}, "extra": {b}}}\n{total} = sum(terms.values())')
+    elif way == "keys":
+        draft.add(f'terms = {{"main": {a}, "extra": {b}}}\n{total} = terms["main"] + 0.1 * terms["extra"]')
+    elif way == "weighted items":
+        draft.add(f'terms = {{"main": {a}, "extra": {b}}}\nweights = {{"main": 1.0, "extra": 0.5}}')
+        draft.add(f"{total} = sum(weights[key] * value for key, value in terms.items())")
     elif way == "under a flag":
         flag = draft.flag("use_extra")
         draft.add(f"{total} = {a}\nif {flag}:\n    {total} = {total} + {b}")
@@ -175,9 +182,17 @@ def write_rate_change(draft: Draft, optimizer: str) -> None:
     if not draft.chance("learning rate changed later", 5):
         return
     batch = draft.argument("batch_size")
-    form = draft.pick("way of a change", ["scaled up", "scaled down", "set"])
-    change = {"scaled up": f"*= {batch}", "scaled down": f"/= {batch}", "set": "= 0.05"}[form]
-    draft.prelude += [f"for group in {optimizer}.param_groups:", f'    group["lr"] {change}']
+    form = draft.pick("way of a change", ["scaled up", "scaled down", "set", "set by the batch"])
+    change = {
+        "scaled up": f"*= {batch}",
+        "scaled down": f"/= {batch}",
+        "set": "= 0.05",
+        "set by the batch": f"= 0.01 * {batch}",
+    }[form]
+    if draft.chance("the first group", 30):
+        draft.prelude.append(f'{optimizer}.param_groups[0]["lr"] {change}')
+    else:
+        draft.prelude += [f"for group in {optimizer}.param_groups:", f'    group["lr"] {change}']
 
 
 def backward(draft: Draft, loss: str) -> list[str]:
@@ -191,7 +206,16 @@ def backward(draft: Draft, loss: str) -> list[str]:
     return [f"{loss}.backward({'retain_graph=True' if way == 'retained' else ''})"]
 
 
-def after_backward(draft: Draft) -> list[str]:
+def write_scaler(draft: Draft, loss: str, optimizer: str) -> tuple[list[str], list[str]] | None:
+    """Write a scaler of losses, perhaps; return the call that computes the gradient, and the step."""
+    if not draft.chance("a scaler", 8):
+        return None
+    name = draft.bind("scaler", "torch.cuda.amp.GradScaler()")
+    unscale = [f"{name}.unscale_({optimizer})"] if draft.chance("unscaled by hand", 40) else []
+    return [f"{name}.scale({loss}).backward()"], [*unscale, f"{name}.step({optimizer})", f"{name}.update()"]
+
+
+def after_backward(draft: Draft, optimizer: str) -> list[str]:
     """Return what is done to the gradient before the step."""
     model = "self.model" if draft.frame == "class" else draft.model
     what = draft.pick("between backward and step", ["nothing", "clip", "clip by value", "division"], [14, 2, 1, 2])
@@ -210,6 +234,11 @@ def after_backward(draft: Draft) -> list[str]:
         line = form.format(
             n=f"({count.format(x=draft.x, y=draft.y)})" if "*" in count else count.format(x=draft.x, y=draft.y)
         )
+        loop = draft.pick("loop over gradients", ["parameters", "with a test", "groups"], [4, 1, 1])
+        if loop == "with a test":
+            return [f"for p in {model}.parameters():", "    if p.grad is not None:", f"        {line}"]
+        if loop == "groups":
+            return [f"for group in {optimizer}.param_groups:", '    for p in group["params"]:', f"        {line}"]
         return [f"for p in {model}.parameters():", f"    {line}"]
     return []
 

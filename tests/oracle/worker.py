@@ -9,6 +9,7 @@ smaller still: neither is in the growth of a gradient.
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
 import sys
@@ -306,4 +307,6 @@ def _serve(source: BinaryIO, sink: BinaryIO) -> None:
 
 if __name__ == "__main__":
     _install()
-    _serve(sys.stdin.buffer, sys.stdout.buffer)
+    # programs print
+    answers, sys.stdout = sys.stdout.buffer, io.StringIO()
+    _serve(sys.stdin.buffer, answers)
