@@ -113,7 +113,7 @@ class Bench:
         if moved is not None:
             step = Update(norm(moved), "a step written by hand")
         shares = world.term.shares(world.gradient)
-        unreached = frozenset(path for path, leaf in maker.leaves.items() if leaf.grad is None)
+        unreached = frozenset(maker.leaves.keys() - world.norms.keys())
         chosen = machine.assumptions()
         return Outcome(world.gradient, world.norms, step, world.clipped, chosen, shares, world.kept, unreached)
 

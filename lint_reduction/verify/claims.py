@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lint_reduction.facts import LossFlow, Span
-from lint_reduction.finding import Confidence, Finding
+from lint_reduction.finding import Confidence, Finding, path_of
 from lint_reduction.growth import Count, Growth
 from lint_reduction.impact import Severity
 
@@ -85,4 +85,6 @@ def as_finding(flow: LossFlow, path: str, code: str = "RED101", span: Span | Non
     """
     first = flow.terms[0]
     begin = (*first.steps, flow.end)[0].span if first.site is None else first.site.span
-    return Finding(span or begin, "", Severity.NOTE, Confidence.LOW, code=code, flow=flow, origin=path)
+    # flows through one loss are told apart by what is on their paths
+    related = path_of(flow, first, span or begin)
+    return Finding(span or begin, "", Severity.NOTE, Confidence.LOW, related=related, code=code, flow=flow, origin=path)

@@ -70,14 +70,17 @@ class Noted:
     def see_gathered(self, value: Abstract, arguments: Sequence[Value]) -> bool:
         """Note which entries of its rows are taken of a tensor, and how what says so is laid out."""
         index = arguments[1] if len(arguments) > 1 else None
-        if not isinstance(index, Abstract) or not index.is_pure:
+        if not isinstance(index, Abstract):
+            return False
+        paths = index.roots if index.is_pure else {path for path in index.roots if "(" not in path}
+        if not paths:
             return False
         axis = arguments[0] if type(arguments[0]) is int else -1
         known = max((self.found.least.get(path, 2) for path in value.like), default=2)
         rank = min(max(axis + 1 if axis >= 0 else known, 2), 3)
         self.found.rank(value, least=rank)
         rows = "BT"[: rank - 1]
-        for path in index.roots:
+        for path in paths:
             # what is given another shape before is one number for each row
             self.found.gathered[path] = f"{rows}1" if path in index.like else rows
         self.found.choices.update(dict.fromkeys(value.like, f"{rows}C"))

@@ -182,6 +182,12 @@ def plans(found: Findings, *, time_first: bool = False) -> Iterator[Plan]:
     """Yield plans, the likeliest first, different layouts of the loss before other differences."""
     yield from _plans(found, time_first=time_first)
     if found.gathered:
+        # the last axis may be behind another one
+        longer = {path: f"BT{layout[1:]}" for path, layout in found.gathered.items() if layout[1:2] != "T"}
+        if len(longer) == len(found.gathered):
+            deeper = replace(found, gathered=longer, choices=dict.fromkeys(found.choices, "BTC"))
+            for plan in _plans(deeper, time_first=time_first):
+                yield replace(plan, key=f"{plan.key}, behind another axis")
         # what is gathered may be whole rows, and more than one of a kind
         rows = replace(found, gathered=dict.fromkeys(found.gathered, "B1"), choices={})
         yield from _plans(rows, time_first=time_first)
