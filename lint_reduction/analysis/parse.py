@@ -40,6 +40,10 @@ class Parsed:
         return replace(span, line=self.lines[span.line - 1], end_line=self.lines[span.end_line - 1])
 
 
+#: What libcst raises where it does not take a text for a program: from its parser, and from what its nodes must be.
+_REJECTED = (cst.ParserSyntaxError, cst.CSTValidationError)
+
+
 def parse(text: str, outline: Outline | None, wanted: frozenset[str] | None) -> Parsed:
     """Parse a module without the bodies of functions that are not wanted.
 
@@ -57,7 +61,7 @@ def parse(text: str, outline: Outline | None, wanted: frozenset[str] | None) -> 
     if region.lines is not None:
         try:
             return Parsed(cst.parse_module(region.text), region.starts, region.lines)
-        except cst.ParserSyntaxError:
+        except _REJECTED:
             region = cut(text, outline, None)
     return _parse_whole(region)
 
@@ -68,6 +72,8 @@ def _parse_whole(region: Region) -> Parsed:
     except cst.ParserSyntaxError as error:
         # libcst rejects some programs that CPython runs, such as 10,000 adjacent strings
         raise SourceError("this syntax is not supported", error.raw_line, error.raw_column + 1) from None
+    except cst.CSTValidationError:
+        raise SourceError("this syntax is not supported") from None
     except RecursionError:
         raise SourceError("nested too deeply to be analyzed") from None
 
@@ -82,7 +88,7 @@ def _parse_unguarded(text: str) -> cst.Module:
         raise SourceError("nested too deeply to be analyzed")
     try:
         return cst.parse_module(text)
-    except cst.ParserSyntaxError:
+    except _REJECTED:
         raise syntax_error(text) from None
     except RecursionError:
         raise SourceError("nested too deeply to be analyzed") from None
