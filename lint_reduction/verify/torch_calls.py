@@ -119,6 +119,8 @@ class TorchCalls:
     def _do(self, name: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Call torch: bounded before, counted behind, and every error is one of the program."""
         guards.check(name, arguments, options, self._spent)
+        if name == "gather":
+            _refuse_corner([*arguments, *options.values()])
         try:
             value = function(*arguments, **options)
         except ERRORS as error:
@@ -307,3 +309,14 @@ def _numbers(data: Any, depth: int = 0) -> Any:
     if isinstance(data, list | tuple) and depth < 4:
         return [_numbers(entry, depth + 1) for entry in data]
     raise BlockedError("a tensor is made of no numbers")
+
+
+def _refuse_corner(arguments: Sequence[Any]) -> None:
+    """Refuse to gather from a corner of a tensor only: torch allows an index of fewer rows, and a guess makes one."""
+    tensors = [argument for argument in arguments if isinstance(argument, Tensor)]
+    axes = [argument for argument in arguments if type(argument) is int]
+    if len(tensors) == 2 and len(axes) == 1 and tensors[0].dim() == tensors[1].dim() > 0:
+        axis = axes[0] % tensors[0].dim()
+        sizes = [(*t.shape[:axis], *t.shape[axis + 1 :]) for t in tensors]
+        if sizes[0] != sizes[1]:
+            raise BlockedError("gather: the index has fewer rows than what it takes from")
