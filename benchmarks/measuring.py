@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -75,10 +76,13 @@ def measure(command: Sequence[str], cwd: Path, ok: Sequence[int] = (0,), limit: 
     Raises:
         FailedError: another exit status, or it was killed.
     """
+    # an installed program is compiled once, and not in each run
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.NamedTemporaryFile(suffix=".txt") as out:
         launched = subprocess.run(
             [sys.executable, "-I", "-S", "-c", _LAUNCHER, out.name, str(limit), *command],
             cwd=cwd,
+            env=environment,
             capture_output=True,
             text=True,
             check=True,

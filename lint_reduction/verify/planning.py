@@ -109,8 +109,9 @@ class Plan:
 
     @property
     def letters(self) -> set[str]:
-        """The axes that any tensor has."""
-        return {letter for fill in self.fills.values() if isinstance(fill, Fill) for letter in fill.layout}
+        """The axes of tensors that a gradient may come to, and of what they are compared with."""
+        tensors = (fill for fill in self.fills.values() if isinstance(fill, Fill) and fill.role is not Role.INPUT)
+        return {letter for fill in tensors for letter in fill.layout}
 
     def layout(self) -> str:
         """Return the layouts of all tensors, for people."""
@@ -180,17 +181,19 @@ def sizes_of(found: Findings) -> Sizes:
 
 def plans(found: Findings, *, time_first: bool = False) -> Iterator[Plan]:
     """Yield plans, the likeliest first, different layouts of the loss before other differences."""
-    yield from _plans(found, time_first=time_first)
+    ways = [_plans(found, time_first=time_first)]
     if found.gathered:
         # the last axis may be behind another one
         longer = {path: f"BT{layout[1:]}" for path, layout in found.gathered.items() if layout[1:2] != "T"}
         if len(longer) == len(found.gathered):
             deeper = replace(found, gathered=longer, choices=dict.fromkeys(found.choices, "BTC"))
-            for plan in _plans(deeper, time_first=time_first):
-                yield replace(plan, key=f"{plan.key}, behind another axis")
+            behind = _plans(deeper, time_first=time_first)
+            ways.append(replace(plan, key=f"{plan.key}, behind another axis") for plan in behind)
         # what is gathered may be whole rows, and more than one of a kind
         rows = replace(found, gathered=dict.fromkeys(found.gathered, "B1"), choices={})
-        yield from _plans(rows, time_first=time_first)
+        ways.append(_plans(rows, time_first=time_first))
+    for found_plans in itertools.zip_longest(*ways):
+        yield from (plan for plan in found_plans if plan is not None)
 
 
 def _plans(found: Findings, *, time_first: bool) -> Iterator[Plan]:
