@@ -35,9 +35,11 @@ from lint_reduction.run.selection import (
 from lint_reduction.run.syntax import cell_errors, check_syntax
 from lint_reduction.source.discover import DEFAULT_EXCLUDE, Candidate, Patterns, discover, is_pattern
 from lint_reduction.source.file import MAX_BYTES, check_size, decode, is_ascii_superset, read_bytes
+from lint_reduction.source.listing import CONFIGURATIONS
 from lint_reduction.source.notebook import is_notebook, read_notebook
 from lint_reduction.source.prefilter import Prefilter, build_prefilter
 from lint_reduction.source.suppressions import mentions_rules
+from lint_reduction.source.tracing import kind_at, note_content
 
 if TYPE_CHECKING:
     from lint_reduction.analysis import Project
@@ -111,7 +113,7 @@ class Contexts:
 
     overrides: Overrides
     contents: Mapping[str, bytes] = field(default_factory=dict)
-    by_directory: dict[Path, Context] = field(default_factory=dict)
+    by_directory: dict[str, Context] = field(default_factory=dict)
     by_configuration: dict[Path | None, Context] = field(default_factory=dict)
 
     def of(self, directory: Path) -> Context:
@@ -120,9 +122,12 @@ class Contexts:
         Raises:
             ConfigError: a configuration is wrong.
         """
+        return self._of(str(directory))
+
+    def _of(self, directory: str) -> Context:
         context = self.by_directory.get(directory)
         if context is None:
-            context = self.by_directory[directory] = self._closest(directory)
+            context = self.by_directory[directory] = self._closest(Path(directory))
         return context
 
     def _closest(self, directory: Path) -> Context:
@@ -130,6 +135,8 @@ class Contexts:
             return self._under(None)
         if self.overrides.configuration is not None:
             return self._under(self.overrides.configuration)
+        for name in CONFIGURATIONS:
+            note_content(os.path.join(directory, name))  # noqa: PTH118  # for each directory
         path = configuration_in(directory)
         if path is not None or directory.parent == directory:
             return self._under(path)
@@ -138,6 +145,8 @@ class Contexts:
     def _under(self, path: Path | None) -> Context:
         context = self.by_configuration.get(path)
         if context is None:
+            if path is not None:
+                note_content(os.path.abspath(path))  # noqa: PTH100  # links are not resolved
             settings = Settings() if path is None else load_settings(path)
             context = self.by_configuration[path] = make_context(settings, self.overrides)
             context.contents = self.contents
@@ -151,7 +160,7 @@ class Contexts:
             is_directory: whether it is a directory.
             below: a directory around it that was named: only the part of the path below that matters.
         """
-        context = self.of(Path(path).parent)
+        context = self._of(os.path.dirname(path))  # noqa: PTH120  # asked for every file
         base = below or str(context.settings.root)
         inside = path.startswith(base + os.sep)
         relative = (path[len(base) + 1 :] if inside else os.path.relpath(path, base)).replace(os.sep, "/")
@@ -262,7 +271,7 @@ def report_on(results: Sequence[FileResult], contexts: Contexts) -> Report:
 def repository_root() -> str:
     """Return the closest directory around the current one that is under version control, or the current one."""
     here = Path.cwd().resolve()
-    return str(next((parent for parent in (here, *here.parents) if (parent / ".git").exists()), here))
+    return str(next((parent for parent in (here, *here.parents) if kind_at(str(parent / ".git"))), here))
 
 
 def find_candidates(paths: Sequence[Path], contexts: Contexts) -> Sequence[Candidate]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+
+from lint_reduction.source.tracing import kind_at, remembered
 
 #: What stands at the root of a project.
 _ROOTS = (".git", ".hg", "pyproject.toml", "setup.py", "setup.cfg")
@@ -37,7 +38,7 @@ def inside(path: str, name: str) -> Found | None:
     return module_below(package.parent, [name])
 
 
-@lru_cache(maxsize=65536)
+@remembered
 def _find(directory: str, dotted: str) -> Found | None:
     name = dotted.lstrip(".")
     level = len(dotted) - len(name)
@@ -55,31 +56,50 @@ def _find(directory: str, dotted: str) -> Found | None:
     return None
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def _bases(directory: str) -> tuple[str, ...]:
     """Return where absolute imports of a file may begin: its own directory, and the roots of its packages."""
     here = Path(directory)
     bases = [here]
     for parent in (here, *here.parents):
-        if not (parent / "__init__.py").is_file():
+        if not is_file(parent / "__init__.py"):
             bases += [parent, parent / "src"]
-        if any((parent / name).exists() for name in _ROOTS) or parent.parent == parent:
+        if is_root(parent) or parent.parent == parent:
             break
     return tuple(dict.fromkeys(map(str, bases)))
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def root_of(directory: str) -> Path:
     """Return the root of the project that a directory is in, the directory itself if there is none."""
     here = Path(directory)
-    return next((p for p in (here, *here.parents) if any((p / name).exists() for name in _ROOTS)), here)
+    return next((parent for parent in (here, *here.parents) if is_root(parent)), here)
 
 
-@lru_cache(maxsize=65536)
+def is_root(directory: Path) -> bool:
+    """Say whether a directory is the root of a project."""
+    return any(kind_at(str(directory / name)) for name in _ROOTS)
+
+
+def is_file(path: Path) -> bool:
+    """Say whether there is a file at a path."""
+    return kind_at(str(path)) == "f"
+
+
+@remembered
+def find_below(directories: tuple[str, ...], dotted: str) -> Found | None:
+    """Return the module that a dotted name leads to in the first of some directories that has one."""
+    parts = dotted.split(".")
+    bases = [base for base in directories if is_module(base, parts[0])]
+    found = (module_below(Path(base), parts) for base in bases)
+    return next((f for f in found if f is not None), None)
+
+
+@remembered
 def is_module(base: str, name: str) -> bool:
     """Say whether a directory holds a module or a package of a name."""
     path = Path(base) / name
-    return path.with_name(name + ".py").is_file() or path.is_dir()
+    return is_file(path.with_name(name + ".py")) or kind_at(str(path)) == "d"
 
 
 def module_below(base: Path, parts: list[str]) -> Found | None:
@@ -89,9 +109,9 @@ def module_below(base: Path, parts: list[str]) -> Found | None:
         rest = ".".join(parts[index:])
         if not is_module(str(path), part):
             package = path / "__init__.py"
-            return Found(str(package), rest) if package.is_file() else None
-        if not (path / part).is_dir():
+            return Found(str(package), rest) if is_file(package) else None
+        if kind_at(str(path / part)) != "d":
             return Found(str(path / f"{part}.py"), ".".join(parts[index + 1 :]))
         path = path / part
     package = path / "__init__.py"
-    return Found(str(package), "") if package.is_file() else None
+    return Found(str(package), "") if is_file(package) else None
