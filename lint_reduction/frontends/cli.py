@@ -16,7 +16,7 @@ from lint_reduction import __version__
 from lint_reduction.errors import LintReductionError
 from lint_reduction.frontends import commands, progress
 from lint_reduction.frontends.linting import LintRun
-from lint_reduction.frontends.options import CHECKING, HELP, LINTING, VERIFYING, Checking, taking
+from lint_reduction.frontends.options import CHECKING, HELP, LINTING, RUNNING, VERIFYING, Checking, taking
 from lint_reduction.frontends.streams import read_stdin
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class _Check(click.Command):
 
 @cli.command(cls=_Check, context_settings=HELP)
 @taking(*LINTING)
-@taking(*CHECKING, *VERIFYING)
+@taking(*CHECKING, *VERIFYING, *RUNNING)
 def check(**options: Any) -> None:
     """Lint files and directories, the current one if none is named.
 
@@ -71,6 +71,7 @@ def check(**options: Any) -> None:
     With --fix and --add-ignore the findings that are left count, with --diff
     whether there is a difference.
     """
+    running = {name: options[name] for name in ("jobs", "no_cache")}
     linting, checking = LintRun.split(options), Checking.split(options)
     checking.refuse_nonsense(linting)
     gc.disable()  # trees are freed by reference count; the collector only walks them
@@ -79,12 +80,14 @@ def check(**options: Any) -> None:
     elif checking.watch:
         _watch(linting, unsafe_fixes=checking.unsafe_fixes)
     elif checking.verify:
-        _verify(linting, options)
+        _verify(linting, options | running)
     elif checking.changes:
         _change(linting, checking)
     else:
-        report = linting.gate(linting.lint())
-        linting.show(report, sys.stdout, unsafe_fixes=checking.unsafe_fixes)
+        run = linting.invocation()
+        report = linting.gate(linting.lint(run))
+        texts = linting.show(report, sys.stdout, unsafe_fixes=checking.unsafe_fixes)
+        linting.keep(run, texts, report)
         linting.finish(report)
 
 
@@ -108,7 +111,7 @@ def _change(linting: LintRun, checking: Checking) -> NoReturn:
 
 
 @cli.command(context_settings=HELP)
-@taking(*LINTING, *VERIFYING)
+@taking(*LINTING, *VERIFYING, *RUNNING)
 def verify(**options: Any) -> None:
     """Lint, run what is found with torch, and measure how it grows.
 
@@ -118,11 +121,14 @@ def verify(**options: Any) -> None:
     \b
     Exit status: as of check. What turns out not to be so becomes a note.
     """
-    _verify(LintRun.split(options), options)
+    running = {name: options[name] for name in ("jobs", "no_cache")}
+    _verify(LintRun.split(options), options | running)
 
 
 def _verify(linting: LintRun, options: dict[str, Any]) -> NoReturn:
-    report = linting.gate(linting.lint(commands.session(options).verify))
+    run = linting.invocation(needs_flows=True)
+    report = linting.gate(linting.lint(run, commands.session(options).verify))
+    linting.keep(run)
     linting.show(report, sys.stdout)
     linting.finish(report)
 

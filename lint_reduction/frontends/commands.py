@@ -12,7 +12,7 @@ import click
 from lint_reduction.errors import LintReductionError
 from lint_reduction.frontends import progress
 from lint_reduction.frontends.linting import LintRun
-from lint_reduction.frontends.options import HELP, LINTING, VERIFYING, taking
+from lint_reduction.frontends.options import HELP, LINTING, RUNNING, VERIFYING, taking
 from lint_reduction.frontends.streams import print_text, use_color, write_text
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ COMPLETION = "_LINT_REDUCTION_COMPLETE"
 
 
 @click.command(context_settings=HELP)
-@taking(*LINTING)
+@taking(*LINTING, *RUNNING)
 def baseline(**options: Any) -> None:
     """Write down all findings, so that later runs report only new ones.
 
@@ -37,7 +37,9 @@ def baseline(**options: Any) -> None:
     linting = LintRun.split(options)
     known = linting.baseline or Contexts(linting.overrides).of(Path.cwd()).settings.baseline
     file = known or Path("lint-reduction-baseline.json")
-    report = linting.lint()
+    run = linting.invocation()
+    report = linting.lint(run)
+    linting.keep(run)
     written = Baseline.of(file, report)
     write_text(file, written.to_json())
     count = sum(written.entries.values())
@@ -76,7 +78,7 @@ def rules() -> None:
 @click.command(context_settings=HELP)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--verify", is_flag=True, help="Run what is trained with torch, and measure how it grows.")
-@taking(*VERIFYING[1:])
+@taking(*VERIFYING[1:], *RUNNING[:2])
 def facts(file: Path, *, verify: bool, **options: Any) -> None:
     """Print what is known of the losses in a file, and why the rest is not."""
     from lint_reduction.frontends.facts import describe_file
@@ -101,7 +103,7 @@ def session(options: Mapping[str, Any]) -> Session:
         device=options["verify_device"],
         sandbox=options["verify_sandbox"],
         timeout=options["verify_timeout"],
-        jobs=options["verify_jobs"],
+        jobs=options["jobs"] or 1,
         drop_refuted=options.get("drop_refuted", False),
         cache=None if options["no_cache"] else Path(".lint_reduction_cache") / "verify",
         progress=progress.verifying,

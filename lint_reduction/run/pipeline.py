@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import os
 import sys
 import threading
@@ -15,12 +17,13 @@ from pathspec import GitIgnoreSpec
 
 from lint_reduction.config import Settings, configuration_in, load_settings
 from lint_reduction.errors import ConfigError, SourceError
-from lint_reduction.facts import Span
+from lint_reduction.facts import ModuleFacts, Span
 from lint_reduction.finding import Confidence, Finding
 from lint_reduction.growth import Count
 from lint_reduction.impact import Severity
 from lint_reduction.libraries import Libraries, load_libraries
 from lint_reduction.libraries.schema import read_tables
+from lint_reduction.rules import all_rules
 from lint_reduction.run.handing import handed_on, with_given
 from lint_reduction.run.judge import judge
 from lint_reduction.run.modules import project_of
@@ -81,7 +84,17 @@ class Overrides:
 
 @dataclass(slots=True)
 class Context:
-    """All that is the same for the files under one configuration; ``project`` fills as imports are followed."""
+    """All that is the same for the files under one configuration.
+
+    Attributes:
+        settings: what the configuration says.
+        selection, min_confidence, min_severity, no_ignores: the same, where the command line has the last word.
+        libraries, prefilter, per_file, exclude: what is made of it.
+        project: the modules around the files; fills as imports are followed.
+        contents: as in ``Contexts``.
+        keeps_all: whether all rules run, and not only those that are selected.
+        partial: the files, as they are shown, on which only those ran all the same.
+    """
 
     settings: Settings
     selection: Selection
@@ -94,6 +107,8 @@ class Context:
     no_ignores: bool = False
     project: Project | None = None
     contents: Mapping[str, bytes] = field(default_factory=dict)
+    keeps_all: bool = False
+    partial: set[str] = field(default_factory=set)
 
     def surroundings(self) -> Project:
         """Return the modules around the files, as far as they are known."""
@@ -109,10 +124,12 @@ class Contexts:
     Attributes:
         overrides: what wins over the configurations.
         contents: what to read instead of some files, by their absolute paths.
+        keeps_all: as in ``Context``.
     """
 
     overrides: Overrides
     contents: Mapping[str, bytes] = field(default_factory=dict)
+    keeps_all: bool = False
     by_directory: dict[str, Context] = field(default_factory=dict)
     by_configuration: dict[Path | None, Context] = field(default_factory=dict)
 
@@ -150,6 +167,7 @@ class Contexts:
             settings = Settings() if path is None else load_settings(path)
             context = self.by_configuration[path] = make_context(settings, self.overrides)
             context.contents = self.contents
+            context.keeps_all = self.keeps_all
         return context
 
     def excludes(self, path: str, is_directory: bool, below: str | None = None) -> bool:
@@ -299,14 +317,14 @@ def judged(results: Sequence[FileResult], contexts: Contexts) -> list[FileResult
     """Return results with the findings that are reported, each in the file it is in."""
     here = Path.cwd()
     return judge(
-        results, lambda path: contexts.of(Path(path).parent), lambda path: _shown(path, here), contexts.contents
+        results, lambda path: contexts.of(Path(path).parent), lambda path: shown_as(path, here), contexts.contents
     )
 
 
 def lint_candidate(candidate: Candidate, contexts: Contexts, here: Path) -> FileResult:
     """Lint one file; whatever is wrong with it is in the result."""
     absolute = os.path.abspath(candidate.path)  # noqa: PTH100  # resolve() would follow symbolic links
-    shown = _shown(absolute, here)
+    shown = shown_as(absolute, here)
     if candidate.problem:
         return _unreadable(shown, absolute, SourceError(candidate.problem))
     try:
@@ -316,7 +334,8 @@ def lint_candidate(candidate: Candidate, contexts: Contexts, here: Path) -> File
     return lint_bytes(data, shown, absolute, contexts.of(Path(absolute).parent), named=candidate.named)
 
 
-def _shown(absolute: str, here: Path) -> str:
+def shown_as(absolute: str, here: Path) -> str:
+    """Return how an absolute path is shown: relative to the current directory if it is below it."""
     relative = os.path.relpath(absolute, here)
     return absolute if relative == os.pardir or relative.startswith(os.pardir + os.sep) else relative
 
@@ -337,7 +356,7 @@ def lint_bytes(data: bytes, shown: str, absolute: str, context: Context, *, name
 def lint_alone(data: bytes, shown: str, absolute: str, context: Context, *, named: bool = True) -> list[FileResult]:
     """Lint the content of one file, and return its result and those of the files it leads to."""
     result = with_large_stack(lambda: lint_bytes(data, shown, absolute, context, named=named))
-    return judge([result], lambda _: context, lambda path: _shown(path, Path.cwd()))
+    return judge([result], lambda _: context, lambda path: shown_as(path, Path.cwd()))
 
 
 def lint_text(text: str, shown: str, absolute: str, context: Context) -> FileResult:
@@ -360,8 +379,7 @@ def _guarded(shown: str, absolute: str, data: bytes, run: Callable[[], FileResul
 def _lint_bytes(data: bytes, shown: str, absolute: str, context: Context, named: bool) -> FileResult:
     if is_notebook(absolute):
         return _lint_notebook(data, shown, absolute, context, named)
-    may_hold = mentions_rules(data) or context.prefilter.may_hold_finding(data)
-    if not may_hold and is_ascii_superset(data):
+    if not may_hold(data, context) and is_ascii_superset(data):
         if named:
             check_syntax(decode(data))
         elif not data.isascii() or b"\0" in data:
@@ -369,6 +387,11 @@ def _lint_bytes(data: bytes, shown: str, absolute: str, context: Context, named:
         return FileResult(shown, absolute)
     check_size(data)
     return _lint_text(decode(data), shown, absolute, context)
+
+
+def may_hold(data: bytes, context: Context) -> bool:
+    """Return False only if nothing can be found in a file with this content, and no comment in it silences anything."""
+    return mentions_rules(data) or context.prefilter.may_hold_finding(data)
 
 
 def _lint_text(text: str, shown: str, absolute: str, context: Context) -> FileResult:
@@ -379,9 +402,18 @@ def _lint_text(text: str, shown: str, absolute: str, context: Context) -> FileRe
         facts = analyze(shown, text, context.libraries, project=project, absolute=absolute)
     except RecursionError:
         raise SourceError("nested too deeply to be analyzed") from None
-    found = tuple(finding for rule in context.selection.rules for finding in rule.check(facts))
+    found = _found(facts, context)
     lines = frozenset(handed_on(facts))
     return FileResult(shown, absolute, found, text, analyzed=True, handed_on=lines, open_losses=facts.open_losses)
+
+
+def _found(facts: ModuleFacts, context: Context) -> tuple[Finding, ...]:
+    """Return what the rules find: all of them, if that is to be kept for other runs."""
+    if context.keeps_all:
+        with contextlib.suppress(Exception):  # one that does not run must not fail the run
+            return tuple(finding for rule in all_rules() for finding in rule.check(facts))
+        context.partial.add(facts.path)
+    return tuple(finding for rule in context.selection.rules for finding in rule.check(facts))
 
 
 def _lint_notebook(data: bytes, shown: str, absolute: str, context: Context, named: bool) -> FileResult:
@@ -391,7 +423,7 @@ def _lint_notebook(data: bytes, shown: str, absolute: str, context: Context, nam
         return FileResult(shown, absolute)
     code = notebook.text.encode()
     try:
-        if not mentions_rules(code) and not context.prefilter.may_hold_finding(code):
+        if not may_hold(code, context):
             if named:
                 check_syntax(notebook.text)
             return FileResult(shown, absolute)
@@ -429,7 +461,8 @@ def with_large_stack(function: Callable[[], _Result]) -> _Result:
     before = threading.stack_size(_STACK_BYTES)
     sys.setrecursionlimit(max(limit, _RECURSION_LIMIT))
     try:
-        thread = threading.Thread(target=run, name="lint-reduction", daemon=True)
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run, args=(run,), name="lint-reduction", daemon=True)
         thread.start()
         thread.join()
     finally:

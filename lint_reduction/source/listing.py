@@ -1,9 +1,13 @@
-"""The names in a directory that decide which files are looked at, and under which settings."""
+"""What is on disk, as far as it decides which files are looked at, and under which settings."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: Of the files that are looked at.
 SUFFIXES = (".py", ".ipynb")
@@ -31,3 +35,12 @@ def _is_directory(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir(follow_symlinks=False)
     except OSError:
         return False
+
+
+def look(path: str) -> str:
+    """Say what is at a path: ``f`` for a file, ``d`` for a directory, ``o`` for something else, empty for nothing."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return ""
+    return "f" if stat.S_ISREG(mode) else "d" if stat.S_ISDIR(mode) else "o"

@@ -6,12 +6,12 @@ a trace is the same whoever asked first.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
+
+from lint_reduction.source.listing import look
 
 _Result = TypeVar("_Result")
 #: Answers that one function remembers.
@@ -23,9 +23,9 @@ class Trace:
 
     Attributes:
         contents: paths whose content matters, and that there is nothing where there is none.
-        kinds: paths of which it matters only what was there, as ``kind_at`` says.
+        kinds: paths of which it matters only what was there, as ``look`` says.
         listings: directories of which all names matter.
-        walked: directories that were searched for files, and the names in them that matter, as ``listing`` says.
+        walked: directories that were searched for files, and their names as of ``names_in``.
     """
 
     __slots__ = ("contents", "kinds", "listings", "walked")
@@ -63,26 +63,18 @@ def tracing() -> Iterator[Trace]:
 def note_content(path: str) -> None:
     """Note that a file was read, or could not be."""
     trace = _active.get()
-    if trace is not None:
+    if trace is not None and path not in trace.contents:
         trace.contents.add(path)
+        trace.kinds[path] = look(path)
 
 
 def kind_at(path: str) -> str:
-    """Say, and note, what is at a path: ``f`` a file, ``d`` a directory, ``o`` something else, empty for nothing."""
+    """Say what is at a path, as ``look`` does, and note it."""
     kind = look(path)
     trace = _active.get()
     if trace is not None:
         trace.kinds[path] = kind
     return kind
-
-
-def look(path: str) -> str:
-    """Say what is at a path, as ``kind_at`` does."""
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError):
-        return ""
-    return "f" if stat.S_ISREG(mode) else "d" if stat.S_ISDIR(mode) else "o"
 
 
 def note_listing(directory: str) -> None:
