@@ -20,6 +20,8 @@ from lint_reduction.frontends.options import CHECKING, HELP, LINTING, RUNNING, V
 from lint_reduction.frontends.streams import read_stdin
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from click.shell_completion import CompletionItem
 
     from lint_reduction.run.fixes import Fixed
@@ -176,10 +178,14 @@ for _command in commands.ALL:
     cli.add_command(_command)
 
 
-def main() -> None:
-    """Run the command; what goes wrong is one line on stderr and exit status 2."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; what goes wrong is one line on stderr and exit status 2.
+
+    Args:
+        arguments: of the process, if what it prints may be printed again by ``start``.
+    """
     try:
-        cli.main(standalone_mode=False, complete_var=commands.COMPLETION)
+        cli.main(standalone_mode=False, complete_var=commands.COMPLETION, obj=arguments)
     except click.exceptions.Abort:
         raise SystemExit(130) from None
     except click.ClickException as error:

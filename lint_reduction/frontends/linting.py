@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -57,8 +56,9 @@ class LintRun(Linting):
         """Write down what is known for the next run, and what this one printed if that hangs on files alone."""
         from lint_reduction.run.replay import run_key
 
+        arguments = click.get_current_context().obj
         repeatable = report is not None and self.diff_only is None and not self._has_baseline
-        key = run_key(sys.argv[1:]) if repeatable else ""
+        key = run_key(arguments) if repeatable and arguments is not None else ""
         problem = run.save(key, texts, 0 if report is None else self._status(report))
         if problem and not self.no_cache:
             click.echo(f"nothing is kept for the next run: {problem}", err=True)

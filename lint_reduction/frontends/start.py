@@ -18,7 +18,7 @@ def main() -> None:
     if unchanged is None:
         from lint_reduction.frontends.cli import main as run
 
-        return run()
+        return run(arguments)
     try:
         for file, text in unchanged.texts:
             if file is not None:
