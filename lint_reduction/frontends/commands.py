@@ -110,6 +110,20 @@ def session(options: Mapping[str, Any]) -> Session:
     )
 
 
+@click.command(context_settings=HELP)
+@click.option("--cache-dir", type=click.Path(path_type=Path), metavar="DIR", help="The folder that it is in.")
+def clean(cache_dir: Path | None) -> None:
+    """Remove what is kept of the files of this project."""
+    from lint_reduction.frontends.cleaning import clean as remove
+
+    try:
+        removed = remove(cache_dir)
+    except OSError as error:
+        raise LintReductionError(f"{error.filename}: {(error.strerror or str(error)).lower()}") from None
+    for line in [f"{path}: removed" for path in removed] or ["there is nothing to remove"]:
+        click.echo(line, err=True)
+
+
 @click.command("generate-shell-completion", context_settings=HELP)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def generate_shell_completion(shell: str) -> None:
@@ -140,4 +154,4 @@ def server() -> None:
     serve()
 
 
-ALL = (baseline, explain, rules, facts, server, generate_shell_completion)
+ALL = (baseline, clean, explain, rules, facts, server, generate_shell_completion)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 
 from lint_reduction.run.rows import short_digest
 
@@ -23,8 +24,8 @@ VERSION = 1
 _KEY_BYTES = 32
 _SIGNATURE = 64
 _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-#: What a run has left behind that was stopped while it wrote, after so many seconds.
-_ABANDONED = 3600.0
+#: What is older, in seconds, belongs to a run that was stopped while it wrote.
+_ABANDONED = 600.0
 
 
 def read_file(path: str, limit: int = LIMIT) -> bytes:
@@ -114,6 +115,22 @@ def save(path: str, key: bytes, document: dict[str, Any]) -> None:
     if len(text) + _SIGNATURE > LIMIT:
         raise OSError("too large")
     replace_file(path, short_digest(text, key).encode() + text)
+    for old in left_behind(path):
+        try:
+            if os.stat(old).st_mtime < time.time() - _ABANDONED:
+                os.unlink(old)
+        except OSError:
+            continue
+
+
+def left_behind(path: str) -> list[str]:
+    """Return the files that runs left which were stopped while they wrote a cache."""
+    folder, _, name = path.rpartition(os.sep)
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return [f"{folder}{os.sep}{other}" for other in names if other.startswith(f"{name}.") and other.endswith(".tmp")]
 
 
 class _Context:
