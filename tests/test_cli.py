@@ -592,9 +592,9 @@ def test_streams_that_are_closed(project: Path, closed: str, code: int) -> None:
 
 def test_an_interrupt_ends_the_run_without_a_traceback(project: Path) -> None:
     slow = (
-        "import time, sys; from lint_reduction.run import pipeline; from lint_reduction.frontends.cli import main\n"
+        "import time, sys; from lint_reduction.run import executors; from lint_reduction.frontends.cli import main\n"
         "def wait(*_): print('ready', file=sys.stderr, flush=True); time.sleep(30)\n"
-        "pipeline.lint_candidate = wait; sys.argv[1:] = ['.']; main()"
+        "executors.lint_one = wait; sys.argv[1:] = ['.']; main()"
     )
     write(project, a=ERROR)
     process = subprocess.Popen(

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from lint_reduction.errors import SourceError
 from lint_reduction.run.keeping import Read
 from lint_reduction.run.pipeline import Contexts, Overrides, lint_bytes, lint_candidate, shown_as, with_large_stack
 from lint_reduction.run.report import FileResult
@@ -59,9 +60,11 @@ def lint_one(candidate: Candidate, contexts: Contexts, here: Path) -> Outcome:
     absolute = os.path.abspath(candidate.path)  # noqa: PTH100  # resolve() would follow symbolic links
     context = contexts.of(Path(absolute).parent)
     try:
+        if candidate.problem:
+            raise SourceError(candidate.problem)
         about = os.stat(absolute)  # noqa: PTH116
         data = read_bytes(candidate.path)
-    except (OSError, ValueError):
+    except (SourceError, OSError, ValueError):
         return Outcome(lint_candidate(candidate, contexts, here))
     shown = shown_as(absolute, here)
     with tracing() as trace:
