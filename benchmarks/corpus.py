@@ -32,11 +32,12 @@ def fetch_all(destination: Path, jobs: int = 4) -> list[str]:
     """Fetch every package and return what went wrong, a line each."""
     destination.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(jobs) as pool:
-        problems = pool.map(lambda row: _fetch(row, destination), rows("packages.tsv"))
+        problems = pool.map(lambda row: fetch(row, destination), rows("packages.tsv"))
         return [problem for problem in problems if problem]
 
 
-def _fetch(row: dict[str, str], destination: Path) -> str:
+def fetch(row: dict[str, str], destination: Path) -> str:
+    """Fetch a package, and return what went wrong; a row may name the platform of its wheel."""
     name = f"{row['package']}=={row['version']}"
     target = destination / name
     mark = target / _MARK
@@ -48,6 +49,8 @@ def _fetch(row: dict[str, str], destination: Path) -> str:
         requirement.write_text(f"{name} --hash=sha256:{row['sha256']}\n")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         command += ["--pre", "--ignore-requires-python", "--require-hashes", "--only-binary", ":all:"]
+        if row.get("platform"):
+            command += ["--platform", row["platform"], "--python-version", "3.11"]
         run = subprocess.run(
             [*command, "-d", str(folder), "-r", str(requirement)], capture_output=True, text=True, check=False
         )

@@ -21,3 +21,9 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     monkeypatch.setenv("LINT_REDUCTION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
     for name in ("NO_COLOR", "FORCE_COLOR", "LINT_REDUCTION_OUTPUT_FORMAT"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep results of each test apart, and out of the home of who runs the tests."""
+    monkeypatch.setenv("LINT_REDUCTION_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache" / str(id(monkeypatch))))

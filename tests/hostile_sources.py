@@ -532,6 +532,10 @@ SECOND = [
     ),
     ("einsum with an ellipsis", step(expr="torch.einsum('...a,...b->...ab', out, out).sum()")),
     ("einsum with a list", step(expr="torch.einsum('ab,cd,ef->abcdef', [out, out, out]).sum()")),
+    (
+        "many that are padded to a long one",
+        step(expr="torch.nn.utils.rnn.pad_sequence([torch.rand(900000), *torch.rand(3000).split(1)]).sum() * " + SUM),
+    ),
     ("split into many", step(expr="torch.stack(torch.rand(900000).split(1)).sum() * " + SUM)),
     ("a tensor method that takes a callable", step(expr="F.mse_loss(out.map2_(y, y, os.system), y)")),
     (

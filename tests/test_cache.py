@@ -39,9 +39,9 @@ def analyzed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     paths: list[str] = []
     original = executors.lint_one
 
-    def noted(candidate: executors.Candidate, *others: object) -> executors.Outcome:
-        paths.append(candidate.path.name)
-        return original(candidate, *others)  # type: ignore[arg-type]  # as they came
+    def noted(task: executors.Task, *others: object) -> executors.Outcome:
+        paths.append(task.candidate.path.name)
+        return original(task, *others)  # type: ignore[arg-type]  # as they came
 
     monkeypatch.setattr("lint_reduction.run.executors.lint_one", noted)
     monkeypatch.setattr("lint_reduction.run.invocation.lint_one", noted)

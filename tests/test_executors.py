@@ -67,9 +67,9 @@ def test_a_process_that_dies_takes_only_its_file_with_it(tmp_path: Path, death: 
         "import os, signal, sys\n"
         "from lint_reduction.run import executors\n"
         "original = executors.lint_one\n"
-        "def lint_one(candidate, *others):\n"
-        f"    if candidate.path.name == 'a2.py': {death}\n"
-        "    return original(candidate, *others)\n"
+        "def lint_one(task, *others):\n"
+        f"    if task.candidate.path.name == 'a2.py': {death}\n"
+        "    return original(task, *others)\n"
         "executors.lint_one = lint_one\n"
         "from lint_reduction.frontends.cli import main; main()"
     )

@@ -108,3 +108,8 @@ def test_the_last_line_counts(severities: list[Severity], suppressed: int, line:
     whole = Report(diagnostics, suppressed=suppressed)
     assert summary_line(whole) == line
     assert whole.fails is any(severity > Severity.NOTE for severity in severities)
+
+
+def test_a_file_that_made_the_tool_fail_has_not_passed() -> None:
+    failed = collect([FileResult("a.py", "/a.py", crash="internal error"), FileResult("b.py", "/b.py")])
+    assert summary_line(failed) == "Found nothing, but 1 file could not be analyzed."

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lint_reduction.run.pipeline import Overrides, lint
-from tests.command import run
+from tests.command import run, run_apart
 from tests.fixture_files import FIXTURES, expected
 
 PROJECTS = sorted(path for path in FIXTURES.glob("*/project_*") if path.is_dir())
@@ -62,6 +62,17 @@ def test_a_comment_at_the_line_that_backward_has_in_another_file_silences_nothin
     (tmp_path / "losses.py").write_text("\n".join(lines) + "\n")
     found = _found([tmp_path])
     assert {name for _, _, name in found} >= {"unscaled-sum"}
+
+
+def test_a_module_that_comes_or_goes_between_two_runs_of_one_process_is_seen(tmp_path: Path) -> None:
+    project = FIXTURES / "unscaled_sum" / "project_function"
+    train, losses = tmp_path / "train.py", tmp_path / "losses.py"
+    train.write_text((project / "train.py").read_text())
+    assert _found([train]) == set()
+    losses.write_text((project / "losses.py").read_text())
+    assert {name for _, _, name in _found([train])} == {"unscaled-sum"}
+    losses.unlink()
+    assert _found([train]) == set()
 
 
 def test_modules_in_a_circle_end(tmp_path: Path) -> None:
@@ -121,3 +132,18 @@ def test_names_that_are_handed_on_in_a_circle_end(tmp_path: Path) -> None:
     (tmp_path / "c.py").write_text(text)
     (tmp_path / "main.py").write_text("from a import loss, train\nfrom b import loss as again\n\ntrain(loss, again)\n")
     assert _found([tmp_path]) == set()
+
+
+@pytest.mark.parametrize(
+    "packages",
+    [{"a": "from .Base import Base\n"}, {"a": "from b.Base import Base\n", "b": "from a.Base import Base\n"}],
+    ids=["from itself", "from one another"],
+)
+def test_names_from_modules_that_a_package_lacks_end(tmp_path: Path, packages: dict[str, str]) -> None:
+    for name, text in packages.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(text)
+    head = "from a import Base\nfrom torch.nn import MSELoss\n\n\nclass Model(Base):\n    def loss(self, x, y):\n"
+    (tmp_path / "main.py").write_text(f"{head}        return MSELoss(reduction='sum')(x, y)\n")
+    ran = run_apart(".", "--isolated", cwd=tmp_path, timeout=30)
+    assert (ran.code, ran.err) == (0, "")

@@ -542,6 +542,12 @@ def test_form_feeds_between_statements_count_for_no_line() -> None:
     assert place(pages.encode()) == [("RED101", 7, 17)]
 
 
+def test_an_empty_line_that_goes_on_behind_a_backslash_counts_for_two() -> None:
+    text = ERROR.replace("\n\n\ndef", "\n \\\n\n\ndef")
+    assert text.count("\n") == ERROR.count("\n") + 1
+    assert place(text.encode()) == [("RED101", 8, 17)]
+
+
 def test_characters_that_only_look_like_line_ends_count_for_no_line() -> None:
     text = ERROR.replace("import torch\n", "import torch; s = '\x0b\x1c\x1d\x1e\x85\u2028\u2029'\n", 1)
     assert place(text.encode()) == [("RED101", 7, 17)]
@@ -591,6 +597,8 @@ def test_tabs_count_for_one_column_and_are_shown_as_four() -> None:
         (b"# coding: cp037\n", False),
         (b"# coding: unicode_escape\n", False),
         (b"# coding: nonesuch\n", False),
+        (b"# coding: punycode\n", False),
+        (b"# coding: undefined\n", False),
         (b"x = 1\n\n# coding: utf-16\n", True),
     ],
 )
@@ -742,6 +750,8 @@ def test_the_prefilter_keeps_losses_by_hand_and_trainers_however_they_are_import
         "def backward(x):\n    return x.sum()\n",
         "import numpy as np\n\nloss = np.sum(x)\nMSELoss = 3\n",
         "import torch\n\nnn.MyMSELossOfMine()\n",
+        "import torch\n\n\ndef pool(x):\n    # kept to be backward compatible\n    return x.mean(1)\n",
+        "import torch\n\n\nclass Scale(torch.autograd.Function):\n    def backward(ctx, g):\n        return g.sum()\n",
     ],
 )
 def test_the_prefilter_drops_what_can_hold_nothing(text: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from lint_reduction.verify.pool import Pool
 from tests.command import run
 from tests.fixture_files import ROOT
 
@@ -94,6 +95,73 @@ def test_without_a_cache_nothing_is_left_behind(project: Path) -> None:
     write(project)
     run("verify", "train.py", "--no-cache")
     assert [path.name for path in project.iterdir()] == ["train.py"]
+
+
+def test_results_are_kept_where_the_user_keeps_them(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path_factory.mktemp("kept")
+    monkeypatch.setenv("LINT_REDUCTION_CACHE_DIR", str(kept))
+    write(project)
+    run("verify", "train.py")
+    assert [path.name for path in project.iterdir()] == ["train.py"]
+    assert len(list((kept / "verify").glob("*.json"))) == 1
+
+
+def test_what_a_repository_brings_with_it_is_not_believed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forged = project / ".lint_reduction_cache"
+    monkeypatch.setenv("LINT_REDUCTION_CACHE_DIR", str(forged))
+    write(project)
+    run("verify", "train.py")
+    [entry] = (forged / "verify").glob("*.json")
+    entry.write_text(entry.read_text().replace('"exponent": 1.0', '"exponent": 0.0'))
+    monkeypatch.delenv("LINT_REDUCTION_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(project / "home"))
+    assert verdict("verify", "train.py", "--drop-refuted") == {
+        **verdict("verify", "train.py", "--no-cache"),
+        "cached": False,
+    }
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders have modes on POSIX systems")
+def test_a_folder_that_others_write_into_is_not_used(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path_factory.mktemp("kept")
+    kept.chmod(0o777)
+    monkeypatch.setenv("LINT_REDUCTION_CACHE_DIR", str(kept))
+    write(project)
+    ran = run("verify", "train.py", "--output-format", "json")
+    note = f"results are not kept in {kept}: others can write into it"
+    assert ran.err == f"lint-reduction: {note}\n"
+    assert json.loads(ran.out)["notes"] == [note]
+    assert list(kept.iterdir()) == []
+
+
+def test_what_happened_to_workers_is_said(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(project)
+    monkeypatch.setattr(Pool, "notes", ("workers were replaced: 1 took too long",))
+    ran = run("verify", "train.py", "--output-format", "json")
+    assert json.loads(ran.out)["notes"] == ["workers were replaced: 1 took too long"]
+    assert ran.err == "lint-reduction: workers were replaced: 1 took too long\n"
+    assert run("facts", "--verify", "train.py").err == ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "train.py", "--drop-refuted"),
+        ("train.py", "--drop-refuted"),
+        ("train.py", "--verify-device", "cpu"),
+        ("facts", "train.py", "--verify-timeout", "3"),
+    ],
+)
+def test_how_to_verify_is_said_only_where_it_is_done(project: Path, arguments: tuple[str, ...]) -> None:
+    write(project)
+    ran = run(*arguments)
+    option = next(argument for argument in arguments if argument.startswith("--"))
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == f"lint-reduction: {option} says how to verify: it needs --verify\n"
 
 
 def test_a_finding_of_another_kind_has_no_verdict(project: Path) -> None:

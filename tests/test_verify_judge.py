@@ -13,7 +13,7 @@ from lint_reduction.rules import all_rules
 from lint_reduction.verdict import Outcome
 from lint_reduction.verify.claims import CLAIMS
 from lint_reduction.verify.judge import judge
-from lint_reduction.verify.measurement import Measurement, Series, Status, Trial
+from lint_reduction.verify.measurement import OTHERS, OWN, Measurement, Series, Status, Trial
 from lint_reduction.verify.replies import measurement_of
 from lint_reduction.verify.session import judged_by
 
@@ -279,3 +279,39 @@ def test_accumulation_is_judged_by_the_update() -> None:
     flat = series(0.0, "update", "micro_batches")
     assert outcome("RED401", measured((gradient, flat), optimizer="SGD(lr=0.1)")) is Outcome.REFUTED
     assert outcome("RED401", measured((gradient, flat), optimizer="Adam(lr=0.1)")) is Outcome.MUTED
+
+
+def test_a_term_is_judged_by_its_own_gradient() -> None:
+    hidden, own = series(0.02, count="classes"), series(-1.0, OWN, "classes")
+    assert judge(finding("RED201", terms=2), measured((hidden, own))).outcome is Outcome.CONFIRMED
+    flat = series(0.0, OWN, "classes")
+    assert judge(finding("RED201", terms=2), measured((series(-1.0, count="classes"), flat))).outcome is Outcome.REFUTED
+    none = judge(finding("RED201", terms=2), measured((hidden, series(None, OWN, "classes"))))
+    assert none.outcome is Outcome.INCONCLUSIVE
+    assert "comes through this term" in none.reason
+    # where nothing else is known to be added, what is measured as a whole is the term
+    assert judge(finding("RED201"), measured((hidden, own))).outcome is Outcome.REFUTED
+
+
+@pytest.mark.parametrize(
+    ("whole", "update", "behavior", "expected"),
+    [
+        (0.9, 0.9, SGD, Outcome.CONFIRMED),
+        (0.9, -0.1, SGD, Outcome.REFUTED),
+        (1.0, 0.0, ADAM, Outcome.MUTED),
+        (0.1, 0.0, ADAM, Outcome.CONFIRMED),
+    ],
+)
+def test_the_update_of_a_term_is_that_of_the_whole_as_far_as_both_gradients_agree(
+    whole: float, update: float, behavior: tuple[Behavior, str], expected: Outcome
+) -> None:
+    curves = (series(whole), series(1.0, OWN), series(0.0, OTHERS), series(update, "update"))
+    verdict = judge(finding("RED101", behavior[0], terms=2), measured(curves, optimizer=behavior[1]))
+    assert verdict.outcome is expected
+
+
+def test_a_term_apart_from_the_others_is_mixed() -> None:
+    apart = (series(0.0), series(1.0, OWN), series(0.0, OTHERS))
+    assert outcome("RED105", measured(apart)) is Outcome.CONFIRMED
+    alike = (series(1.0, powers=((1, 1.0),)), series(1.0, OWN), series(1.0, OTHERS))
+    assert outcome("RED105", measured(alike)) is Outcome.REFUTED

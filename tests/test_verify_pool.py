@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,7 @@ def test_an_experiment_that_takes_too_long_is_given_up() -> None:
     with Pool("cpu", timeout=0.5, test_only=BARE) as pool:
         replies = dict(pool.run([{"sleep": 60}, {"n": 1}]))
         assert pool.started == 2
+        assert pool.notes == ("workers were replaced: 1 took too long",)
     assert replies[0] == Reply(
         Status.TIMEOUT, reason="it took longer than 0.5 s", layers=replies[0].layers, seconds=replies[0].seconds
     )
@@ -316,6 +319,7 @@ def test_an_accelerator_that_kills_its_worker_is_left_for_the_cpu(fake: Path) ->
     with Pool("cuda") as pool:
         [(_, reply)] = pool.run([{"n": 1}])
         assert pool.note == "a worker for the device 'cuda' did not start, the CPU is used"
+        assert pool.notes == (pool.note,)
     assert (reply.status, reply.device) == (Status.DONE, "cpu")
 
 
@@ -345,7 +349,7 @@ def test_a_result_is_kept(tmp_path: Path) -> None:
     cache.put(name, DONE)
     found = cache.get(name)
     assert found == Reply(Status.DONE, {"alpha": 1.0}, "", "cpu", {"seccomp": "on"}, 0.25, cached=True)
-    assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == [".gitignore", f"{name}.json"]
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == [f"{name}.json"]
 
 
 def test_the_key_is_of_all_that_decides() -> None:
@@ -360,6 +364,29 @@ def test_the_key_is_of_all_that_decides() -> None:
     assert len(keys) == 5
     with pytest.raises(ProtocolError):
         caches.key({"x": float("nan")}, "cpu", "2.0")
+
+
+@pytest.mark.parametrize("changed", ["verify/measure.py", "libraries/torch.toml", "growth.py", "verify/new.py"])
+def test_other_code_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
+    package = Path(shutil.copytree(caches._PACKAGE, tmp_path / "package"))
+    monkeypatch.setattr(caches, "_PACKAGE", package)
+    here = caches.sources.__wrapped__()
+    assert here == caches.sources()
+    with (package / changed).open("a") as file:
+        file.write("\n")
+    assert caches.sources.__wrapped__() != here
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="files have owners on POSIX systems")
+def test_an_entry_of_somebody_else_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Cache(tmp_path).put("name", DONE)
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    assert Cache(tmp_path).get("name") is None
+
+
+def test_a_large_result_is_not_kept(tmp_path: Path) -> None:
+    Cache(tmp_path / "cache").put("name", replace(DONE, result={"text": "x" * 70_000}))
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.DONE])

@@ -21,7 +21,7 @@ from lint_reduction.analysis.code import (
     window_counter,
     window_size,
 )
-from lint_reduction.analysis.conversion import as_factor, is_window
+from lint_reduction.analysis.conversion import as_factor, is_summed, is_window
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.state import Loop
 from lint_reduction.analysis.training import Event, ManualUpdate, OptimizerStep, Sink, Window, ZeroGrad
@@ -74,7 +74,7 @@ def _window_of_test(machine: Machine, test: Expr) -> Window | None:
 def resolved(machine: Machine, test: Expr) -> Expr:
     """Return a condition that was given a name before, ``sync = (i + 1) % steps == 0``, in place of the name."""
     if isinstance(test, Var):
-        return machine.module.window_tests.get(test.name, test)
+        return machine.here.window_tests.get(test.name, test)
     return test
 
 
@@ -84,7 +84,7 @@ def _window(machine: Machine, test: Expr, divisor: Expr, flushes: bool) -> Windo
         return None
     factor = as_factor(machine, value, divisor, divides=False)
     growth = factor.growth
-    if growth is None or growth.in_samples == 0:
+    if growth is None or growth.in_samples == 0 or is_summed(machine, divisor):
         growth = MICRO_BATCHES
     number = value.value if isinstance(value, Constant) and isinstance(value.value, (int, float)) else None
     loops = machine.loops

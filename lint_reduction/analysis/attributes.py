@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from lint_reduction.analysis import tensors
-from lint_reduction.analysis.code import Assign, ClassCode, assigned_attributes
+from lint_reduction.analysis.code import Assign, ClassCode, Expr, FunctionCode, assigned_attributes
+from lint_reduction.analysis.enumerations import numbered_member
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.options import option_value
 from lint_reduction.analysis.training import InputGradient
@@ -73,11 +74,15 @@ def attribute(machine: Machine, value: Value, name: str) -> Value:
         case Super(owner, home):
             return _inherited(machine, owner, home, name)
         case Class(body):
-            return _class_attribute(machine, body, name, None) or Opaque(name)
+            member = numbered_member(machine, body, name)
+            return member or _class_attribute(machine, body, name, None) or Opaque(name)
         case Tensor():
             return _tensor_attribute(machine, value, name)
         case Opaque():
             return _opaque_attribute(machine, value, name)
+        case Constant() if name == "value":
+            # a member of an enumeration
+            return value
         case _:
             return _other_attribute(machine, value, name)
 
@@ -185,6 +190,16 @@ def instance_attribute(machine: Machine, value: Instance, name: str) -> Value:
     return Method(value, name) if inherited else Opaque(name)
 
 
+def set_attribute(machine: Machine, owner: Instance, name: str, value: Value) -> None:
+    """Set an attribute of an object of this module, or run what it does instead: a property has a function for it."""
+    for home in lineage(machine, owner.body):
+        setter = home.methods.get(f"{name} setter")
+        if setter is not None:
+            machine.call_function(Function(setter, machine.home_of(home).identity, owner, home), (value,), {})
+            return
+    machine.state.heap[(owner.identity, name)] = value
+
+
 def _class_attribute(machine: Machine, body: ClassCode, name: str, owner: Instance | None) -> Value | None:
     return _attribute_of(machine, body, lineage(machine, body), name, owner)
 
@@ -266,14 +281,23 @@ def foreign_bases(machine: Machine, body: ClassCode) -> set[str]:
     return names
 
 
+def _assigned_in(machine: Machine, method: FunctionCode) -> dict[str, list[Expr]]:
+    """Return what a method assigns to attributes of its object, by their names."""
+    found = machine.assigned.get(method)
+    if found is None:
+        found = machine.assigned[method] = {}
+        for name, expr in assigned_attributes(method.body or ()):
+            found.setdefault(name, []).append(expr)
+    return found
+
+
 def _assigned_elsewhere(machine: Machine, owner: Instance, name: str) -> Value | None:
     """Return what other methods assign to an attribute, as far as that needs no local variable."""
     values: list[Value] = []
     for home in lineage(machine, owner.body):
         for method in home.methods.values():
-            for attribute_name, expr in assigned_attributes(method.body or ()):
-                if attribute_name == name:
-                    values.append(machine.evaluate_in_method(method, home, owner, expr))
+            for expr in _assigned_in(machine, method).get(name, ()):
+                values.append(machine.evaluate_in_method(method, home, owner, expr))
         if values:
             break
     if not values:

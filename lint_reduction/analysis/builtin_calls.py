@@ -17,9 +17,13 @@ from lint_reduction.analysis.settings_files import opened
 from lint_reduction.analysis.values import (
     SCALAR,
     Alternatives,
+    Class,
     Constant,
     Counting,
+    Criterion,
     Enumerated,
+    External,
+    Function,
     Hop,
     Instance,
     Items,
@@ -49,6 +53,8 @@ def call_builtin(machine: Machine, name: str, call: Call, values: Sequence[Value
     handler = _HANDLERS.get(name)
     if handler is not None:
         return handler(machine, call, values)
+    if name == "isinstance" and [arg.value for arg in call.args[1:]] == [Var("type")]:
+        return machine.lift(values[0], lambda value: _is_type(machine, value))
     if name in ("isinstance", "hasattr", "callable", "issubclass", "any", "all", "print", "id", "hash"):
         if name == "print":
             return Constant(None)
@@ -230,6 +236,12 @@ def _setattr(machine: Machine, call: Call, values: Sequence[Value]) -> Value | N
         machine.state.heap[(values[0].identity, str(values[1].value))] = values[2]
     if len(values) == 3 and isinstance(values[0], Options):
         set_option(machine, values[0], values[1], values[2])
+    if len(values) == 3 and isinstance(values[0], Criterion):
+        key = (values[0].identity, "reduction")
+        if not isinstance(values[1], Constant):
+            machine.state.heap[key] = Opaque("reduction")
+        elif values[1].value == "reduction":
+            machine.state.heap[key] = values[2]
     return Constant(None)
 
 
@@ -251,6 +263,15 @@ def _map(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
 
 def _filter(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
     return values[1] if len(values) > 1 else None
+
+
+def _is_type(machine: Machine, value: Value) -> Value:
+    """``isinstance(value, type)``: a class of a loss is one, what was made of it is none."""
+    if isinstance(value, Class):
+        return Constant(True)
+    if isinstance(value, External) and value.name in machine.libraries.losses:
+        return Constant(value.name.rpartition(".")[2][:1].isupper())
+    return Constant(False) if isinstance(value, (Criterion, Instance, Function)) else Opaque("isinstance")
 
 
 _HANDLERS: dict[str, Callable[[Machine, Call, Sequence[Value]], Value | None]] = {

@@ -9,6 +9,7 @@ from lint_reduction.analysis import builtin_calls, methods, sinks
 from lint_reduction.analysis.attributes import INHERITED, attribute, foreign_bases, inherited_loss, lineage
 from lint_reduction.analysis.code import Arg, Attr, Call, Expr, Var, dotted, text
 from lint_reduction.analysis.criteria import call_criterion, call_loss_name
+from lint_reduction.analysis.enumerations import chosen, is_enumeration
 from lint_reduction.analysis.homecoming import call_from_home
 from lint_reduction.analysis.library_calls import call_library, loader
 from lint_reduction.analysis.machine import Machine
@@ -114,6 +115,8 @@ def call_value(machine: Machine, func: Value, call: Call, values: Sequence[Value
             result = call_instance(machine, func, positional, keywords)
             if result is None and not _has_forward(machine, func):
                 result = _call_inherited(machine, func, call, values)
+            if result is None and any(base.endswith("Module") for base in foreign_bases(machine, func.body)):
+                machine.with_parameters.add(func.body.name)
             return unknown_call(machine, func.body.name, call, values) if result is None else result
         case Method(Super(owner), name):
             return _call_super(machine, owner, name, call, values)
@@ -132,6 +135,8 @@ _LOADER = "torch.utils.data.DataLoader"
 
 
 def _instantiate(machine: Machine, made: Class, call: Call, values: Sequence[Value]) -> Value:
+    if is_enumeration(machine, made.body):
+        return chosen(values)
     homes = lineage(machine, made.body)
     if _LOADER in foreign_bases(machine, made.body) and not any("__iter__" in home.methods for home in homes):
         return loader(machine, call, values)
@@ -267,7 +272,9 @@ def unknown_call(machine: Machine, name: str, call: Call, values: Sequence[Value
         return Opaque(name, called=True)
     batches = [t.batch for t in tensors if t.summands]
     batches += [v.batch for v in flat if isinstance(v, Opaque) and v.batch is not Batch.ARGUMENT]
-    varies = machine.in_loop and (names.is_drawing_word(name) or not flat)
+    # a model that is called with nothing yields the same each time
+    draws = names.is_drawing_word(name) or (not flat and name not in machine.with_parameters)
+    varies = machine.in_loop and draws
     varies |= any(isinstance(v, Opaque) and v.varies for v in flat)
     if not batches:
         return Opaque(name, Batch.DRAWN if varies else Batch.ARGUMENT, called=True, varies=varies)

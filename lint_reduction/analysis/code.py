@@ -357,7 +357,7 @@ class FunctionCode:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassCode:
-    """A class: its bases, its methods by name, and the other statements of its body."""
+    """A class: its bases, its methods by ``method_key``, and the other statements of its body."""
 
     name: str
     qualname: str
@@ -365,6 +365,12 @@ class ClassCode:
     methods: dict[str, FunctionCode]
     body: tuple[Stmt, ...]
     decorators: tuple[Expr, ...] = ()
+
+
+def method_key(code: FunctionCode) -> str:
+    """Return what a method is found by in its class: its name, for what sets or deletes a property not that alone."""
+    ways = [d.name for d in code.decorators if isinstance(d, Attr) and d.name in ("setter", "deleter")]
+    return f"{code.name} {ways[0]}" if ways else code.name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -381,6 +387,7 @@ class ModuleCode:
         window_names: the last components of those names.
         window_tests: conditions that hold in every so many rounds, by the name they were given.
         names: every name and attribute that was lowered.
+        summed_windows: the window names that are compared with a sum, of samples: not with a number of rounds.
     """
 
     path: str
@@ -392,6 +399,7 @@ class ModuleCode:
     window_names: frozenset[str] = frozenset()
     window_tests: dict[str, Expr] = field(default_factory=dict)
     names: frozenset[str] = frozenset()
+    summed_windows: frozenset[str] = frozenset()
 
 
 def dotted(expr: Expr) -> str:

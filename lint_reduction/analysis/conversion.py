@@ -88,7 +88,7 @@ def as_factor(machine: Machine, value: Value, expr: Expr | None, *, divides: boo
             if number in machine.batch_sizes:
                 # the number that a loader is given elsewhere, so it may stand for the batch
                 return _configured(machine, text(expr) if expr is not None else str(number), Evidence.GUESS)
-            if number in machine.module.windows:
+            if number in machine.here.windows:
                 return Factor(Growth.of(Count.MICRO_BATCHES), Evidence.CONFIGURATION, text(expr) or str(number))
             return named
         case Tensor():
@@ -107,7 +107,7 @@ def as_factor(machine: Machine, value: Value, expr: Expr | None, *, divides: boo
 
 def _configured(machine: Machine, shown: str, evidence: Evidence = Evidence.CONFIGURATION) -> Factor:
     """Return what the batch size that a loader is given does; without a shorter last batch, it is that of each."""
-    if machine.module.full_batches:
+    if machine.here.full_batches:
         return Factor(SAMPLES, Evidence.SHAPE, shown)
     return Factor(SAMPLES, evidence, shown, doubt=Doubt.CONSTANT)
 
@@ -117,6 +117,8 @@ def _constant_factor(machine: Machine, expr: Expr | None) -> Factor:
     name = name_of(expr)
     if not name or expr is None:
         return Factor()
+    if is_summed(machine, expr):
+        return Factor(_WINDOW_SAMPLES, Evidence.CONFIGURATION, text(expr))
     if dotted(expr) in machine.batch_sizes:
         return _configured(machine, text(expr))
     if is_window(machine, expr):
@@ -129,6 +131,8 @@ def _opaque_factor(machine: Machine, value: Opaque, expr: Expr | None, divides: 
     names = [name for name in (name_of(expr), value.name) if name]
     shown = text(expr) if expr is not None else value.name
     full = dotted(expr) if expr is not None else ""
+    if is_summed(machine, expr):
+        return Factor(_WINDOW_SAMPLES, Evidence.CONFIGURATION, shown)
     if full and full in machine.batch_sizes:
         return _configured(machine, shown)
     if expr is not None and is_window(machine, expr):
@@ -146,7 +150,16 @@ def _opaque_factor(machine: Machine, value: Opaque, expr: Expr | None, divides: 
 
 def is_window(machine: Machine, expr: Expr) -> bool:
     """Say whether an expression is a number of rounds after which an optimizer steps, by its last name."""
-    return last_name(expr) in machine.module.window_names
+    return last_name(expr) in machine.here.window_names
+
+
+#: What ``nominal`` counts in ``seen += len(x)``, ``if seen >= nominal: optimizer.step()``.
+_WINDOW_SAMPLES = Growth.of(Count.SAMPLES, Count.MICRO_BATCHES)
+
+
+def is_summed(machine: Machine, expr: Expr | None) -> bool:
+    """Say whether an expression is a number of samples after which an optimizer steps, by its last name."""
+    return expr is not None and last_name(expr) in machine.here.summed_windows
 
 
 def note_number(machine: Machine, value: Value, factor: Factor) -> None:

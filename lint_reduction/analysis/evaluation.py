@@ -44,6 +44,7 @@ from lint_reduction.analysis.state import UNUSUAL, unusual, visible
 from lint_reduction.analysis.tensors import broadcast
 from lint_reduction.analysis.values import (
     COMPARISON,
+    REDUCTION_NUMBER,
     Alternatives,
     Constant,
     External,
@@ -64,7 +65,9 @@ from lint_reduction.analysis.values import (
 from lint_reduction.facts import Evidence
 
 _COMPARE: dict[str, Callable[[object, object], bool]] = {
-    "==": operator.eq, "!=": operator.ne, "is": operator.is_, "is not": operator.is_not,
+    "==": operator.eq, "!=": operator.ne,
+    # a member of an enumeration, or a text, is the same wherever it is written
+    "is": lambda a, b: type(a) is type(b) and a == b, "is not": lambda a, b: type(a) is not type(b) or a != b,
 }  # fmt: skip
 _BUILTINS = frozenset(
     """
@@ -163,6 +166,18 @@ def read_variable(machine: Machine, name: str) -> Value:
 def star_imported(machine: Machine, module: Frame, name: str) -> Value | None:
     """Return what a name stands for that a module has by ``from other import *``, None if nothing known."""
     starred = module.state.variables.get("*")
+    key = module.identity, name
+    if starred is None or key in machine.starred:
+        # modules may import everything from each other
+        return None
+    machine.starred.add(key)
+    try:
+        return _behind_star(machine, starred, name)
+    finally:
+        machine.starred.discard(key)
+
+
+def _behind_star(machine: Machine, starred: Value, name: str) -> Value | None:
     for source in starred.entries if isinstance(starred, Items) else ():
         if isinstance(source, External):
             full = machine.libraries.canonical(f"{source.name}.{name}")
@@ -251,13 +266,14 @@ def compare(machine: Machine, op: str, left: Value, right: Value) -> Value:
             return Opaque()
         if op in ("is", "is not", "in", "not in"):
             return _identity(op, a, b)
+        varies = any(isinstance(v, Opaque) and v.varies for v in (a, b))
+        mean = _mean_compared(a, b)
+        if mean is not None and op in ("==", "!="):
+            # a reduction that is chosen elsewhere: it is not known to be one that is no mean
+            return Opaque(COMPARISON, varies=varies, usual=mean is (op == "=="))
         mask = _mask_of(op, a, b) or _mask_of_unknown(machine, a, b)
         if mask is not None:
             return beside_padding(mask) if finds_padding(machine.libraries.names, op, a, b) else mask
-        varies = any(isinstance(v, Opaque) and v.varies for v in (a, b))
-        if isinstance(a, Opaque) and isinstance(b, Constant) and b.value in _REDUCTIONS and op in ("==", "!="):
-            # a reduction that is chosen elsewhere: it is not known to be one that is no mean
-            return Opaque(COMPARISON, varies=varies, usual=(b.value == "mean") is (op == "=="))
         return Opaque(COMPARISON, varies=varies)
 
     return machine.lift_two(left, right, apply)
@@ -304,6 +320,15 @@ def _beside_nothing(op: str, limit: float) -> bool | None:
     if (op in ("<=", "==") and limit == 0) or (op == "<" and limit == 1):
         return False
     return None
+
+
+def _mean_compared(a: Value, b: Value) -> bool | None:
+    """Say whether what is perhaps a reduction, or its number, is compared with the mean; None if with no reduction."""
+    if not isinstance(a, Opaque) or not isinstance(b, Constant):
+        return None
+    if a.name == REDUCTION_NUMBER:
+        return b.value == 1
+    return b.value == "mean" if b.value in _REDUCTIONS else None
 
 
 def _identity(op: str, a: Value, b: Value) -> Value:

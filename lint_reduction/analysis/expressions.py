@@ -36,9 +36,7 @@ from lint_reduction.analysis.code import (
     Var,
     dotted,
 )
-
-#: A display with more entries than this is data: it is not lowered.
-MAX_DISPLAY = 256
+from lint_reduction.analysis.outline import MAX_DISPLAY
 
 _BINARY = {
     cst.Add: "+", cst.Subtract: "-", cst.Multiply: "*", cst.Divide: "/", cst.FloorDivide: "//",

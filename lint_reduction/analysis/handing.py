@@ -154,8 +154,12 @@ def definer(project: Project, found: Found) -> Found | None:
 
 
 def _origin(project: Project, found: Found | None, seen: set[Found]) -> Found | None:
-    while found is not None and found.name and found not in seen:
-        seen.add(found)
+    while found is not None and found.name:
+        # by its first part alone: a package that imports from a module that it lacks leads to ever longer names
+        step = Found(found.path, found.name.partition(".")[0])
+        if step in seen:
+            break
+        seen.add(step)
         following = _handed_on(project, found, seen)
         if following is None:
             break

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lint_reduction.analysis import arithmetic, gradients, linking, loops, masks, optimizers, reporting, tensors
 from lint_reduction.analysis.accumulation import beside_one, window_of, window_outside
-from lint_reduction.analysis.attributes import as_leaf, foreign_bases
+from lint_reduction.analysis.attributes import as_leaf, foreign_bases, set_attribute
 from lint_reduction.analysis.builtin_calls import accumulated
 from lint_reduction.analysis.calls import call_value
 from lint_reduction.analysis.code import (
@@ -245,7 +245,7 @@ def _assign_attribute(machine: Machine, base: Expr, name: str, value: Value, tar
         owner = option.value
         match owner:
             case Instance():
-                machine.state.heap[(owner.identity, name)] = value
+                set_attribute(machine, owner, name, value)
             case Criterion() if name == "reduction":
                 machine.state.heap[(owner.identity, name)] = value
             case Options(identity=identity) if identity:

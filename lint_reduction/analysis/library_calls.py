@@ -8,7 +8,7 @@ from dataclasses import replace
 from lint_reduction.analysis import gradients, reporting, sinks, tensors
 from lint_reduction.analysis.arithmetic import binary
 from lint_reduction.analysis.builtin_calls import accumulated
-from lint_reduction.analysis.code import Arg, Call, Const, Var, text
+from lint_reduction.analysis.code import Call, Const, last_name, text
 from lint_reduction.analysis.conversion import as_tensor
 from lint_reduction.analysis.criteria import loss_value
 from lint_reduction.analysis.loops import number
@@ -28,6 +28,7 @@ from lint_reduction.analysis.settings_files import (
 from lint_reduction.analysis.training import Companioned, InputGradient
 from lint_reduction.analysis.values import (
     BATCH_AXES,
+    REDUCTION_NUMBER,
     Constant,
     Criterion,
     Function,
@@ -225,18 +226,24 @@ def loader(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
     dropping = sinks.argument(call, values, (8, "drop_last"))
     drops_last = has_sampler or (dropping is not None and dropping != Constant(False))
     single = not has_sampler and bool(values) if size is None else isinstance(size, Constant) and size.value == 1
-    is_full = not has_sampler and _is_length_of_dataset(call)
+    is_full = not has_sampler and _is_length_of_dataset(call, size)
     return Loader(single, of_tensors=of_tensors, drops_last=drops_last, is_full=is_full)
 
 
-def _is_length_of_dataset(call: Call) -> bool:
-    """Say whether a loader is given the length of its data set for the size of its batches."""
+def _is_length_of_dataset(call: Call, size: Value | None) -> bool:
+    """Say whether the size of the batches of a loader is the length of its data set, or of the tensors in it."""
     exprs = {arg.keyword or str(i): arg.value for i, arg in enumerate(call.args)}
-    dataset, size = exprs.get("dataset", exprs.get("0")), exprs.get("batch_size", exprs.get("1"))
-    match size:
-        case Call(Var("len"), (Arg(counted),)):
-            return dataset is not None and text(counted) == text(dataset)
-    return False
+    dataset, given = exprs.get("dataset", exprs.get("0")), exprs.get("batch_size", exprs.get("1"))
+    match dataset:
+        case None:
+            return False
+        case Call(func, args) if last_name(func) == "TensorDataset":
+            counted = [text(arg.value) for arg in args]
+        case _:
+            counted = [text(dataset)]
+    lengths = {form.format(one) for one in counted for form in ("len({})", "{}.shape[0]", "{}.size(0)")}
+    # the length may have been counted before, under a name
+    return text(given) in lengths or (isinstance(size, Tensor) and size.text in lengths)
 
 
 def _partial(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
@@ -336,7 +343,7 @@ def _reduction_number(machine: Machine, call: Call, values: Sequence[Value]) -> 
     def number_of(value: Value) -> Value:
         if isinstance(value, Constant) and value.value in numbers:
             return replace(value, value=numbers[str(value.value)])
-        return Opaque("reduction", called=True)
+        return Opaque(REDUCTION_NUMBER, called=True)
 
     return machine.lift(values[0], number_of) if values else None
 

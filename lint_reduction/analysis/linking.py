@@ -103,7 +103,7 @@ def _module(machine: Machine, path: str) -> Frame | None:
     frames, heap, left, installed = machine.frames, machine.state.heap, machine.budget, machine.installed
     machine.frames = [frames[0]]
     frame = machine.push("", None, State(heap=dict(heap)))
-    frame.path = path
+    frame.path, frame.code = path, unit.module
     machine.modules[path] = frame
     machine.installed_modules += machine.project.is_installed(path)
     try:

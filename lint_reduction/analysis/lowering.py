@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from lint_reduction.analysis.code import ModuleCode
+from lint_reduction.analysis.code import ModuleCode, last_name
 from lint_reduction.analysis.outline import Outline
 from lint_reduction.analysis.parse import Parsed, parse
-from lint_reduction.analysis.positions import locate
+from lint_reduction.analysis.positions import NOWHERE, locate
 from lint_reduction.analysis.relevance import Relevant
 from lint_reduction.analysis.statements import StatementLowering
 from lint_reduction.facts import Span
@@ -27,10 +27,10 @@ class Lowered:
 
     def locate(self, marks: Iterable[int]) -> dict[int, Span]:
         """Return the spans in the file of some marks; mark 0 has a span that points nowhere."""
-        wanted = sorted(set(marks) | {0})
-        nodes = [self.marked[mark - self.first_mark if mark else 0] for mark in wanted]
+        wanted = sorted(set(marks) - {0})
+        nodes = [self.marked[mark - self.first_mark] for mark in wanted]
         spans = locate(self.parsed.tree, nodes, self.parsed.starts)
-        return dict(zip(wanted, map(self.parsed.in_file, spans), strict=True))
+        return {0: NOWHERE, **dict(zip(wanted, map(self.parsed.in_file, spans), strict=True))}
 
 
 def lower_module(path: str, text: str, outline: Outline | None, relevant: Relevant, first_mark: int = 0) -> Lowered:
@@ -58,5 +58,6 @@ def lower_module(path: str, text: str, outline: Outline | None, relevant: Releva
         frozenset(window.rpartition(".")[2] for window in lowering.windows if isinstance(window, str)),
         lowering.window_tests,
         frozenset(lowering.names),
+        frozenset(last_name(size) for counter, size in lowering.counted if counter in lowering.summed),
     )
     return Lowered(module, parsed, lowering.marked, first_mark)

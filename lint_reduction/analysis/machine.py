@@ -62,6 +62,7 @@ class Frame:
         no_grad: how many ``no_grad`` contexts are open.
         asked: whether it was asked if there is anything at all to count.
         path: of the file, for the frame of a module.
+        code: what the module says, for the frame of an imported one.
         called_at: mark of the call that began it, 0 where it is the first, or where nobody calls it in view.
     """
 
@@ -79,6 +80,7 @@ class Frame:
     no_grad: int = 0
     asked: bool = False
     path: str = ""
+    code: ModuleCode | None = None
     called_at: int = 0
 
 
@@ -151,7 +153,10 @@ class Machine:
         root: the function that is being run for its own sake, without calls.
         calling: mark of the call that is being made.
         lineages: a class and its bases by the identity of the class, as far as they were asked for.
+        assigned: what methods assign to attributes of their object, as far as it was asked for.
         grown: qualified names of functions of this module that returned a loss which grows with the samples.
+        starred: the names that are being looked for behind ``import *``, by the frame of the module.
+        with_parameters: names of what is not known and was asked for its parameters: models.
         stand_in: what an argument is whose annotation names its class or one of the bases, None if nothing is.
     """
 
@@ -184,8 +189,11 @@ class Machine:
     root: RouteDraft = field(default_factory=RouteDraft)
     calling: int = 0
     lineages: dict[int, tuple[ClassCode, ...]] = field(default_factory=dict)
+    assigned: dict[FunctionCode, dict[str, list[Expr]]] = field(default_factory=dict)
     grown: set[str] = field(default_factory=set)
     stand_in: Instance | None = None
+    with_parameters: set[str] = field(default_factory=set)
+    starred: set[tuple[int, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.batch_sizes |= self.module.batch_sizes
@@ -276,6 +284,11 @@ class Machine:
     def repeats_same_data(self) -> bool:
         """Say whether control is in loops of which none yields data: the same arguments every round."""
         return self.in_loop and not any(loop.yields_data for loop in self.loops)
+
+    @property
+    def here(self) -> ModuleCode:
+        """The module in which the function that runs was defined."""
+        return module_of(self.frame).code or self.module
 
     @property
     def in_full_batches(self) -> bool:

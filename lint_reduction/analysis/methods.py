@@ -213,6 +213,7 @@ def _opaque_method(machine: Machine, owner: Opaque, name: str, call: Call, value
     if name in ("state_dict", "load_state_dict"):
         return Constant(None)
     if name in PARAMETER_METHODS:
+        machine.with_parameters.add(owner.name)
         return Parameters()
     if name in MODULE_METHODS and name not in machine.libraries.operations:
         return owner

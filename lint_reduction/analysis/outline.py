@@ -16,6 +16,8 @@ from lint_reduction.errors import SourceError
 
 #: A deeper expression, such as a sum of as many terms, stalls libcst, whose time is quadratic in it.
 MAX_DEPTH = 1000
+#: A display with more entries than this is data: it is neither parsed nor lowered.
+MAX_DISPLAY = 256
 _TOO_DEEP = "nested too deeply to be analyzed"
 #: Nodes without names in them.
 _LEAVES = frozenset({
@@ -24,6 +26,23 @@ _LEAVES = frozenset({
     ast.FloorDiv, ast.Invert, ast.Not, ast.UAdd, ast.USub, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE,
     ast.Is, ast.IsNot, ast.In, ast.NotIn,
 })  # fmt: skip
+#: Nodes that say something by themselves.
+_NOTED = frozenset({
+    ast.Name, ast.keyword, ast.arg, ast.alias, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import,
+    ast.ImportFrom, ast.List, ast.Set, ast.Dict, ast.JoinedStr,
+})  # fmt: skip
+_NOT_WALKED = frozenset({*_LEAVES, str, int, bool, type(None)})
+#: Fields that never hold a node with names in it.
+_PLAIN_FIELDS = frozenset({
+    "arg", "asname", "attr", "conversion", "ctx", "id", "is_async", "kind", "kwd_attrs", "level", "lineno", "module",
+    "op", "ops", "rest", "simple", "tag", "type_comment",
+})  # fmt: skip
+#: By class, the fields that may hold nodes with names in them.
+_FIELDS = {
+    kind: tuple(name for name in kind._fields if name not in _PLAIN_FIELDS)
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -58,13 +77,23 @@ class Definition:
         return isinstance(self.node, ast.ClassDef)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Outline:
-    """A module as CPython sees it: the tree, the definitions, outer ones before inner ones, and the imports."""
+    """A module as CPython sees it.
+
+    Attributes:
+        tree: its syntax.
+        definitions: outer ones before inner ones, the module first.
+        imports: wherever they stand.
+        strings: first and last line of each string that goes over several.
+        displays: lists, sets and dictionaries that are data.
+    """
 
     tree: ast.Module
-    definitions: tuple[Definition, ...]
-    imports: tuple[ast.Import | ast.ImportFrom, ...]
+    definitions: list[Definition] = field(default_factory=list)
+    imports: list[ast.Import | ast.ImportFrom] = field(default_factory=list)
+    strings: list[tuple[int, int]] = field(default_factory=list)
+    displays: list[ast.List | ast.Set | ast.Dict] = field(default_factory=list)
 
 
 def outline(text: str) -> Outline | None:
@@ -76,8 +105,9 @@ def outline(text: str) -> Outline | None:
     tree = _parse(text)
     if isinstance(tree, SyntaxError):
         return None
-    definitions, imports = _definitions(tree)
-    return Outline(tree, tuple(definitions), tuple(imports))
+    made = Outline(tree)
+    _walk(made)
+    return made
 
 
 def syntax_error(text: str) -> SourceError:
@@ -104,34 +134,61 @@ def _parse(text: str) -> ast.Module | SyntaxError:
             raise SourceError(str(error)) from None
 
 
-def _definitions(tree: ast.Module) -> tuple[list[Definition], list[ast.Import | ast.ImportFrom]]:
-    top = Definition(tree, "", None)
-    found = [top]
-    imports: list[ast.Import | ast.ImportFrom] = []
-    stack: list[tuple[ast.AST, Definition, int]] = [(statement, top, 0) for statement in reversed(tree.body)]
+def _walk(outline: Outline) -> None:
+    """Fill an outline; names and constants, which are most of a tree, are handled where they are met."""
+    top = Definition(outline.tree, "", None)
+    outline.definitions.append(top)
+    stack: list[tuple[ast.AST, Definition, int]] = [(statement, top, 0) for statement in reversed(outline.tree.body)]
     while stack:
         node, owner, depth = stack.pop()
-        if isinstance(node, ast.Name):
-            owner.own.add(node.id)
-            continue
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            inner = Definition(node, f"{owner.qualname}.{node.name}" if owner.qualname else node.name, owner)
-            found.append(inner)
-            owner = inner
-        elif isinstance(node, ast.Call) and _is_type_test(node):
-            stack.append((node.args[0], owner, depth + 1))
-            continue
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            imports.append(node)
-        else:
-            _add_names(node, owner.own)
         # statements do not add up: a long chain of elif is nested as well
         depth = depth + 1 if isinstance(node, ast.expr) else 0
-        if isinstance(node, ast.expr) and depth > MAX_DEPTH:
+        if depth > MAX_DEPTH:
+            assert isinstance(node, ast.expr)
             raise SourceError(_TOO_DEEP, node.lineno, node.col_offset + 1)
-        for child in children(node):
-            stack.append((child, owner, depth))
-    return found, imports
+        kind = node.__class__
+        if isinstance(node, ast.Attribute):
+            owner.own.add(node.attr)
+        elif kind in _NOTED:
+            owner = _note(outline, node, owner)
+        elif kind is ast.Call and _is_type_test(node):
+            assert isinstance(node, ast.Call)
+            stack.append((node.args[0], owner, depth))
+            continue
+        names = owner.own
+        for name in _FIELDS[kind]:
+            value = getattr(node, name)
+            if value is None:
+                continue
+            for child in value if value.__class__ is list else (value,):
+                child_kind = child.__class__
+                if child_kind is ast.Name:
+                    names.add(child.id)
+                elif child_kind not in _NOT_WALKED:
+                    stack.append((child, owner, depth))
+                elif child_kind is ast.Constant and child.end_lineno != child.lineno:
+                    outline.strings.append((child.lineno, child.end_lineno))
+
+
+def _note(outline: Outline, node: ast.AST, owner: Definition) -> Definition:
+    """Note what a node says by itself; return the definition that its parts belong to."""
+    match node:
+        case ast.Name(name) | ast.keyword(str() as name) | ast.arg(name):
+            owner.own.add(name)
+        case ast.alias(name, renamed):
+            owner.own.update(name.split("."))
+            if renamed:
+                owner.own.add(renamed)
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            owner = Definition(node, f"{owner.qualname}.{node.name}" if owner.qualname else node.name, owner)
+            outline.definitions.append(owner)
+        case ast.Import() | ast.ImportFrom():
+            outline.imports.append(node)
+        case ast.List(elts=entries) | ast.Set(elts=entries) | ast.Dict(values=entries) if len(entries) > MAX_DISPLAY:
+            outline.displays.append(node)
+        case ast.JoinedStr(lineno=first, end_lineno=int() as last) if last != first:
+            outline.strings.append((first, last))
+    return owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,18 +242,6 @@ def _is_type_test(node: ast.AST) -> bool:
     """``isinstance(module, Linear)`` mentions a class without using it."""
     assert isinstance(node, ast.Call)
     return isinstance(node.func, ast.Name) and node.func.id == "isinstance" and len(node.args) == 2
-
-
-def _add_names(node: ast.AST, names: set[str]) -> None:
-    if isinstance(node, ast.Attribute):
-        names.add(node.attr)
-    elif isinstance(node, (ast.keyword, ast.arg)):
-        if node.arg:
-            names.add(node.arg)
-    elif isinstance(node, ast.alias):
-        names.update(node.name.split("."))
-        if node.asname:
-            names.add(node.asname)
 
 
 def children(node: ast.AST) -> Iterator[ast.AST]:

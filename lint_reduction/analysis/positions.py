@@ -15,7 +15,8 @@ from libcst._nodes.internal import CodegenState
 from lint_reduction.analysis.tree import code_fields
 from lint_reduction.facts import Span
 
-_NOWHERE = Span(1, 1, 1, 1)
+#: The span of what has no place.
+NOWHERE = Span(1, 1, 1, 1)
 _PASS = nullcontext()
 
 
@@ -91,7 +92,7 @@ def locate(module: cst.Module, nodes: Sequence[cst.CSTNode | None], starts: tupl
         module._codegen(state)
     else:
         _locate_in_statements(module, state, starts)
-    return tuple(state.found.get(index, _NOWHERE) for index in range(len(nodes)))
+    return tuple(state.found.get(index, NOWHERE) for index in range(len(nodes)))
 
 
 def _small_statements(statement: cst.CSTNode) -> int:
@@ -104,8 +105,9 @@ def _locate_in_statements(module: cst.Module, state: _State, starts: tuple[int, 
         start = starts[position]
         position += _small_statements(statement)
         if any(id(node) in state.wanted for node in _nodes(statement)):
+            # the white space of an empty line may go on behind a backslash
             leading = getattr(statement, "leading_lines", ())
-            state.line = start - len(leading)
+            state.line = start - sum(1 + line.whitespace.value.count("\\") for line in leading)
             state.column = 1
             statement._codegen(state)
 

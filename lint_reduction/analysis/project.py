@@ -7,7 +7,6 @@ like those of the importer, beginning at a number of its own, and are found when
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lint_reduction.analysis.code import ModuleCode
 from lint_reduction.analysis.outline import Outline, Top, outline, top_of
-from lint_reduction.analysis.relevance import Relevant, requested, sink_words, trains
+from lint_reduction.analysis.relevance import Relevant, requested, trains
 from lint_reduction.errors import SourceError
 from lint_reduction.facts import Span
 from lint_reduction.libraries import Libraries, known_packages
@@ -24,6 +23,7 @@ from lint_reduction.source.file import MAX_BYTES, decode, is_ascii_superset, rea
 from lint_reduction.source.hydra import compose
 from lint_reduction.source.imports import Found, find, find_below, inside, is_file, root_of
 from lint_reduction.source.tracing import note_content, tracing
+from lint_reduction.source.training_words import TrainingWords
 from lint_reduction.source.yaml_file import Tree, read_yaml
 
 if TYPE_CHECKING:
@@ -37,11 +37,6 @@ MARKS = 1 << 20
 _MAX_INSTALLED, _MAX_WITHOUT_TORCH = 400_000, 16_000
 #: Modules of installed packages that are parsed in one run.
 _MAX_INSTALLED_UNITS = 400
-#: How words are used to train that are as often used otherwise: ``p.grad``, ``def backward(ctx)``, "the backward pass".
-_USES = {
-    "grad": rb"grad(?:(?<=\bgrad)\s*[(]|(?<=\bgrad)\s+as\b|(?<=autograd\.grad)\b|(?<=func\.grad)\b)",
-    "backward": rb"backward(?:(?<=\bbackward)(?<!def backward)\s*[(,)]|(?<=\bbackward)\s+as\b|(?<=\.backward)\b)",
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +67,7 @@ class Project:
     _tops: dict[str, Top | None] = field(default_factory=dict)
     _names: dict[str, frozenset[str]] = field(default_factory=dict)
     _trains: dict[str, bool] = field(default_factory=dict)
-    _training: tuple[tuple[bytes, re.Pattern[bytes]], ...] = ()
+    _training: TrainingWords | None = None
     _relevant: dict[tuple[str, frozenset[str]], Relevant] = field(default_factory=dict)
     _units: dict[str, Unit | None] = field(default_factory=dict)
     _by_first_mark: dict[int, Unit] = field(default_factory=dict)
@@ -165,16 +160,14 @@ class Project:
         """Say whether the text of a module, which is not parsed, has a word that training takes."""
         if path in self._texts:
             return True
-        if not self._training:
-            words = sink_words(self.libraries) | frozenset(self.libraries.returns)
-            self._training = tuple((word.encode(), re.compile(_use(word))) for word in sorted(words))
+        if self._training is None:
+            self._training = TrainingWords.of(self.libraries)
         try:
             data = self.contents.get(path)
             data = read_bytes(Path(path)) if data is None else data
         except SourceError:
             return False
-        found = any(word in data and use.search(data) is not None for word, use in self._training)
-        return found or not is_ascii_superset(data)
+        return self._training.are_in(data) or not is_ascii_superset(data)
 
     def _trains_outlined(self, path: str) -> bool:
         lines = self.outline(path)
@@ -260,11 +253,6 @@ def _read(path: str, data: bytes | None, *, installed: bool) -> tuple[str, Outli
     except SourceError:
         return None
     return None if lines is None else (text, lines)
-
-
-def _use(word: str) -> bytes:
-    """Return a pattern for what a word is used for to train; it begins with the word, so that it is found fast."""
-    return _USES.get(word) or rf"{word}(?<=\b{word})\b".encode()
 
 
 def _is_worth_following(data: bytes) -> bool:

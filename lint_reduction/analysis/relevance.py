@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lint_reduction.analysis.outline import Definition, Outline, children, top_of
@@ -68,7 +68,7 @@ def relevant(
     loss_words = names | _aliases(outline, names) | given
     steps = frozenset(libraries.returns)
     is_trained = inherits or bool(given) or trains(outline, libraries, taken)
-    seeds = loss_words | sink_words(libraries) if is_trained else loss_words
+    seeds = loss_words | libraries.sink_words() if is_trained else loss_words
     first = [d for d in definitions if d.own & seeds or d.name in steps]
     carriers = {name for d in first for name in _carriers(d, loss_words)}
     first += [d for d in definitions if d.own & carriers and d not in first]
@@ -83,7 +83,7 @@ def relevant(
 
 def trains(outline: Outline, libraries: Libraries, taken: frozenset[str] | None = None) -> bool:
     """Say whether something may be trained on in a module, with the methods that a trainer may call there."""
-    sinks, steps = sink_words(libraries), frozenset(libraries.returns) if taken is None else taken
+    sinks, steps = libraries.sink_words(), frozenset(libraries.returns) if taken is None else taken
     if any(d.name in steps for d in outline.definitions):
         return True
     training = (d for d in outline.definitions if d.own & sinks and not _differentiates(d))
@@ -145,7 +145,7 @@ def requested(outline: Outline, libraries: Libraries, names: frozenset[str]) -> 
     """
     loss_names = libraries.loss_names()
     loss_words = loss_names | _aliases(outline, loss_names)
-    seeds = loss_words | sink_words(libraries)
+    seeds = loss_words | libraries.sink_words()
     graph = _Graph(outline.definitions, seeds, trains=True)
     chosen: set[Definition] = set()
     queue = [d for d in outline.definitions[1:] if d.name in names and d.parent is outline.definitions[0]]
@@ -188,18 +188,6 @@ def _root_name(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def sink_words(libraries: Libraries) -> frozenset[str]:
-    """Return the names of which one is used where a loss is trained on, unless a trainer calls a step."""
-    words = {_BACKWARD, "functional_grad"}
-    for sink in libraries.tables.sinks:
-        for name in (sink.method, sink.function, sink.criterion_of):
-            # an engine that is called is known by its class
-            words.add(name.removesuffix(".__call__").rpartition(".")[2])
-    words |= {name for name, role in libraries.names.roles.items() if role == "loss_scaler"}
-    words |= {_GRAD, "value_and_grad", "minimize"}
-    return frozenset(word for word in words if word)
-
-
 def imported_bases(outline: Outline) -> Iterator[str]:
     """Yield the dotted names of the bases of classes that are imported at the top of a module."""
     imports = top_of(outline).imports
@@ -231,7 +219,7 @@ def _aliases(outline: Outline, names: frozenset[str]) -> set[str]:
 class _Graph:
     """Who mentions whom."""
 
-    def __init__(self, definitions: tuple[Definition, ...], seeds: frozenset[str], trains: bool) -> None:
+    def __init__(self, definitions: Sequence[Definition], seeds: frozenset[str], trains: bool) -> None:
         self.seeds = seeds
         self.trains = trains
         self.named: dict[str, list[Definition]] = defaultdict(list)

@@ -17,7 +17,6 @@ from lint_reduction.analysis.machine import BUDGET, BudgetExceededError, Machine
 from lint_reduction.analysis.objects import symbolic_instance, unknown_arguments
 from lint_reduction.analysis.optimizers import default_optimizer
 from lint_reduction.analysis.reading import escape
-from lint_reduction.analysis.relevance import sink_words
 from lint_reduction.analysis.training import UNKNOWN_DIVISION, Division, RouteDraft, Sink, Trace
 from lint_reduction.analysis.values import (
     Class,
@@ -84,7 +83,7 @@ def set_stand_in(machine: Machine, path: str, name: str) -> None:
 def _inherited_roots(machine: Machine) -> Iterator[Root]:
     """Yield the methods that train on something and that a class has from a base in another module."""
     steps = machine.libraries.returns
-    sinks = sink_words(machine.libraries)
+    sinks = machine.libraries.sink_words()
     for value in list(machine.frames[0].state.variables.values()):
         for option in options_of(value):
             if not isinstance(option.value, Class) or machine.home_of(option.value.body) is not machine.frames[0]:
@@ -154,6 +153,7 @@ def _run_root(machine: Machine, root: Root, instances: dict[int, Instance]) -> N
     before = dict(frame.state.heap)
     model = _trainer(machine, root)
     if model is not None and not _is_manual(machine, instance):
+        _run_manual_step(machine, root, instance)
         _run_trainer_step(machine, root, instance, model)
     elif root.base is not None or id(root.code) not in machine.visited:
         owner: Value | None = instance
@@ -232,9 +232,24 @@ def _trainer(machine: Machine, root: Root) -> SinkModel | None:
     return None
 
 
+#: The attribute of a LightningModule that says whether the framework runs backward and steps.
+_AUTOMATIC = "automatic_optimization"
+
+
 def _is_manual(machine: Machine, instance: Instance) -> bool:
-    value = machine.state.heap.get((instance.identity, "automatic_optimization"))
+    value = machine.state.heap.get((instance.identity, _AUTOMATIC))
     return isinstance(value, Constant) and value.value is False
+
+
+def _run_manual_step(machine: Machine, root: Root, instance: Instance) -> None:
+    """Run a step as it goes with manual optimization where that is an option, and leave the option unset."""
+    automatic = instance.identity, _AUTOMATIC
+    value = machine.state.heap.get(automatic)
+    if value is None or isinstance(value, Constant):
+        return
+    machine.state.heap[automatic] = Constant(False)
+    run_with_unknown_arguments(machine, _method(machine, root, instance))
+    machine.state.heap[automatic] = Constant(True)
 
 
 def _run_trainer_step(machine: Machine, root: Root, instance: Instance, model: SinkModel) -> None:

@@ -11,6 +11,8 @@ from lint_reduction.analysis.code import (
     Assign,
     Call,
     ClassCode,
+    Compare,
+    Const,
     Define,
     DefineClass,
     Do,
@@ -28,6 +30,7 @@ from lint_reduction.analysis.code import (
     Var,
     While,
     With,
+    method_key,
     window_counter,
     window_remainder,
     window_size,
@@ -55,6 +58,9 @@ class StatementLowering(Lowering):
         super().__init__(loss_words, window_words, first_mark)
         self.wanted = wanted
         self.functions: list[FunctionCode] = []
+        #: What is counted up by more than one, and the sizes that counters are compared with.
+        self.summed: set[Expr] = set()
+        self.counted: list[tuple[Expr, Expr]] = []
 
     def block(self, statements: Sequence[cst.CSTNode]) -> tuple[Stmt, ...]:
         """Lower a sequence of statements."""
@@ -120,7 +126,7 @@ class StatementLowering(Lowering):
         self.scope.append(node.name.value)
         body = self.suite(node.body)
         self.scope.pop()
-        methods = {s.function.name: s.function for s in body if isinstance(s, Define)}
+        methods = {method_key(s.function): s.function for s in body if isinstance(s, Define)}
         others = tuple(s for s in body if not isinstance(s, Define))
         return ClassCode(node.name.value, qualname, bases, methods, others, decorators)
 
@@ -144,7 +150,10 @@ def _annotated(lower: StatementLowering, node: cst.AnnAssign) -> tuple[Stmt, ...
 
 def _update(lower: StatementLowering, node: cst.AugAssign) -> tuple[Stmt, ...]:
     op = _UPDATE.get(type(node.operator), "?")
-    return (Update(lower.expression(node.target), op, lower.expression(node.value), lower.mark(node)),)
+    target, value = lower.expression(node.target), lower.expression(node.value)
+    if op == "+" and value != Const(1):
+        lower.summed.add(target)
+    return (Update(target, op, value, lower.mark(node)),)
 
 
 def _do(lower: StatementLowering, node: cst.Expr) -> tuple[Stmt, ...]:
@@ -183,6 +192,8 @@ def _if(lower: StatementLowering, node: cst.If) -> tuple[Stmt, ...]:
         # what leaves the round is followed by the step
         if size is not None and ("step" in lower.names or Leave("continue") in body):
             lower.note_window(size)
+            if isinstance(test, Compare):
+                lower.counted.append((test.left, size))
         lower.names |= outer
         orelse = (If(test, body, orelse),)
     return orelse

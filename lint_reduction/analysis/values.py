@@ -232,6 +232,8 @@ class Opaque:
 
 #: Name of what comes of comparing two things not known: a truth value, or a mask.
 COMPARISON = "comparison"
+#: Name of the number by which torch knows a reduction, where the reduction is not known.
+REDUCTION_NUMBER = "number of a reduction"
 
 
 @dataclass(frozen=True, slots=True)

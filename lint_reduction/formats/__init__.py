@@ -68,6 +68,9 @@ def summary_line(report: Report) -> str:
     left_out = [(report.suppressed, "suppressed"), (len(report.baselined), "in the baseline")]
     listed = ", ".join(f"{count} {word}" for count, word in left_out if count)
     silenced = f" ({listed})" if listed else ""
+    if not parts and report.crashes:
+        crashed = len(report.crashes)
+        return f"Found nothing, but {crashed} file{'s' * (crashed != 1)} could not be analyzed.{silenced}"
     if not parts:
         return f"All checks passed!{silenced}"
     found = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

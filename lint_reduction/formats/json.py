@@ -28,6 +28,7 @@ def render(report: Report, style: Style) -> str:
             "baselined": len(report.baselined),
             **{str(severity): report.count(severity) for severity in reversed(Severity)},
         },
+        "notes": list(report.notes),
         "diagnostics": [as_data(report, diagnostic) for diagnostic in report.diagnostics],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

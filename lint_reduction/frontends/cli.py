@@ -76,6 +76,8 @@ def check(**options: Any) -> None:
     running = {name: options[name] for name in ("jobs", "no_cache")}
     linting, checking = LintRun.split(options), Checking.split(options)
     checking.refuse_nonsense(linting)
+    if not checking.verify:
+        commands.refuse_verifying(click.get_current_context())
     gc.disable()  # trees are freed by reference count; the collector only walks them
     if checking.show_files or checking.show_settings:
         linting.describe(files=checking.show_files)
@@ -128,9 +130,11 @@ def verify(**options: Any) -> None:
 
 
 def _verify(linting: LintRun, options: dict[str, Any]) -> NoReturn:
+    session = commands.session(options)
     run = linting.invocation(needs_flows=True)
-    report = linting.gate(linting.lint(run, commands.session(options).verify))
+    report = replace(linting.gate(linting.lint(run, session.verify)), notes=tuple(session.notes))
     linting.keep(run)
+    commands.show_notes(session)
     linting.show(report, sys.stdout)
     linting.finish(report)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from lint_reduction.errors import LintReductionError
 from lint_reduction.frontends import progress
@@ -84,6 +85,7 @@ def facts(file: Path, *, verify: bool, **options: Any) -> None:
     from lint_reduction.frontends.facts import describe_file
 
     if not verify:
+        refuse_verifying(click.get_current_context())
         print_text(describe_file(file))
         return
     verifier = session(options)
@@ -93,10 +95,12 @@ def facts(file: Path, *, verify: bool, **options: Any) -> None:
         return verifier.verdicts(findings)
 
     print_text(describe_file(file, measure))
+    show_notes(verifier)
 
 
 def session(options: Mapping[str, Any]) -> Session:
     """Return what runs findings, from the options of a command that verifies."""
+    from lint_reduction.source.cache_dir import user_folder
     from lint_reduction.verify.session import Session
 
     return Session(
@@ -105,9 +109,27 @@ def session(options: Mapping[str, Any]) -> Session:
         timeout=options["verify_timeout"],
         jobs=options["jobs"] or 1,
         drop_refuted=options.get("drop_refuted", False),
-        cache=None if options["no_cache"] else Path(".lint_reduction_cache") / "verify",
+        cache=None if options["no_cache"] else user_folder(),
         progress=progress.verifying,
     )
+
+
+def show_notes(session: Session) -> None:
+    """Print on stderr what is to be known of a run of what was found."""
+    for note in session.notes:
+        click.echo(f"lint-reduction: {note}", err=True)
+
+
+def refuse_verifying(context: click.Context) -> None:
+    """Make sure that no option says how to verify where nothing is verified.
+
+    Raises:
+        click.UsageError: one does.
+    """
+    for name in context.params:
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and (name == "drop_refuted" or name.startswith("verify_")):
+            raise click.UsageError(f"--{name.replace('_', '-')} says how to verify: it needs --verify")
 
 
 @click.command(context_settings=HELP)

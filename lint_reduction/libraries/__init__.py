@@ -149,9 +149,13 @@ class Libraries:
     """Kind by name of a tensor operation."""
     operation_modules: tuple[str, ...]
     names: Names
+    renamed: frozenset[str]
+    """Packages of which some names are listed as those of another."""
 
     def canonical(self, name: str) -> str:
         """Return the name under which the tables list something that has several."""
+        if name.partition(".")[0] not in self.renamed:
+            return name
         for old, new in self.tables.aliases:
             if name == old or name.startswith(old + "."):
                 return new + name[len(old) :]
@@ -171,6 +175,16 @@ class Libraries:
         names = self.names
         merged = replace(names, counts={**names.counts, **counts})
         return _build(self.tables + tables, merged, self.operations, self.operation_modules)
+
+    def sink_words(self) -> frozenset[str]:
+        """Return the names of which one is used where a loss is trained on, unless a trainer calls a step."""
+        words = {"backward", "grad", "functional_grad", "value_and_grad", "minimize"}
+        for sink in self.tables.sinks:
+            for name in (sink.method, sink.function, sink.criterion_of):
+                # an engine that is called is known by its class
+                words.add(name.removesuffix(".__call__").rpartition(".")[2])
+        words |= {name for name, role in self.names.roles.items() if role == "loss_scaler"}
+        return frozenset(word for word in words if word)
 
     def loss_names(self) -> frozenset[str]:
         """Return the last components of all names of losses: what a file must mention."""
@@ -200,7 +214,8 @@ def _build(tables: Tables, names: Names, operations: Mapping[str, str], modules:
         if sink.criterion_of:
             functions[sink.criterion_of] = sink
     optimizers = {optimizer.name: optimizer for optimizer in tables.optimizers}
-    return Libraries(tables, losses, optimizers, functions, methods, returns, operations, modules, names)
+    renamed = frozenset(old.partition(".")[0] for old, _ in tables.aliases)
+    return Libraries(tables, losses, optimizers, functions, methods, returns, operations, modules, names, renamed)
 
 
 def _load(path: Path) -> dict[str, object]:

@@ -19,16 +19,26 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from lint_reduction.errors import SourceError
 from lint_reduction.run.keeping import Read
-from lint_reduction.run.pipeline import Contexts, Overrides, lint_bytes, lint_candidate, shown_as, with_large_stack
+from lint_reduction.run.pipeline import (
+    Contexts,
+    Overrides,
+    lint_bytes,
+    lint_candidate,
+    may_hold,
+    shown_as,
+    with_large_stack,
+)
 from lint_reduction.run.report import FileResult
 from lint_reduction.source.discover import Candidate
 from lint_reduction.source.file import read_bytes
+from lint_reduction.source.notebook import is_notebook
 from lint_reduction.source.tracing import Trace, tracing
 
 #: Bytes of source to analyze from which on a second process pays off. It costs about 0.1 s, and a fifth to two fifths
@@ -55,21 +65,60 @@ class Outcome:
     is_whole: bool = True
 
 
-def lint_one(candidate: Candidate, contexts: Contexts, here: Path) -> Outcome:
-    """Lint one file, and note what was consulted for it."""
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A file that is to be linted.
+
+    Attributes:
+        candidate: the file.
+        data: its content, None where it could not be read, or was not.
+        about: what it was just before that, None if nothing is to be kept of it.
+        holds: what ``may_hold`` says of it, None if nobody asked.
+    """
+
+    candidate: Candidate
+    data: bytes | None = None
+    about: os.stat_result | None = None
+    holds: bool | None = None
+
+    @property
+    def size(self) -> int:
+        """The size of what is to be linted."""
+        return len(self.data or b"")
+
+
+def load(candidate: Candidate, contexts: Contexts) -> Task:
+    """Read a file, and find out whether it is to be analyzed; of a notebook that is known when its cells are."""
     absolute = os.path.abspath(candidate.path)  # noqa: PTH100  # resolve() would follow symbolic links
-    context = contexts.of(Path(absolute).parent)
+    task = _read(candidate, absolute, contexts)
+    if task.data is None or is_notebook(absolute):
+        return task
+    return replace(task, holds=may_hold(task.data, contexts.of(Path(absolute).parent)))
+
+
+def _read(candidate: Candidate, absolute: str, contexts: Contexts) -> Task:
     try:
         if candidate.problem:
-            raise SourceError(candidate.problem)
-        about = os.stat(absolute)  # noqa: PTH116
-        data = read_bytes(candidate.path)
+            return Task(candidate)
+        about = os.stat(absolute) if contexts.keeps_all else None  # noqa: PTH116
+        return Task(candidate, read_bytes(candidate.path), about)
     except (SourceError, OSError, ValueError):
+        return Task(candidate)
+
+
+def lint_one(task: Task, contexts: Contexts, here: Path) -> Outcome:
+    """Lint one file, and note what was consulted for it if that is to be kept."""
+    candidate, data = task.candidate, task.data
+    absolute = os.path.abspath(candidate.path)  # noqa: PTH100
+    if data is None:
         return Outcome(lint_candidate(candidate, contexts, here))
-    shown = shown_as(absolute, here)
+    shown, context = shown_as(absolute, here), contexts.of(Path(absolute).parent)
+    lint = partial(lint_bytes, data, shown, absolute, context, named=candidate.named, holds=task.holds)
+    if task.about is None:
+        return Outcome(lint())
     with tracing() as trace:
-        result = lint_bytes(data, shown, absolute, context, named=candidate.named)
-    return Outcome(result, Read.of(about, data), trace, shown not in context.partial)
+        result = lint()
+    return Outcome(result, Read.of(task.about, data), trace, shown not in context.partial)
 
 
 def processes(wanted: int | None, sizes: Sequence[int]) -> int:
@@ -84,33 +133,31 @@ def _cores() -> int:
 
 
 def outcomes(
-    candidates: Sequence[Candidate],
-    sizes: Sequence[int],
+    tasks: Sequence[Task],
     jobs: int,
     contexts: Contexts,
-    progress: Callable[[Sequence[Candidate]], Iterable[Candidate]],
+    progress: Callable[[Sequence[Task]], Iterable[Task]],
 ) -> list[Outcome]:
     """Lint files, and return what became of each, in their order.
 
     Args:
-        candidates: the files.
-        sizes: of the files.
+        tasks: the files.
         jobs: how many processes to use; 1 is this one.
         contexts: of the files.
         progress: shows how far it is.
     """
     here = Path.cwd()
     if jobs <= 1:
-        return with_large_stack(lambda: [lint_one(one, contexts, here) for one in progress(candidates)])
-    order = sorted(range(len(candidates)), key=lambda index: -sizes[index])
+        return with_large_stack(lambda: [lint_one(one, contexts, here) for one in progress(tasks)])
+    order = sorted(range(len(tasks)), key=lambda index: -tasks[index].size)
     found: dict[int, Outcome] = {}
-    crew = _Crew(contexts, here, candidates, order, jobs)
+    crew = _Crew(contexts, here, tasks, order, jobs)
     done = crew.run()
-    for _ in progress(candidates):
+    for _ in progress(tasks):
         index, outcome = next(done)
         found[index] = outcome
     done.close()
-    return [found[index] for index in range(len(candidates))]
+    return [found[index] for index in range(len(tasks))]
 
 
 @dataclass(slots=True)
@@ -151,12 +198,10 @@ class _Worker:
 class _Crew:
     """Some workers and their tasks."""
 
-    def __init__(
-        self, contexts: Contexts, here: Path, candidates: Sequence[Candidate], order: Sequence[int], jobs: int
-    ) -> None:
+    def __init__(self, contexts: Contexts, here: Path, files: Sequence[Task], order: Sequence[int], jobs: int) -> None:
         self._contexts = contexts
         self._here = here
-        self._candidates = candidates
+        self._files = files
         self._tasks: queue.SimpleQueue[int] = queue.SimpleQueue()
         for index in order:
             self._tasks.put(index)
@@ -174,7 +219,7 @@ class _Crew:
         for thread in threads:
             thread.start()
         try:
-            for _ in self._candidates:
+            for _ in self._files:
                 answer = self._answers.get()
                 if isinstance(answer, BaseException):
                     raise answer
@@ -205,7 +250,7 @@ class _Crew:
             self._answers.put(error)
 
     def _died(self, task: int, how: str) -> Outcome:
-        absolute = os.path.abspath(self._candidates[task].path)  # noqa: PTH100
+        absolute = os.path.abspath(self._files[task].candidate.path)  # noqa: PTH100
         shown = shown_as(absolute, self._here)
         return Outcome(FileResult(shown, absolute, crash=f"internal error in {shown}:\nits process ended with {how}\n"))
 
@@ -223,7 +268,7 @@ class _Crew:
                 os.close(answers_in)
                 signal.signal(signal.SIGINT, signal.SIG_DFL)
                 with os.fdopen(tasks_in, "rb") as tasks, os.fdopen(answers_out, "wb") as answers:
-                    _work(tasks, answers, self._contexts, self._here, self._candidates)
+                    _work(tasks, answers, self._contexts, self._here, self._files)
             finally:
                 os._exit(0)
         os.close(tasks_in)
@@ -238,8 +283,9 @@ class _Crew:
         assert process.stdout is not None
         worker = _Worker(process.pid, process.stdin, process.stdout, process)  # type: ignore[arg-type]  # pipes
         keeps_all = self._contexts.keeps_all
+        candidates = tuple(file.candidate for file in self._files)  # what is in them it reads itself
         with contextlib.suppress(OSError):  # if it died already, the first task will tell
-            _send(worker.tasks, (self._contexts.overrides, keeps_all, self._here, tuple(self._candidates)))
+            _send(worker.tasks, (self._contexts.overrides, keeps_all, self._here, candidates))
         return worker
 
 
@@ -251,10 +297,10 @@ def serve() -> None:
     sys.stdout = sys.stderr
     setup = cast("tuple[Overrides, bool, Path, Sequence[Candidate]]", _receive(tasks))
     overrides, keeps_all, here, candidates = setup
-    _work(tasks, answers, Contexts(overrides, keeps_all=keeps_all), here, candidates)
+    _work(tasks, answers, Contexts(overrides, keeps_all=keeps_all), here, [Task(one) for one in candidates])
 
 
-def _work(tasks: BinaryIO, answers: BinaryIO, contexts: Contexts, here: Path, candidates: Sequence[Candidate]) -> None:
+def _work(tasks: BinaryIO, answers: BinaryIO, contexts: Contexts, here: Path, files: Sequence[Task]) -> None:
     def work() -> None:
         while True:
             try:
@@ -263,9 +309,10 @@ def _work(tasks: BinaryIO, answers: BinaryIO, contexts: Contexts, here: Path, ca
                 return
             assert isinstance(task, int)
             try:
-                outcome = lint_one(candidates[task], contexts, here)
+                file = files[task]
+                outcome = lint_one(load(file.candidate, contexts) if file.data is None else file, contexts, here)
             except Exception:  # as a crash of this file, and not of all that are left
-                absolute = os.path.abspath(candidates[task].path)  # noqa: PTH100
+                absolute = os.path.abspath(files[task].candidate.path)  # noqa: PTH100
                 shown = shown_as(absolute, here)
                 outcome = Outcome(
                     FileResult(shown, absolute, crash=f"internal error in {shown}:\n{traceback.format_exc()}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from lint_reduction.errors import SourceError
 from lint_reduction.run import kept, rows
 from lint_reduction.run.cache import FactsCache
-from lint_reduction.run.executors import Outcome, lint_one, outcomes, processes
+from lint_reduction.run.executors import Outcome, Task, lint_one, load, outcomes, processes
 from lint_reduction.run.handing import with_given
 from lint_reduction.run.keeping import Record
 from lint_reduction.run.pipeline import (
@@ -19,17 +19,16 @@ from lint_reduction.run.pipeline import (
     Overrides,
     find_candidates,
     judged,
-    may_hold,
     report_on,
     shown_as,
     with_large_stack,
 )
 from lint_reduction.run.report import FileResult, Report
 from lint_reduction.source.discover import Candidate
-from lint_reduction.source.file import decode, is_ascii_superset, read_bytes
+from lint_reduction.source.file import decode, read_bytes
 from lint_reduction.source.notebook import is_notebook, read_notebook
 from lint_reduction.source.suppressions import mentions_rules
-from lint_reduction.source.tracing import Trace, forget, tracing
+from lint_reduction.source.tracing import Trace, tracing
 
 
 @dataclass(slots=True)
@@ -51,7 +50,7 @@ class Invocation:
     cache: FactsCache | None = None
     jobs: int | None = None
     needs_flows: bool = False
-    progress: Callable[[Sequence[Candidate]], Iterable[Candidate]] = iter
+    progress: Callable[[Sequence[Task]], Iterable[Task]] = iter
     contexts: Contexts = field(init=False)
     trace: Trace = field(default_factory=Trace)
     is_repeatable: bool = False
@@ -71,8 +70,6 @@ class Invocation:
         Raises:
             ConfigError: a path does not exist, or a configuration is wrong.
         """
-        # a process that goes on, as --watch does, must not remember what was there
-        forget()
         with tracing() as self.trace:
             candidates = find_candidates(paths, self.contexts)
             results = self._results(candidates)
@@ -105,39 +102,26 @@ class Invocation:
         """Return what the rules find in each file, in the order of the files."""
         found: dict[int, FileResult] = {}
         heavy = with_large_stack(lambda: self._quick(candidates, found))
-        sizes = [size for _, size in heavy]
-        asked = [candidates[index] for index, _ in heavy]
-        done = outcomes(asked, sizes, processes(self.jobs, sizes), self.contexts, self.progress)
-        for (index, _), outcome in zip(heavy, done, strict=True):
+        tasks = list(heavy.values())
+        jobs = processes(self.jobs, [task.size for task in tasks])
+        for index, outcome in zip(heavy, outcomes(tasks, jobs, self.contexts, self.progress), strict=True):
             found[index] = self._taken(candidates[index], outcome)
         return [self._selected(found[index]) for index in range(len(candidates))]
 
-    def _quick(self, candidates: Sequence[Candidate], found: dict[int, FileResult]) -> list[tuple[int, int]]:
-        """Find out what takes no analysis, and return the numbers and sizes of the other files."""
-        heavy = []
+    def _quick(self, candidates: Sequence[Candidate], found: dict[int, FileResult]) -> dict[int, Task]:
+        """Find out what takes no analysis, and return the other files by their numbers."""
+        heavy = {}
         for index, candidate in enumerate(candidates):
             known = self._known(candidate)
-            size = 0 if known is not None else self._weight(candidate)
             if known is not None:
                 found[index] = known
-            elif size:
-                heavy.append((index, size))
+                continue
+            task = load(candidate, self.contexts)
+            if task.size and task.holds is not False:
+                heavy[index] = task
             else:
-                found[index] = self._taken(candidate, lint_one(candidate, self.contexts, self._here))
+                found[index] = self._taken(candidate, lint_one(task, self.contexts, self._here))
         return heavy
-
-    def _weight(self, candidate: Candidate) -> int:
-        """Return the size of a file if it is to be analyzed, 0 if not."""
-        if candidate.problem:
-            return 0
-        try:
-            data = read_bytes(candidate.path)
-        except SourceError:
-            return 0
-        context = self._context(_absolute(candidate))
-        # of a notebook it is known only when it is read
-        analyzes = is_notebook(_absolute(candidate)) or may_hold(data, context) or not is_ascii_superset(data)
-        return len(data) if analyzes else 0
 
     def _known(self, candidate: Candidate) -> FileResult | None:
         """Return what is known of a file from an earlier run."""

@@ -128,14 +128,21 @@ def _in_its_cell(suppression: Suppression, cells: Cells) -> Suppression:
 
 
 def worst_of_each(findings: Iterable[Finding]) -> list[Finding]:
-    """Return one finding for each rule and place: several paths may lead through one loss."""
+    """Return one finding for each rule and place: several paths may lead through one loss.
+
+    Of equals it is the one with the shortest path, which does not go through what is done on request only.
+    """
     worst: dict[tuple[str, Span], Finding] = {}
     for finding in findings:
         key = finding.code, finding.span
         old = worst.get(key)
-        if old is None or (finding.severity, finding.confidence) > (old.severity, old.confidence):
+        if old is None or _weight(finding) > _weight(old):
             worst[key] = finding
     return list(worst.values())
+
+
+def _weight(finding: Finding) -> tuple[Severity, Confidence, int]:
+    return finding.severity, finding.confidence, -len(finding.related)
 
 
 def _is_sure_enough(finding: Finding, context: Context) -> bool:

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pathspec import GitIgnoreSpec
-
 from lint_reduction.config import Settings, configuration_in, load_settings
 from lint_reduction.errors import ConfigError, SourceError
 from lint_reduction.facts import ModuleFacts, Span
@@ -36,15 +34,17 @@ from lint_reduction.run.selection import (
     select_rules,
 )
 from lint_reduction.run.syntax import cell_errors, check_syntax
-from lint_reduction.source.discover import DEFAULT_EXCLUDE, Candidate, Patterns, discover, is_pattern
+from lint_reduction.source.discover import DEFAULT_EXCLUDE, Candidate, Patterns, discover, git_patterns, is_pattern
 from lint_reduction.source.file import MAX_BYTES, check_size, decode, is_ascii_superset, read_bytes
 from lint_reduction.source.listing import CONFIGURATIONS
 from lint_reduction.source.notebook import is_notebook, read_notebook
 from lint_reduction.source.prefilter import Prefilter, build_prefilter
 from lint_reduction.source.suppressions import mentions_rules
-from lint_reduction.source.tracing import kind_at, note_content
+from lint_reduction.source.tracing import forget, kind_at, note_content
 
 if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
     from lint_reduction.analysis import Project
 
 _Result = TypeVar("_Result")
@@ -133,6 +133,10 @@ class Contexts:
     by_directory: dict[str, Context] = field(default_factory=dict)
     by_configuration: dict[Path | None, Context] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # a process that goes on, as --watch and the language server do, must not remember what was there
+        forget()
+
     def of(self, directory: Path) -> Context:
         """Return the context of the files in a directory.
 
@@ -212,7 +216,7 @@ def make_context(settings: Settings, overrides: Overrides) -> Context:
         tables = read_tables(settings.tables, settings.source)
         libraries = libraries.with_tables(tables, _counts(settings))
     per_file = tuple(
-        (GitIgnoreSpec.from_lines([pattern]), frozenset(code for rule in rules for code in codes_of(rule)))
+        (git_patterns([pattern]), frozenset(code for rule in rules for code in codes_of(rule)))
         for pattern, rules in settings.per_file_ignores
     )
     return Context(
@@ -340,7 +344,9 @@ def shown_as(absolute: str, here: Path) -> str:
     return absolute if relative == os.pardir or relative.startswith(os.pardir + os.sep) else relative
 
 
-def lint_bytes(data: bytes, shown: str, absolute: str, context: Context, *, named: bool) -> FileResult:
+def lint_bytes(
+    data: bytes, shown: str, absolute: str, context: Context, *, named: bool, holds: bool | None = None
+) -> FileResult:
     """Lint the content of a file.
 
     Args:
@@ -349,8 +355,9 @@ def lint_bytes(data: bytes, shown: str, absolute: str, context: Context, *, name
         absolute: its path.
         context: settings and more.
         named: whether the user named it: its syntax is checked even if it can hold no finding.
+        holds: what ``may_hold`` says of it, None if nobody asked.
     """
-    return _guarded(shown, absolute, data, lambda: _lint_bytes(data, shown, absolute, context, named))
+    return _guarded(shown, absolute, data, lambda: _lint_bytes(data, shown, absolute, context, named, holds))
 
 
 def lint_alone(data: bytes, shown: str, absolute: str, context: Context, *, named: bool = True) -> list[FileResult]:
@@ -376,10 +383,12 @@ def _guarded(shown: str, absolute: str, data: bytes, run: Callable[[], FileResul
         return FileResult(shown, absolute, crash=f"internal error in {shown}:\n{trace}")
 
 
-def _lint_bytes(data: bytes, shown: str, absolute: str, context: Context, named: bool) -> FileResult:
+def _lint_bytes(
+    data: bytes, shown: str, absolute: str, context: Context, named: bool, holds: bool | None
+) -> FileResult:
     if is_notebook(absolute):
         return _lint_notebook(data, shown, absolute, context, named)
-    if not may_hold(data, context) and is_ascii_superset(data):
+    if not (may_hold(data, context) if holds is None else holds):
         if named:
             check_syntax(decode(data))
         elif not data.isascii() or b"\0" in data:
@@ -391,7 +400,7 @@ def _lint_bytes(data: bytes, shown: str, absolute: str, context: Context, named:
 
 def may_hold(data: bytes, context: Context) -> bool:
     """Return False only if nothing can be found in a file with this content, and no comment in it silences anything."""
-    return mentions_rules(data) or context.prefilter.may_hold_finding(data)
+    return mentions_rules(data) or context.prefilter.may_hold_finding(data) or not is_ascii_superset(data)
 
 
 def _lint_text(text: str, shown: str, absolute: str, context: Context) -> FileResult:

@@ -94,6 +94,7 @@ class Report:
         diagnostics: sorted by path and place.
         baselined: those that a baseline holds; they do not count.
         looked_at: absolute paths of all files.
+        notes: what is to be known of the run itself, such as where it ran.
         sources: text of the files that have diagnostics; of a notebook, of each cell by its place.
         files: how many files were looked at.
         analyzed: how many of them were parsed.
@@ -115,6 +116,7 @@ class Report:
     fail_on: Severity = Severity.WARNING
     baselined: tuple[Diagnostic, ...] = ()
     looked_at: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def count(self, severity: Severity) -> int:
         """Return how many diagnostics have a severity."""

@@ -9,13 +9,14 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING, TypeAlias
 
 from lint_reduction.errors import ConfigError
 from lint_reduction.source.listing import IGNORE, SUFFIXES, names_in
 from lint_reduction.source.tracing import kind_at, note_content, note_walk
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 #: Directories that hold no code of the project.
 DEFAULT_EXCLUDE = (
@@ -47,13 +48,20 @@ class Patterns:
         takes_back = any(line.startswith("!") for line in written)
         names = frozenset() if takes_back else frozenset(line for line in written if _NAME.fullmatch(line))
         others = tuple(line for line in written if line not in names)
-        return cls(names, GitIgnoreSpec.from_lines(others) if others else None)
+        return cls(names, git_patterns(others) if others else None)
 
     def match(self, path: str, is_directory: bool) -> bool:
         """Say whether a relative path, or a directory that it stands in, is meant."""
         if not self.names.isdisjoint(path.split("/")):
             return True
         return self.others is not None and self.others.match_file(path + "/" * is_directory)
+
+
+def git_patterns(lines: Iterable[str]) -> GitIgnoreSpec:
+    """Return what matches the patterns of a ``.gitignore``; most runs need none, and the import takes its time."""
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(lines)
 
 
 #: Says of an absolute path, and whether it is a directory, whether the settings exclude it; below a directory
@@ -89,7 +97,7 @@ class Ignored:
             note_content(str(directory / IGNORE))
             try:
                 text = (directory / IGNORE).read_text("utf-8", errors="replace")
-                self.specs[directory] = GitIgnoreSpec.from_lines(filter(is_pattern, text.splitlines()))
+                self.specs[directory] = git_patterns(filter(is_pattern, text.splitlines()))
             except OSError:
                 self.specs[directory] = None
         return self.specs[directory]
@@ -129,7 +137,7 @@ class Ignored:
 def is_pattern(line: str) -> bool:
     """Say whether git would make sense of a line of a ``.gitignore``."""
     try:
-        GitIgnoreSpec.from_lines([line])
+        git_patterns([line])
     except (ValueError, re.error):
         return False
     return True

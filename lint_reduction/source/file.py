@@ -123,6 +123,6 @@ def is_ascii_superset(data: bytes) -> bool:
         if match is not None:
             try:
                 return _ASCII.decode(match[1].decode("ascii")) == _ASCII.decode("ascii")
-            except (LookupError, UnicodeDecodeError):
+            except (LookupError, ValueError):
                 return False
     return True

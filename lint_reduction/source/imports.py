@@ -1,5 +1,7 @@
 """Where an import leads in a project: from dotted names to files, by what is on disk and nothing else."""
 
+# ruff: noqa: PTH118, PTH120  # asked for every import of every file: paths as text take a third of the time
+
 from __future__ import annotations
 
 import os
@@ -27,33 +29,31 @@ def find(importer: str, dotted: str) -> Found | None:
         importer: absolute path of the importing file.
         dotted: as written, with leading dots for a relative import.
     """
-    return _find(os.path.dirname(importer), dotted)  # noqa: PTH120  # asked for every import
+    return _find(os.path.dirname(importer), dotted)
 
 
 def inside(path: str, name: str) -> Found | None:
     """Return the submodule of a package that an attribute of it may be."""
-    package = Path(path)
-    if package.name != "__init__.py" or not is_module(str(package.parent), name):
+    package, file = os.path.split(path)
+    if file != "__init__.py" or not is_module(package, name):
         return None
-    return module_below(package.parent, [name])
+    return module_below(package, (name,))
 
 
 @remembered
 def _find(directory: str, dotted: str) -> Found | None:
     name = dotted.lstrip(".")
     level = len(dotted) - len(name)
-    parts = [part for part in name.split(".") if part]
-    here = Path(directory)
+    parts = tuple(part for part in name.split(".") if part)
     if level:
+        here = directory
         for _ in range(level - 1):
-            here = here.parent
+            here = os.path.dirname(here)
         return module_below(here, parts)
     if not parts:
         return None
-    for base in _bases(directory):
-        if is_module(base, parts[0]):
-            return module_below(Path(base), parts)
-    return None
+    base = next((base for base in _bases(directory) if is_module(base, parts[0])), None)
+    return None if base is None else module_below(base, parts)
 
 
 @remembered
@@ -89,29 +89,33 @@ def is_file(path: Path) -> bool:
 @remembered
 def find_below(directories: tuple[str, ...], dotted: str) -> Found | None:
     """Return the module that a dotted name leads to in the first of some directories that has one."""
-    parts = dotted.split(".")
-    bases = [base for base in directories if is_module(base, parts[0])]
-    found = (module_below(Path(base), parts) for base in bases)
+    parts = tuple(dotted.split("."))
+    bases = (base for base in directories if is_module(base, parts[0]))
+    found = (module_below(base, parts) for base in bases)
     return next((f for f in found if f is not None), None)
 
 
 @remembered
 def is_module(base: str, name: str) -> bool:
     """Say whether a directory holds a module or a package of a name."""
-    path = Path(base) / name
-    return is_file(path.with_name(name + ".py")) or kind_at(str(path)) == "d"
+    path = os.path.join(base, name)
+    return kind_at(f"{path}.py") == "f" or kind_at(path) == "d"
 
 
-def module_below(base: Path, parts: list[str]) -> Found | None:
+def module_below(base: str, parts: tuple[str, ...]) -> Found | None:
     """Return the module that the longest beginning of a dotted name leads to."""
     path = base
     for index, part in enumerate(parts):
         rest = ".".join(parts[index:])
-        if not is_module(str(path), part):
-            package = path / "__init__.py"
-            return Found(str(package), rest) if is_file(package) else None
-        if kind_at(str(path / part)) != "d":
-            return Found(str(path / f"{part}.py"), ".".join(parts[index + 1 :]))
-        path = path / part
-    package = path / "__init__.py"
-    return Found(str(package), "") if is_file(package) else None
+        if not is_module(path, part):
+            return _package(path, rest)
+        inner = os.path.join(path, part)
+        if kind_at(inner) != "d":
+            return Found(f"{inner}.py", ".".join(parts[index + 1 :]))
+        path = inner
+    return _package(path, "")
+
+
+def _package(path: str, rest: str) -> Found | None:
+    package = os.path.join(path, "__init__.py")
+    return Found(package, rest) if kind_at(package) == "f" else None

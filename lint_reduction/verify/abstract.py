@@ -53,7 +53,9 @@ class Findings:
         ignored: numbers that targets are compared with, or that a loss ignores.
         boolean: paths that are negated or used to select.
         labels: paths whose values are class indices.
-        gathered: paths whose values say which entry of each row is taken.
+        gathered: paths whose values say which entry of each row is taken, with how they are laid out.
+        choices: paths of the rows that these are taken of, with how they are laid out.
+        shifted: paths of which a step is cut off at an end, with the axes: no samples are on them.
         lengths: paths whose values positions are compared with.
         single: paths of numbers that a tensor is made of.
         weighing: paths that weights of classes are computed from.
@@ -63,6 +65,8 @@ class Findings:
         divided: the numbers that something is divided by, as they are written.
         takes_rows: whether loops over the data of a batch go through its samples.
         apart: the data of a batch that loops go through.
+        iterated: what loops go through, and may be a list of samples.
+        lists: what is taken for one.
         trained: the paths that reach the end; None where it is not reached.
         direct: the path that is the loss itself, if it is one.
     """
@@ -78,7 +82,9 @@ class Findings:
     ignored: list[int] = field(default_factory=list)
     boolean: set[str] = field(default_factory=set)
     labels: set[str] = field(default_factory=set)
-    gathered: set[str] = field(default_factory=set)
+    gathered: dict[str, str] = field(default_factory=dict)
+    choices: dict[str, str] = field(default_factory=dict)
+    shifted: dict[str, set[int]] = field(default_factory=dict)
     lengths: set[str] = field(default_factory=set)
     single: set[str] = field(default_factory=set)
     weighing: set[str] = field(default_factory=set)
@@ -88,6 +94,8 @@ class Findings:
     divided: dict[Place, int] = field(default_factory=dict)
     takes_rows: bool = False
     apart: set[str] = field(default_factory=set)
+    iterated: set[str] = field(default_factory=set)
+    lists: frozenset[str] = NO_PATHS
     trained: frozenset[str] | None = None
     direct: str = ""
 

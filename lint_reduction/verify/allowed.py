@@ -54,6 +54,8 @@ ACTIVATIONS = _words(
     """softmax log_softmax sigmoid logsigmoid relu elu gelu leaky_relu softplus tanh normalize one_hot
     cosine_similarity pairwise_distance silu hardtanh threshold selu celu mish softmin"""
 )
+#: Functions that join sequences of several lengths.
+PADDING = _words("pad_sequence")
 #: Modules without parameters that are made and called.
 LAYERS = _words(
     """Softmax LogSoftmax Sigmoid LogSigmoid Tanh ReLU GELU SiLU ELU LeakyReLU Softplus Flatten CosineSimilarity
@@ -81,8 +83,8 @@ TENSOR_TYPES = _words("FloatTensor LongTensor Tensor DoubleTensor IntTensor Bool
 MOVING = _words("to cuda cpu contiguous pin_memory requires_grad_ retain_grad share_memory_ xpu mps npu")
 ELEMENTWISE_METHODS = (ELEMENTWISE - _words("where")) | _words(
     """float double half bfloat16 long int bool byte short type type_as exp_ log_ sqrt_ neg_ pow_ abs_ sigmoid_ tanh_
-    relu_ round_ add_ sub_ mul_ div_ clamp_ clamp_min_ clamp_max_ masked_fill_ zero_ fill_ detach_ copy_ scatter
-    scatter_ scatter_add scatter_add_ index_add index_add_ masked_scatter uniform_ normal_ bernoulli_ index_fill
+    relu_ round_ add_ sub_ mul_ div_ clamp_ clamp_min_ clamp_max_ masked_fill_ fill_diagonal_ zero_ fill_ detach_ copy_
+    scatter scatter_ scatter_add scatter_add_ index_add index_add_ masked_scatter uniform_ normal_ bernoulli_ index_fill
     index_fill_ ceil_ floor_ squeeze_ where"""
 )
 TENSOR_METHODS = (

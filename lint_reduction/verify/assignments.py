@@ -112,6 +112,9 @@ class Assignments(Expressions):
             raise BlockedError(f"the attribute `{name}` is not allowed")
         if isinstance(value, Unnamed):
             value = Hole.at(f"{arithmetic.name_of(owner)}.{name}")
+        if isinstance(value, Broken) and isinstance(owner, Instance) and self._is_constructing():
+            # no batch is there yet: what it would be is as little known as what others hand in
+            value = Hole.at(f"{owner.path}.{name}")
         if isinstance(owner, Instance):
             is_built = isinstance(value, Unnamed) or (isinstance(value, Hole) and value.path.endswith(")"))
             if isinstance(value, Hole) and value.path in self.containers:
@@ -127,8 +130,14 @@ class Assignments(Expressions):
             self.domain.reduce(owner, str(value))
         elif isinstance(owner, Criterion):
             raise BlockedError(f"`{name}` of a loss is changed")
+        elif isinstance(owner, Hole) and name == "grad" and self.backwards:
+            raise BlockedError(f"the gradient of `{owner.path}` is not known")
         elif self.domain.is_tensor(owner) and name in ("grad", "data"):
             self.domain.assign(owner, name, self.settle(value))
+
+    def _is_constructing(self) -> bool:
+        function = self.frame.function
+        return function is not None and function.name.endswith(".__init__")
 
     def set_item(self, whole: Value, index: Value, value: Value) -> None:
         """Assign a part of a list, a dictionary or a tensor."""

@@ -85,7 +85,10 @@ class Names:
         # which variables there are decides whose attribute it is
         for node in nodes:
             if isinstance(node, ast.stmt):
-                self._add_changes(node)
+                for path in changes(node):
+                    self._add_change(node, path)
+                for statement, path in _group_changes(node):
+                    self._add_change(statement, path)
                 for option in options(node):
                     store = AttributeStore(node, self.module.scope(node), "", option)
                     self.stores.setdefault(option, []).append(store)
@@ -116,19 +119,18 @@ class Names:
             self.bound[scope].add(first)
             self.imported.setdefault((scope, first), []).append(imported)
 
-    def _add_changes(self, statement: ast.stmt) -> None:
-        for path in changes(statement):
-            scope = self.owner(self.module.scope(statement), path[0])
-            if scope is None:
-                continue
-            if len(path) == 1:
-                self.definers.setdefault((scope, path[0]), []).append(statement)
-                continue
-            home = self._home(scope, path[0])
-            if home is not None:
-                self.members.setdefault(home, {}).setdefault(path[1], []).append(statement)
-            else:
-                self.stores.setdefault(path[1], []).append(AttributeStore(statement, scope, path[0], path[1]))
+    def _add_change(self, statement: ast.stmt, path: tuple[str, ...]) -> None:
+        scope = self.owner(self.module.scope(statement), path[0])
+        if scope is None:
+            return
+        if len(path) == 1:
+            self.definers.setdefault((scope, path[0]), []).append(statement)
+            return
+        home = self._home(scope, path[0])
+        if home is not None:
+            self.members.setdefault(home, {}).setdefault(path[1], []).append(statement)
+        else:
+            self.stores.setdefault(path[1], []).append(AttributeStore(statement, scope, path[0], path[1]))
 
     def _home(self, scope: Scope, root: str) -> ast.ClassDef | None:
         """Return the class whose ``self`` or ``cls`` a variable is."""
@@ -197,20 +199,42 @@ def changes(statement: ast.stmt) -> Iterator[tuple[str, ...]]:
             case ast.Starred():
                 targets.append(target.value)
             case ast.Attribute() | ast.Subscript():
-                path = _path(target)
+                path = _path(_grouped(target) or target)
                 if path:
                     yield path
             case ast.Name() if isinstance(statement, ast.AugAssign):
                 yield (target.id,)
 
 
+def _grouped(node: ast.expr) -> ast.expr | None:
+    """Return the optimizer of ``optimizer.param_groups[0]["lr"]``, None for anything else."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        if isinstance(node, ast.Attribute) and node.attr == "param_groups":
+            return node.value
+        node = node.value
+    return None
+
+
+def _group_changes(node: ast.stmt) -> Iterator[tuple[ast.stmt, tuple[str, ...]]]:
+    """Yield the statements in a loop over the groups of an optimizer that change a group, with the optimizer."""
+    if not isinstance(node, ast.For):
+        return
+    groups = node.iter.args[0] if isinstance(node.iter, ast.Call) and node.iter.args else node.iter
+    path = _path(_grouped(groups) or ast.Constant(None))
+    names = {inner.id for inner in ast.walk(node.target) if isinstance(inner, ast.Name)}
+    for statement in ast.walk(node) if path else ():
+        if isinstance(statement, ast.stmt) and any(changed[0] in names for changed in changes(statement)):
+            yield statement, path
+
+
 def _changed_by(call: ast.Call) -> Iterator[tuple[str, ...]]:
     function = call.func
     literals = tuple(str(a.value) for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str))
-    if isinstance(function, ast.Name) and function.id == "setattr" and call.args and literals:
-        path = _path(call.args[0])
+    if isinstance(function, ast.Name) and function.id == "setattr" and len(call.args) == 3:
+        path, name = _path(call.args[0]), call.args[1]
         if path:
-            yield (path[0], literals[0])
+            # which attribute it is that no literal names shows only when it is run
+            yield (path[0], str(name.value)) if isinstance(name, ast.Constant) else path
     if not isinstance(function, ast.Attribute):
         return
     if function.attr == "all_reduce" and call.args:
@@ -244,7 +268,8 @@ def _path(node: ast.expr) -> tuple[str, ...]:
             case ast.Subscript():
                 node = node.value
             case ast.Attribute():
-                last = last or node.attr
+                # what is done to `x.__dict__` is done to `x`
+                last = last or ("" if node.attr.startswith("__") else node.attr)
                 node = node.value
             case ast.Name():
                 return (node.id, last) if last else (node.id,)

@@ -43,29 +43,26 @@ class _Canvas:
 
     module: Module
     kept: Collection[ast.stmt]
-    lines: list[bytearray] = field(default_factory=list)
+    lines: dict[int, bytearray] = field(default_factory=dict)
 
     def text(self) -> str:
-        self.lines = [bytearray() for _ in self.module.lines]
         self._block(self.module.tree.body)
-        return b"\n".join(self.lines).decode()
+        made, above = bytearray(), 1
+        for number, line in sorted(self.lines.items()):
+            made += b"\n" * (number - above) + line
+            above = number
+        return (made + b"\n" * (len(self.module.lines) - above)).decode()
 
     def _block(self, block: _Block) -> None:
         last: At | None = None
-        line, first = 0, At(0, 0)
-        for statement in block:
-            at = begin(statement)
-            if at.line != line:
-                first = at
-            line = end(statement).line
-            if statement not in self.kept:
-                continue
+        for index in [index for index, statement in enumerate(block) if statement in self.kept]:
+            at, first = begin(block[index]), _first_on_line(block, index)
             if last is not None and last.line == at.line:
                 self._put(last, b";")
             elif first != at and first.line == at.line:
                 self._put(first, _NOTHING)
-            self._statement(statement)
-            last = end(statement)
+            self._statement(block[index])
+            last = end(block[index])
 
     def _statement(self, statement: ast.stmt) -> None:
         parts = list(_parts(statement))
@@ -136,12 +133,19 @@ class _Canvas:
             self._put(At(number, start), line[start:stop])
 
     def _put(self, at: At, text: bytes) -> None:
-        line, original = self.lines[at.line - 1], self.module.lines[at.line - 1]
+        line, original = self.lines.setdefault(at.line, bytearray()), self.module.lines[at.line - 1]
         if not line:
             # the indentation, as it is written
             line += original[: len(original) - len(original.lstrip(_SPACE))][: at.column]
         line += b" " * (at.column - len(line))
         line[at.column : at.column + len(text)] = text
+
+
+def _first_on_line(block: _Block, index: int) -> At:
+    """Return where the first of the statements begins that stand on one line with another one, up to that one."""
+    while index and end(block[index - 1]).line == begin(block[index]).line:
+        index -= 1
+    return begin(block[index])
 
 
 def _parts(statement: ast.stmt) -> Iterator[_Part]:

@@ -40,17 +40,30 @@ class Sides:
                 text, is_plain = _text(node.test)
                 decided[module.scope(node), text] = side is is_plain
         for scope in {scope for scope, _ in decided}:
-            stored = _stored_often(scope)
-            for node in ast.walk(scope):
-                if not isinstance(node, ast.If | ast.IfExp) or node in self.taken or not _is_plain(node.test, stored):
-                    continue
-                text, is_plain = _text(node.test)
-                if (scope, text) in decided and module.scope(node) is scope:
+            for node, text, is_plain in module.about(_Tests).plain(scope):
+                if node not in self.taken and (scope, text) in decided:
                     self.taken[node] = decided[scope, text] is is_plain
 
     def reaches(self, module: Module, node: ast.AST) -> bool:
         """Say whether no test that is decided keeps a run from a place."""
         return all(self.taken.get(test, side) is side for test, side in _around(module, node))
+
+
+class _Tests:
+    """The tests of each function of a module that come out the same wherever they stand."""
+
+    def __init__(self, module: Module) -> None:
+        self._module = module
+        self._known: dict[Scope, list[tuple[ast.If | ast.IfExp, str, bool]]] = {}
+
+    def plain(self, scope: Scope) -> list[tuple[ast.If | ast.IfExp, str, bool]]:
+        """Return those of a function, each with its text without negations and whether that says the same."""
+        if scope not in self._known:
+            stored = _stored_often(scope)
+            tests = [node for node in ast.walk(scope) if isinstance(node, ast.If | ast.IfExp)]
+            tests = [t for t in tests if _is_plain(t.test, stored) and self._module.scope(t) is scope]
+            self._known[scope] = [(test, *_text(test.test)) for test in tests]
+        return self._known[scope]
 
 
 def _around(module: Module, node: ast.AST) -> Iterator[tuple[ast.AST, bool]]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import MAX_ROUNDS
 from lint_reduction.verify.functions import Functions
+from lint_reduction.verify.rows import is_of_sample
 from lint_reduction.verify.values import (
     BlockedError,
     Bound,
@@ -53,6 +54,8 @@ class BuiltinCalls(Functions):
             return self.domain.length(value)
         if self.domain.is_tensor(value):
             return self.domain.method(value, "size", (0,), {})
+        if isinstance(value, Parameters):
+            return len(self.iterate(value))
         if isinstance(value, list | tuple | dict | str | range):
             return len(value)
         raise BlockedError(f"`{arithmetic.name_of(value)}` has no length")
@@ -76,6 +79,9 @@ class BuiltinCalls(Functions):
         return [(i + start, entry) for i, entry in enumerate(entries)]
 
     def _do_zip(self, *values: Value, strict: Value = False) -> Value:
+        if values and all(isinstance(value, Hole) and is_of_sample(value.path) for value in values):
+            # samples are turned into what they are made of
+            return Stream(lambda i: tuple(Hole.at(f"{v.path}[{i}]") for v in values if isinstance(v, Hole)))
         paths = {value.path for value in values if isinstance(value, Hole)}
         if paths & self.samples:
             # what is taken together with samples is of samples: the outputs of a model beside the targets
@@ -90,6 +96,9 @@ class BuiltinCalls(Functions):
     def _stream(self, value: Value) -> Stream | list[Value]:
         if isinstance(value, Stream):
             return value
+        listed = self.listed(value)
+        if listed is not None:
+            return listed
         if isinstance(value, Hole) and not self.has_rows(value) and not self.domain.is_indexed(value, slice(None)):
             return Stream(lambda _: Unnamed(value.path))
         return self.iterate(value)
@@ -227,6 +236,9 @@ class BuiltinCalls(Functions):
         match kind:
             case Library():
                 return kind.last in ("Tensor", "Variable", "FloatTensor") and (is_tensor or isinstance(value, Hole))
+            case Builtin(name="list" | "tuple" as name) if isinstance(value, Hole):
+                self.see_list(value)
+                return name == "list" and self.is_list(value)
             case Builtin(name=name) if name in _TYPES:
                 return type(value) is _TYPES[name] or (name == "int" and type(value) is bool)
             case Class():
@@ -257,8 +269,9 @@ class BuiltinCalls(Functions):
         return self.attribute(value, name)
 
     def _do_setattr(self, owner: Value, name: Value, value: Value) -> Value:
-        if type(name) is str and name.isidentifier():
-            self.set_attribute(owner, name, value)
+        if type(name) is not str or not name.isidentifier():
+            raise BlockedError(f"which attribute of `{arithmetic.name_of(owner)}` is changed is not known")
+        self.set_attribute(owner, name, value)
         return None
 
     def _do_super(self, *arguments: Value) -> Value:
@@ -278,7 +291,8 @@ class BuiltinCalls(Functions):
             if isinstance(value, list):
                 return self._list_method(value, name, arguments)
             if isinstance(value, dict):
-                return self._dict_method(value, name, arguments)
+                named = [dict(options)] if options and name == "update" and not arguments else []
+                return self._dict_method(value, name, [*arguments, *named])
             if isinstance(value, str):
                 return _text_method(value, name, arguments)
         except (TypeError, ValueError, IndexError, KeyError) as error:

@@ -1,8 +1,9 @@
-"""What experiments came to in earlier runs, in a folder: an experiment that was run once need not be run again."""
+"""What experiments came to in earlier runs, in a folder of the user: what was run once need not be run again."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -13,11 +14,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from lint_reduction import __version__
+from lint_reduction.source.cache_dir import belongs_to_user
 from lint_reduction.verify import protocol
 from lint_reduction.verify.protocol import ProtocolError, Reply, Status
 
 #: How many entries are kept; one has a few kilobytes.
-LIMIT = 2_000
+LIMIT = 4_000
+#: The largest entry that is kept.
+_LARGEST = 1 << 16
+
+_PACKAGE = Path(__file__).parent.parent
 
 _SHAPE: protocol.Shape = {"result": {"*": object}, "device": str, "layers": {"*": str}, "seconds": float}
 
@@ -30,21 +36,39 @@ def torch_version() -> str:
         return ""
 
 
-def key(experiment: Mapping[str, object], device: str, torch: str, package: str = __version__) -> str:
+@functools.cache
+def sources() -> str:
+    """Return a stamp of the code that measures, and of the tables it reads, so that no other code answers for it."""
+    stamp = hashlib.sha256(__version__.encode())
+    for folder, pattern in ((_PACKAGE, "*.py"), (_PACKAGE / "verify", "*.py"), (_PACKAGE / "libraries", "*")):
+        for path in sorted(folder.glob(pattern)):
+            if path.suffix in (".py", ".toml"):
+                data = path.read_bytes()
+                stamp.update(f"\n{path.name} {len(data)}\n".encode() + data)
+    return stamp.hexdigest()
+
+
+def key(experiment: Mapping[str, object], device: str, torch: str, code: str = "") -> str:
     """Return the name of an entry: all that decides what an experiment comes to, and the same for the same.
+
+    Args:
+        experiment: what is run.
+        device: where.
+        torch: its version.
+        code: a stamp of what runs it, by default that of this package.
 
     Raises:
         ProtocolError: the experiment is no JSON.
     """
     try:
-        text = json.dumps([experiment, device, torch, package], sort_keys=True, allow_nan=False)
+        text = json.dumps([experiment, device, torch, code or sources()], sort_keys=True, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise ProtocolError(f"not JSON: {error}") from None
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _read(path: Path) -> bytes:
-    """Read an entry: a regular file of bounded size, and neither a link nor something that never ends.
+    """Read an entry: a regular file of the user, of bounded size, and neither a link nor something that never ends.
 
     Raises:
         OSError: it is none.
@@ -52,15 +76,20 @@ def _read(path: Path) -> bytes:
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags), "rb") as file:
         about = os.fstat(file.fileno())
-        if not stat.S_ISREG(about.st_mode) or about.st_size > protocol.LIMIT:
+        if not stat.S_ISREG(about.st_mode) or about.st_size > _LARGEST or not belongs_to_user(about):
             raise OSError("no entry")
-        return file.read(protocol.LIMIT)
+        return file.read(_LARGEST)
 
 
 class Cache:
     """A folder of results. That it cannot be read or written is never an error: the experiment is run then.
 
-    An entry is believed as little as a worker: somebody may have put it there.
+    Nobody but the user may be able to write into it, since an entry decides what is refuted (see ``cache_dir``). It is
+    parsed as carefully as what a worker says, of which it is a copy.
+
+    Args:
+        folder: it; it is made when there is something to keep.
+        limit: how many entries it holds at most.
     """
 
     def __init__(self, folder: Path, limit: int = LIMIT) -> None:
@@ -95,23 +124,20 @@ class Cache:
             "layers": dict(reply.layers),
             "seconds": reply.seconds,
         }
+        data = json.dumps(value, allow_nan=False).encode()
+        if len(data) > _LARGEST:
+            return
         with contextlib.suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._ignore_in_git()
-            self._write(self._path(name), json.dumps(value, allow_nan=False).encode())
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._write(self._path(name), data)
             self._prune()
 
     def _is_elsewhere(self) -> bool:
-        """Whether the folder, or the one it is in, is a link: a project under analysis may bring one with it."""
+        """Whether the folder, or the one it is in, is a link."""
         return self._folder.is_symlink() or self._folder.parent.is_symlink()
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.json"
-
-    def _ignore_in_git(self) -> None:
-        ignore = self._folder / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
 
     def _write(self, path: Path, data: bytes) -> None:
         """Replace a file at once, so that a reader never sees half of it."""

@@ -18,6 +18,7 @@ from lint_reduction.verify.allowed import (
     MATHEMATICS,
     MOVING,
     OPTIMIZERS,
+    PADDING,
     PARAMETER_METHODS,
     PASSES_ON,
     SCALING_METHODS,
@@ -29,6 +30,7 @@ from lint_reduction.verify.effects import HOOKS, reads_gradient
 from lint_reduction.verify.functions import CRITERION
 from lint_reduction.verify.library_calls import FOR_EACH, NUMBERED, LibraryCalls
 from lint_reduction.verify.losses import is_loss_name, loss_class, loss_function, modern
+from lint_reduction.verify.rows import is_of_sample
 from lint_reduction.verify.values import (
     BlockedError,
     Bound,
@@ -51,6 +53,8 @@ from lint_reduction.verify.values import (
 _MODES = MOVING | {"train", "eval", "half", "float", "double", "bfloat16", "apply", "zero_grad"}
 _REGISTERING = frozenset({"register_buffer", "register_parameter"})
 _SCHEDULE = re.compile(r"sched|warm|scaler|lr_|ema|meter|prof|logger|timer|bar|env", re.IGNORECASE)
+#: Hooks of parameters that are followed.
+_FOLLOWED = frozenset({"register_hook", "register_post_accumulate_grad_hook"})
 _PROGRESS = frozenset({"tqdm", "track", "progress_bar", "ProgressBar"})
 
 
@@ -65,7 +69,7 @@ class Calls(LibraryCalls):
         elif isinstance(node.func, ast.Attribute):
             owner = self.evaluate(node.func.value)
             if node.func.attr in HOOKS:
-                raise BlockedError(f"`{node.func.attr}` may change the gradient")
+                return self._hang(owner, node.func.attr, node)
             if isinstance(owner, Hole):
                 return self._call_on_hole(owner, node.func.attr, node)
             is_own = isinstance(owner, Instance) and owner.owner.definition(node.func.attr) is not None
@@ -78,13 +82,38 @@ class Calls(LibraryCalls):
             if isinstance(owner, Instance) and node.func.attr in _REGISTERING and not is_own:
                 return self.call_builtin("setattr", (owner, *self.entries(node.args[:2])), {})
             if isinstance(owner, Optimizer):
-                return self._call_optimizer(owner, node.func.attr)
+                return self._call_optimizer(owner, node)
             if isinstance(owner, Distribution) and node.func.attr in DISTRIBUTION_METHODS:
                 return self.domain.distributed(owner, node.func.attr, self._settled(node), called=True)
             callee = self.attribute(owner, node.func.attr)
         else:
             callee = self.evaluate(node.func)
         return self._call_value(callee, node)
+
+    def _hang(self, owner: Value, name: str, node: ast.Call) -> Value:
+        """Keep a function that changes the gradient of each parameter; no other one is followed."""
+        is_parameter = any(owner is entry for entry in self.trained)
+        if name not in _FOLLOWED or not is_parameter or self.backwards or len(node.args) != 1:
+            raise BlockedError(f"`{name}` may change the gradient")
+        function = self.evaluate(node.args[0])
+        known = [hook.node for _, hook in self.hooks if isinstance(hook, Function)]
+        # one on each parameter is one for all of them
+        if not isinstance(function, Function) or function.node not in known:
+            self.hooks.append((name, function))
+        return None
+
+    def _run_hooks(self, node: ast.Call) -> None:
+        """Do to the gradients what was hung on the parameters."""
+        for name, function in self.hooks:
+            if self.backwards > 1:
+                raise BlockedError("a hook is not followed over several backward passes")
+            for leaf in self.iterate(Parameters()):
+                if name != "register_hook":
+                    self.call(function, (leaf,), {}, node)
+                    continue
+                changed = self.call(function, (self.domain.attribute(leaf, "grad"),), {}, node)
+                if changed is not None:
+                    self.domain.assign(leaf, "grad", self.settle(changed))
 
     def _call_value(self, callee: Value, node: ast.Call) -> Value:
         if isinstance(callee, Library):
@@ -125,7 +154,8 @@ class Calls(LibraryCalls):
 
     def _of_row(self, result: Hole, node: ast.Call) -> Value:
         """Return what a call on one sample returns: its row of what it would be for the batch."""
-        if self.row is None:
+        result = self.of_sample(result, node)
+        if self.row is None or is_of_sample(result.path):
             return result
         index, names = self.row
         parts = [part for argument in node.args for part in ast.walk(argument)]
@@ -175,15 +205,23 @@ class Calls(LibraryCalls):
             several = name == "prepare" and len(node.args) > 1
             return tuple(self.entries(node.args)) if several else self.evaluate(node.args[0])
         if name in _MODES:
+            if name == "apply" and self.backwards and node.args:
+                self.call(self.evaluate(node.args[0]), (owner,), {}, node)
             return owner
-        if name == "step" and not _SCHEDULE.search(owner.path.rpartition(".")[2]):
-            self._step(None)
-        if name == "step" and "scaler" in owner.path and self.backwards:
-            stepped = self.evaluate(node.args[0]) if node.args else None
-            self._step(stepped if isinstance(stepped, Optimizer) else None)
+        if name == "step":
+            self._step_of_hole(owner, node)
         if name == "clip_grad_norm_" and len(node.args) > 1:
             return self.domain.clip(name, self.settle(self.evaluate(node.args[1])))
         return self._call_by_name(owner, name, node)
+
+    def _step_of_hole(self, owner: Hole, node: ast.Call) -> None:
+        """Step with an optimizer that is not known, or with what scales gradients for one."""
+        if not _SCHEDULE.search(owner.path.rpartition(".")[2]):
+            self._run_closure(node)
+            self._step(None)
+        if "scaler" in owner.path and self.backwards:
+            stepped = self.evaluate(node.args[0]) if node.args else None
+            self._step(stepped if isinstance(stepped, Optimizer) else None)
 
     def _call_by_name(self, owner: Hole, name: str, node: ast.Call) -> Value:
         """Call the method of the one class that computes the loss and has such a method, or nothing."""
@@ -200,10 +238,21 @@ class Calls(LibraryCalls):
         if self.backwards:
             self.finish()
 
-    def _call_optimizer(self, owner: Optimizer, name: str) -> Value:
-        if name == "step":
+    def _call_optimizer(self, owner: Optimizer, node: ast.Call) -> Value:
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "step":
+            self._run_closure(node)
             self._step(owner)
         return None
+
+    def _run_closure(self, node: ast.Call) -> None:
+        """Call the function that an optimizer is given to compute the gradient, once."""
+        given = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "closure")]
+        first = given[0] if given and not self.backwards else None
+        closure = self.held(first.id) if isinstance(first, ast.Name) else None
+        if isinstance(first, ast.Lambda):
+            closure = self.evaluate(first)
+        if isinstance(closure, Function):
+            self.call(closure, (), {}, node)
 
     # What is known
 
@@ -286,9 +335,9 @@ class Calls(LibraryCalls):
             return settled[0] if callee.name in IDENTITY_LAYERS else self.domain.apply(callee, settled)
         loss = loss_class(f"torch.nn.{callee.name}")
         assert loss is not None
-        value = self.domain.loss(loss, callee, *self.clean(arguments, options), self.place(node))
-        self.executed.add(callee.place)
-        return value
+        return self.made(
+            callee.place, self.domain.loss(loss, callee, *self.clean(arguments, options), self.place(node))
+        )
 
     def _call_bound(
         self, callee: Bound, arguments: Sequence[Value], options: dict[str, Value], node: ast.Call
@@ -301,6 +350,7 @@ class Calls(LibraryCalls):
             return self.end_in(value, node, self.settle(gradient))
         if name in ("item", "tolist") and self.experiment.end_kind == "read" and self.is_end(node):
             return self.end_in(value, node)
+        self.see_reduced(node, name, value)
         return self.domain.method(value, name, *self.clean(arguments, options))
 
     # The end
@@ -319,6 +369,7 @@ class Calls(LibraryCalls):
         """Compute the gradient, if this is the end; other calls of backward are of other losses."""
         if self.is_end(node):
             self.train(value, gradient)
+            self._run_hooks(node)
         return None
 
     def train(self, value: Value, gradient: Value = None) -> None:
@@ -327,6 +378,7 @@ class Calls(LibraryCalls):
             value = self.domain.binary(ast.Div(), value, self.domain.count("micro_batches"))
         self.domain.backward(value, gradient)
         self.backwards += 1
+        self.frames_at_end = tuple(self.frames)
         self.is_looped = self.is_looped or self.loops > 0
 
 
@@ -337,6 +389,7 @@ _TABLES: dict[str, frozenset[str]] = {
     "torch.distributed": frozenset({"all_reduce"}),
     "torch.special": frozenset({"expit", "xlogy", "logit"}),
     "torch.nn.functional": ACTIVATIONS | {"dropout"},
+    "torch.nn.utils.rnn": PADDING,
     "torch.nn": LAYERS | IDENTITY_LAYERS,
     "torch.optim": OPTIMIZERS,
     "torch.distributions": DISTRIBUTIONS | {"kl_divergence"},

@@ -47,13 +47,14 @@ class Catalog:
     def names(self, module: Module) -> Names:
         """Return the names of a module."""
         if module not in self._names:
-            self._names[module] = Names(module)
-            self.relevance.add(module, self._names[module])
+            self._names[module] = module.about(Names)
+            self.relevance.add(module)
         return self._names[module]
 
     def concerns(self, module: Module, node: ast.AST) -> bool:
         """Say whether a definition has to do with the loss."""
-        return self.relevance.concerns(module, self.names(module), node)
+        self.names(module)
+        return self.relevance.concerns(module, node)
 
     def is_model(self, module: Module, home: ast.ClassDef) -> bool:
         """Say whether a class belongs to another library by its base, and has nothing to do with the loss."""
@@ -100,8 +101,20 @@ class Catalog:
         return bool(roots) and not roots & _RUN
 
 
-def is_runnable(statement: ast.stmt) -> bool:
-    """Say whether a worker takes a statement at all, apart from the statements in it."""
+class Runnable:
+    """Which statements of a module a worker takes at all."""
+
+    def __init__(self, module: Module) -> None:
+        self._known: dict[ast.stmt, bool] = {}
+
+    def is_taken(self, statement: ast.stmt) -> bool:
+        """Say whether a worker takes a statement, apart from the statements in it."""
+        if statement not in self._known:
+            self._known[statement] = _is_runnable(statement)
+        return self._known[statement]
+
+
+def _is_runnable(statement: ast.stmt) -> bool:
     if not isinstance(statement, gate.NODES):
         return False
     try:

@@ -6,9 +6,11 @@ import ast
 from collections.abc import Callable
 
 from lint_reduction.verify import arithmetic
+from lint_reduction.verify.bound import stored
 from lint_reduction.verify.experiment import Place
 from lint_reduction.verify.machine import Machine
 from lint_reduction.verify.names import is_key
+from lint_reduction.verify.rows import whole
 from lint_reduction.verify.values import BlockedError, Class, Criterion, Function, Hole, Instance, Library, Text, Value
 
 #: Methods that every model and trainer has.
@@ -47,9 +49,9 @@ class Choices(Machine):
             return None
         match operator:
             case ast.Eq() | ast.In():
-                return self.chosen.setdefault(option.path, texts[0]) in texts
+                return self.chosen.setdefault(whole(option.path), texts[0]) in texts
             case ast.NotEq() | ast.NotIn():
-                return self.chosen.get(option.path) not in texts
+                return self.chosen.get(whole(option.path)) not in texts
         return None
 
     def pick(self, table: dict[Value, Value], option: Value) -> Value:
@@ -103,6 +105,17 @@ class Choices(Machine):
         """Say whether a node holds a place of the experiment."""
         return self.program.note("holds", node, lambda: any(map(_inside(unit, node), self._places())))
 
+    def leaves_path(self, node: ast.stmt | ast.expr) -> bool:
+        """Whether the first side of a test is for where there is nothing to do, and holds nothing of the path."""
+        return self.program.note("leaves", node, lambda: self._leaves(node))
+
+    def _leaves(self, node: ast.stmt | ast.expr) -> bool:
+        function = self.frame.function
+        if not isinstance(node, ast.If) or function is None or not _gives_nothing(node.body[-1], function):
+            return False
+        unit = self.frame.unit
+        return not any(self.holds_place(unit, statement) or self.leads_on(statement) for statement in node.body)
+
     def loss_classes(self) -> list[tuple[int, str, frozenset[str]]]:
         """Return unit, name and methods of the classes at the top of a source that hold a loss of the path."""
         return self.program.note("classes", self.sources[0].parsed.tree, self._loss_classes)
@@ -117,8 +130,8 @@ class Choices(Machine):
                     found.append((unit, node.name, frozenset(name for name in methods if name not in _COMMON)))
         return found
 
-    def leads_on(self, node: ast.expr) -> bool:
-        """Say whether an expression holds a call that leads to the end of the path, or the end."""
+    def leads_on(self, node: ast.stmt | ast.expr) -> bool:
+        """Say whether a node holds a call that leads to the end of the path, or the end."""
         way = (*self.experiment.calls, self.experiment.end)
         unit = self.frame.unit
         return self.program.note("leads", node, lambda: any(map(_inside(unit, node), way)))
@@ -138,3 +151,12 @@ def _inside(unit: int, node: ast.stmt | ast.expr) -> Callable[[Place], bool]:
         return place.unit == unit and begins <= first and last <= ends
 
     return is_inside
+
+
+def _gives_nothing(statement: ast.stmt, function: Function) -> bool:
+    """Whether a statement leaves a function or a round with nothing that was computed in it."""
+    if not isinstance(statement, ast.Return) or statement.value is None:
+        return isinstance(statement, ast.Return | ast.Raise | ast.Continue)
+    arguments = {node.arg for node in ast.walk(function.node.args) if isinstance(node, ast.arg)}
+    names = {node.id for node in ast.walk(statement.value) if isinstance(node, ast.Name)}
+    return not names & (arguments | stored(function.node))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Protocol
 
 from lint_reduction.verify.experiment import Place
@@ -25,8 +25,24 @@ class Domain(Protocol):
         """Note what the program has for the number of micro-batches of a step."""
 
     @property
+    def lists(self) -> Set[str]:
+        """The paths of what is a list of samples."""
+
+    def batch(self) -> int:
+        """Return how many samples there are."""
+
+    def see_list(self, path: str) -> None:
+        """Note what is iterated over, and may be a list of samples."""
+
+    @property
     def takes_rows(self) -> bool:
         """Whether a loop over the data of a batch goes through its samples; otherwise through parts of a structure."""
+
+    def see_term(self, value: Value) -> Value:
+        """Return what the place of the finding gives, for the program to go on with."""
+
+    def see_reduced(self, value: Value) -> None:
+        """Note what the place of the finding takes the sum or the mean of."""
 
     def is_tensor(self, value: Value) -> bool:
         """Whether a value is a tensor, or a number that is not known."""
@@ -63,6 +79,9 @@ class Domain(Protocol):
 
     def truth(self, value: Value) -> bool:
         """Decide a test."""
+
+    def is_open(self, value: Value) -> bool:
+        """Whether a test of a value may come out both ways."""
 
     def number(self, kind: str, value: Value) -> Value:
         """Return ``int(value)``, ``float(value)`` or ``bool(value)``."""

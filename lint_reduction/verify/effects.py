@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
-from lint_reduction.verify.modules import FunctionNode, Module
+from lint_reduction.verify.allowed import OPTIMIZER_OPTIONS
+from lint_reduction.verify.modules import Module
 
 _NAMES = frozenset(
     "zero_grad unscale_ clip_grad_norm_ clip_grad_value_ clip_grad_norm clip_grad_value clip_gradients".split()
@@ -13,7 +14,7 @@ _NAMES = frozenset(
 #: Methods that let a function change a gradient while it is computed.
 HOOKS = frozenset(
     """register_hook register_post_accumulate_grad_hook register_full_backward_hook register_backward_hook
-    register_full_backward_pre_hook register_comm_hook register_multi_grad_hook""".split()
+    register_full_backward_pre_hook register_comm_hook register_multi_grad_hook register_step_pre_hook""".split()
 )
 #: What has a ``step`` and is no optimizer, by a part of its name.
 _OTHER_STEPS = ("sched", "prof", "bar", "writer", "env", "warmup", "logger", "timer", "meter", "ema")
@@ -33,6 +34,66 @@ def is_effect(statement: ast.stmt) -> bool:
     return False
 
 
+def clears(statement: ast.stmt) -> bool:
+    """Say whether a statement sets gradients to zero, or to nothing."""
+    match statement:
+        case ast.Expr(value=ast.Call() as call):
+            return called(call) in ("zero_grad", "zero_")
+        case ast.Assign(targets=[ast.Attribute(attr="grad")], value=ast.Constant(value=None)):
+            return True
+    return False
+
+
+def changes_options(statement: ast.stmt) -> bool:
+    """Say whether a statement changes an option of an optimizer or of a loss: ``group["lr"] = 0.1``."""
+    match statement:
+        case ast.Assign(targets=[ast.Attribute(attr="reduction")]):
+            return True
+        case ast.Expr(value=ast.Call(func=ast.Name(id="setattr"), args=[_, name, _])):
+            return not isinstance(name, ast.Constant) or name.value in ("reduction", *OPTIMIZER_OPTIONS)
+        case ast.Assign(targets=[ast.Subscript(slice=ast.Constant(value=str(name)))]):
+            return name in OPTIMIZER_OPTIONS
+        case ast.AugAssign(target=ast.Subscript(slice=ast.Constant(value=str(name)))):
+            return name in OPTIMIZER_OPTIONS
+    return False
+
+
+def is_manual_step(statement: ast.stmt) -> bool:
+    """Say whether a statement moves a parameter by its own gradient."""
+    match statement:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner, attr=name)) as call):
+            is_in_place = name.endswith("_") and not name.endswith("__")
+            return is_in_place and any(_reads_gradient_of(owner, node) for node in call.args)
+        case ast.AugAssign(target=target, value=value):
+            return _reads_gradient_of(target, value)
+        case ast.Assign(targets=[ast.Attribute(attr="data") as target], value=value):
+            return _reads_gradient_of(target, value)
+    return False
+
+
+def _reads_gradient_of(target: ast.expr, value: ast.AST) -> bool:
+    """Say whether the gradient of a parameter, or of what its ``data`` is of, is in a piece of code."""
+    owner = target.value if isinstance(target, ast.Attribute) and target.attr == "data" else target
+    read = (node.value for node in ast.walk(value) if isinstance(node, ast.Attribute) and node.attr == "grad")
+    return ast.unparse(owner) in set(map(ast.unparse, read))
+
+
+def called(call: ast.Call) -> str:
+    """Return the last name of what a call calls, empty where it has none."""
+    match call.func:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return ""
+
+
+def sets_hook(statement: ast.AST) -> bool:
+    """Say whether a statement lets a function change gradients from now on."""
+    match statement:
+        case ast.Expr(value=ast.Call() as call) | ast.Assign(value=ast.Call() as call):
+            return isinstance(call.func, ast.Attribute) and call.func.attr in HOOKS
+    return False
+
+
 def is_step(statement: ast.stmt) -> bool:
     """Say whether a statement is the step of an optimizer."""
     match statement:
@@ -48,6 +109,8 @@ def _is_effect_call(call: ast.Call) -> bool:
     name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
     if name in _NAMES | HOOKS:
         return True
+    if name == "setattr" and len(call.args) == 3 and reads_gradient(call):
+        return True
     if name == "step" and isinstance(function, ast.Attribute):
         return not any(part in ast.unparse(function.value).lower() for part in _OTHER_STEPS)
     is_in_place = name.endswith("_") and not name.startswith("__")
@@ -56,25 +119,36 @@ def _is_effect_call(call: ast.Call) -> bool:
 
 
 def _writes_gradient(targets: list[ast.expr]) -> bool:
-    return any(isinstance(target, ast.Attribute) and target.attr in ("grad", "data") for target in targets)
+    return any(
+        (isinstance(target, ast.Attribute) and target.attr in ("grad", "data"))
+        or (isinstance(target, ast.Subscript) and reads_gradient(target.value))
+        for target in targets
+    )
 
 
 def reads_gradient(node: ast.AST) -> bool:
     """Say whether ``.grad`` of something is in a piece of code."""
-    return any(isinstance(inner, ast.Attribute) and inner.attr == "grad" for inner in ast.walk(node))
+    return any(_is_gradient(inner) for inner in ast.walk(node))
+
+
+def _is_gradient(node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute(attr="grad"):
+            return True
+        case ast.Call(func=ast.Name(id="getattr" | "setattr"), args=[_, ast.Constant(value="grad"), *_]):
+            return True
+    return False
 
 
 def stepping_functions(modules: list[Module]) -> frozenset[str]:
     """Return the names of the functions that step themselves."""
-    return frozenset(name for module in modules for name in _stepping(module))
+    return frozenset().union(*(module.about(_stepping) for module in modules))
 
 
-def _stepping(module: Module) -> Iterator[str]:
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.stmt) and is_step(node):
-            function = module.function(node)
-            if isinstance(function, FunctionNode):
-                yield function.name
+def _stepping(module: Module) -> frozenset[str]:
+    statements = [node for node in ast.walk(module.tree) if isinstance(node, ast.stmt)]
+    steps = [node for node in statements if is_step(node) or is_manual_step(node)]
+    return frozenset(function.name for function in map(module.function, steps) if function is not None)
 
 
 def called_name(statement: ast.stmt) -> str:

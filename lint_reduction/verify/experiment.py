@@ -135,6 +135,7 @@ class Experiment:
         optimizer_function: qualified name of the function that builds it, run if the run itself does not get there.
         dials: the counts to vary, ``Count`` values, the one that decides first.
         counted: the numbers that a program is configured with and that follow a dial: a batch size, an accumulation.
+        unseen: calls between the end of the path and the step that might change gradients, and are not in view.
         framework_divides: whether a framework divides by the number of micro-batches in its backward.
     """
 
@@ -156,6 +157,7 @@ class Experiment:
     dials: tuple[str, ...] = ("samples",)
     counted: tuple[Counted, ...] = ()
     framework_divides: bool = False
+    unseen: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return it as JSON, the same text for the same experiment."""

@@ -12,10 +12,9 @@ from lint_reduction.verify.allowed import (
     TENSOR_ATTRIBUTES,
     TENSOR_METHODS,
 )
-from lint_reduction.verify.choices import Choices
 from lint_reduction.verify.machine import unbroken
-from lint_reduction.verify.names import is_key
-from lint_reduction.verify.rounds import Rounds, loaded, only_moves
+from lint_reduction.verify.rounds import loaded, only_moves
+from lint_reduction.verify.subscripts import Subscripts
 from lint_reduction.verify.values import (
     BlockedError,
     Bound,
@@ -35,7 +34,6 @@ from lint_reduction.verify.values import (
     Stream,
     Super,
     Text,
-    UserError,
     Value,
 )
 
@@ -45,7 +43,7 @@ _OBJECTS = (
 _Store = list[Value] | dict[Value, Value]
 
 
-class Expressions(Choices, Rounds):
+class Expressions(Subscripts):
     """Evaluates nodes. There is one method for each kind of node that is allowed."""
 
     def evaluate(self, node: ast.expr) -> Value:
@@ -64,9 +62,7 @@ class Expressions(Choices, Rounds):
                 return 1
             return self.domain.count(count)
         value = self.admit(method(node))
-        if not isinstance(value, Criterion):
-            self.executed.add(place)
-        return value
+        return value if isinstance(value, Criterion) else self.made(place, value)
 
     def _constant(self, node: ast.Constant) -> Value:
         return node.value
@@ -118,7 +114,9 @@ class Expressions(Choices, Rounds):
         """Return which side a test takes: as decided in advance, or as it comes out."""
         decided = self.decided(owner)
         if decided is None:
-            return self.truth(self.evaluate(test))
+            value = self.evaluate(test)
+            # where nothing tells, the path of the loss does not end here
+            return self.truth(value) and not (self.domain.is_open(value) and self.leaves_path(owner))
         self.agree(test, decided)
         return decided
 
@@ -206,54 +204,6 @@ class Expressions(Choices, Rounds):
     def _lambda(self, node: ast.Lambda) -> Value:
         return Function(node, self.frame.unit, self.qualified("<lambda>"), self.frame.scope)
 
-    # Subscripts
-
-    def _subscript(self, node: ast.Subscript) -> Value:
-        return self.item(self.evaluate(node.value), self.index(node.slice))
-
-    def index(self, node: ast.expr) -> Value:
-        """Return the value of what stands in brackets."""
-        if isinstance(node, ast.Slice):
-            bounds = [None if b is None else self.settle(self.evaluate(b)) for b in (node.lower, node.upper, node.step)]
-            if self.domain.is_tensor(bounds[0]) or self.domain.is_tensor(bounds[1]):
-                bounds = [self.domain.number("int", b) if self.domain.is_tensor(b) else b for b in bounds]
-            return slice(*bounds)
-        if isinstance(node, ast.Tuple):
-            return tuple(self.index(entry) for entry in node.elts)
-        value = self.evaluate(node)
-        if isinstance(value, Hole) and is_key(value.path):
-            return value
-        return [self.settle(entry) for entry in value] if isinstance(value, list) else self.settle(value)
-
-    def item(self, whole: Value, index: Value) -> Value:
-        """Return a part of a value."""
-        if isinstance(whole, Library | Class):
-            # ``Generic[T]`` is what it is without its parameters
-            return whole
-        if isinstance(whole, Hole) and isinstance(index, Hole) and is_key(index.path):
-            return Hole.at(f"{whole.path}[{index.path}]")
-        if isinstance(whole, Hole):
-            if not self.domain.is_indexed(whole, index):
-                return Hole.at(f"{whole.path}[{index!r}]" if arithmetic.is_plain(index) else f"{whole.path}[...]")
-            whole = self.settle(whole)
-        if self.domain.is_tensor(whole) or (self.domain.is_tensor(index) and not isinstance(whole, dict)):
-            return self.domain.item(whole, index)
-        if isinstance(whole, dict) and index not in whole and isinstance(index, Hole):
-            return self.pick(whole, index)
-        if isinstance(whole, dict) and self.domain.is_tensor(index):
-            return self.pick(whole, index)
-        if isinstance(whole, dict):
-            key = self.key(index)
-            if key not in whole:
-                raise UserError("KeyError")
-            return whole[key]
-        if isinstance(whole, list | tuple | str | range) and isinstance(index, int | slice):
-            try:
-                return _sequence(whole[index])
-            except (IndexError, ValueError, TypeError) as error:
-                raise UserError(type(error).__name__) from None
-        raise BlockedError(f"`{arithmetic.name_of(whole)}` has no parts")
-
     # Attributes
 
     def _attribute(self, node: ast.Attribute) -> Value:
@@ -262,6 +212,8 @@ class Expressions(Choices, Rounds):
     def attribute(self, value: Value, name: str) -> Value:
         """Return an attribute, by the type of the value and a table."""
         match value:
+            case Hole(path=path) if name == "grad" and self.backwards:
+                raise BlockedError(f"the gradient of `{path}` is not known")
             case Hole(path=path) if name == "data":
                 return value
             case Hole(path=path) if name not in TENSOR_ATTRIBUTES or name in ("device", "dtype", "grad"):
@@ -314,6 +266,9 @@ class Expressions(Choices, Rounds):
     def iterate(self, value: Value, count: int | None = None) -> list[Value]:
         """Return the entries of a value; something unknown has as many as are unpacked, or two."""
         self.tick()
+        listed = self.listed(value, count)
+        if listed is not None:
+            return listed
         if isinstance(value, Hole):
             if not (count is None and self.has_rows(value)) and not self.domain.is_indexed(value, slice(None)):
                 return [Hole.at(f"{value.path}[{i}]") for i in range(2 if count is None else count)]
@@ -321,7 +276,8 @@ class Expressions(Choices, Rounds):
         if self.domain.is_tensor(value):
             return self.domain.rows(value, count)
         if isinstance(value, Parameters):
-            return self.iterate(self.domain.parameters())
+            self.trained = self.iterate(self.domain.parameters())
+            return self.trained
         if isinstance(value, list | tuple | range | dict):
             if len(value) > MAX_ROUNDS and isinstance(value, range):
                 raise BlockedError("a loop takes too many rounds")
@@ -381,10 +337,6 @@ class Expressions(Choices, Rounds):
 
     def _starred(self, node: ast.Starred) -> Value:
         raise BlockedError("`*` stands where it is not read")
-
-
-def _sequence(value: Value) -> Value:
-    return value if isinstance(value, list) or not isinstance(value, tuple) else tuple(value)
 
 
 _METHODS: dict[type[ast.expr], str] = {

@@ -54,7 +54,7 @@ class Functions(Statements):
             raise BlockedError("calls are nested too deep")
         if any(name.rpartition(".")[2] == "abstractmethod" for name in self._decorators(function)):
             # whoever derives from the class says what it does
-            return Hole.at(f"{function.name}()")
+            return self.row_for(Hole.at(f"{function.name}()"), arguments)
         if function.receiver is not None:
             arguments = (function.receiver, *arguments)
         scope = Scope(parent=function.scope)
@@ -135,7 +135,8 @@ class Functions(Statements):
     def _without_gradient(self, function: Function) -> bool:
         names = self._decorators(function)
         for name in names:
-            if name not in HARMLESS_DECORATORS | NO_GRADIENT and name.rpartition(".")[2] not in ("setter", "wraps"):
+            is_harmless = name in HARMLESS_DECORATORS | NO_GRADIENT or name.startswith("pytest.mark.")
+            if not is_harmless and name.rpartition(".")[2] not in ("setter", "wraps"):
                 raise BlockedError(f"the decorator `{name}` is not known")
         return any(name in NO_GRADIENT for name in names)
 

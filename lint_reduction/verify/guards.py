@@ -15,6 +15,7 @@ from lint_reduction.verify.allowed import (
     MAX_LENGTH,
     MAX_TOTAL_ELEMENTS,
     MAX_WORK,
+    PADDING,
 )
 from lint_reduction.verify.values import BlockedError, Value, parts
 
@@ -89,6 +90,8 @@ def check(name: str, arguments: Sequence[Value], options: Mapping[str, Value], s
             raise BlockedError("a list gets too long")
     elif name in _JOINING:
         limit(sum(tensor.numel() for tensor in tensors))
+    elif name in PADDING:
+        limit(len(tensors) * max((tensor.numel() for tensor in tensors), default=0))
     elif name == "index_select":
         limit(math.prod(tensor.numel() for tensor in tensors))
     elif name == "diag":

@@ -10,7 +10,7 @@ from lint_reduction.finding import Finding
 from lint_reduction.growth import Count
 from lint_reduction.verdict import Curve, Outcome, Verdict
 from lint_reduction.verify.claims import GROWS, Claim, claim_of
-from lint_reduction.verify.measurement import Measurement, Series, Status, Trial
+from lint_reduction.verify.measurement import OTHERS, OWN, Measurement, Series, Status, Trial
 
 #: A part of a gradient that is smaller than this, at the largest size, is rounding.
 _SHARE = 0.005
@@ -22,6 +22,8 @@ _APART = 0.1
 _FLAT = 0.1
 #: torch's optimizers whose update is proportional to the gradient.
 _EQUIVARIANT = ("SGD", "ASGD")
+#: What a count is called where its name alone does not say it.
+_COUNTED = {Count.VALID.value: "unmasked positions"}
 
 _Judgment = tuple[Outcome, str]
 
@@ -60,11 +62,12 @@ def judge(finding: Finding, measurement: Measurement) -> Verdict:
     # a layout without the axis that the rule is about says nothing about it
     judged = [(trial, judgment) for trial, judgment in trials if judgment is not None]
     if not judged:
-        reason = f"no {claim.what} was measured over {claim.count.value}"
+        reason = f"no {claim.what} was measured over {_COUNTED.get(claim.count.value, claim.count.value)}"
         return _verdict(Outcome.INCONCLUSIVE, reason, measurement)
     if len({outcome for _, (outcome, _) in judged}) == 1:
         shown_first = replace(measurement, trials=tuple(trial for trial, _ in judged))
-        return _verdict(*judged[0][1], shown_first, claim)
+        by_term = is_part and _own(claim, judged[0][0]) is not None
+        return _verdict(*judged[0][1], shown_first, replace(claim, what=OWN) if by_term else claim)
     found = "; ".join(f"{trial.layout}: {outcome.value}, {reason}" for trial, (outcome, reason) in judged)
     return _verdict(Outcome.INCONCLUSIVE, f"depends on what is not known: {found}", measurement)
 
@@ -119,11 +122,16 @@ def _trial(claim: Claim, trial: Trial, optimizer: str, behavior: Behavior | None
     series = _find(trial, claim.count, claim.what)
     if series is None or series.exponent is None:
         return None
+    own = _own(claim, trial) if is_part else None
+    if own is not None:
+        if own.exponent is None:
+            return Outcome.INCONCLUSIVE, "no gradient of the objective comes through this term"
+        series, is_part = own, False
     if is_part and claim.most is not None and (shrinking := _shrinking(claim.most, series)) is not None:
         return Outcome.CONFIRMED, f"{shown(series)}, with a part ~ {series.count}^{shrinking}"
     if not _holds(claim, series):
         return Outcome.REFUTED, shown(series)
-    summed = None if claim.flat is None else _find(trial, claim.flat, "gradient")
+    summed = None if claim.flat is None else _find(trial, claim.flat, series.what)
     if summed is not None and summed.exponent is not None and summed.exponent > GROWS:
         return Outcome.REFUTED, f"{shown(series)}, but {shown(summed)}: a sum over them, not a mean that is diluted"
     counts = (Count.SAMPLES, Count.MICRO_BATCHES)
@@ -136,9 +144,14 @@ def _shared(claim: Claim, trial: Trial, judgment: _Judgment | None, *, alone: bo
     series = _find(trial, claim.count, claim.what)
     if judgment is None or judgment[0] is not Outcome.REFUTED or claim.raises or alone or series is None:
         return judgment
-    if _holds(claim, series) or series.powers:
+    if _own(claim, trial) is not None or _holds(claim, series) or series.powers:
         return judgment
     return Outcome.INCONCLUSIVE, f"{shown(series)} with all terms of the objective: the others may hide this one"
+
+
+def _own(claim: Claim, trial: Trial) -> Series | None:
+    """Return the curve of the term that a finding is about, by its own gradient."""
+    return _find(trial, claim.count, OWN) if claim.what == "gradient" else None
 
 
 def _find(trial: Trial, count: Count, what: str) -> Series | None:
@@ -169,15 +182,18 @@ def _shrinking(most: float, series: Series) -> int | None:
 
 
 def _update(trial: Trial, gradient: Series, optimizer: str, behavior: Behavior | None) -> _Judgment:
-    """Judge a gradient that grows by what the optimizer makes of it."""
+    """Judge a gradient that grows, of the objective or of a term of it, by what the optimizer makes of it."""
+    whole = _find(trial, Count(gradient.count), "gradient")
     update = _find(trial, Count(gradient.count), "update")
     if gradient.count == Count.SAMPLES.value and gradient.exponent is not None and gradient.exponent <= _FLAT:
         parts = _sum(_powers(gradient))
         return Outcome.CONFIRMED, f"a part of the gradient grows, it is {parts}; as a whole {shown(gradient)}"
-    if update is None or update.exponent is None:
+    if update is None or update.exponent is None or whole is None or whole.exponent is None:
         return Outcome.CONFIRMED, shown(gradient)
+    assert gradient.exponent is not None
     both = f"{shown(gradient)}, update ~ {update.count}^{_power(update.exponent)} with {optimizer}"
-    if abs(update.exponent) > _FLAT:
+    # what is behind the gradient changes all terms alike
+    if abs(update.exponent + gradient.exponent - whole.exponent) > _FLAT:
         return Outcome.CONFIRMED, both
     if trial.clipped:
         return Outcome.MUTED, f"{both}: gradient clipping bounds it while it is engaged"
@@ -189,10 +205,13 @@ def _update(trial: Trial, gradient: Series, optimizer: str, behavior: Behavior |
 
 def _mixed(trial: Trial) -> _Judgment | None:
     parts = [s for s in trial.series if s.count == Count.SAMPLES.value and s.what.startswith("gradient of ")]
-    exponents = [s.exponent for s in parts if s.exponent is not None]
-    if exponents and max(exponents) - min(exponents) > _APART:
-        found = ", ".join(f"{s.what} ~ samples^{s.exponent:.2f}" for s in parts if s.exponent is not None)
-        return Outcome.CONFIRMED, found
+    terms = [series for series in parts if series.what in (OWN, OTHERS)]
+    boundaries = [series for series in parts if series.what not in (OWN, OTHERS)]
+    for compared in (terms, boundaries):
+        exponents = [s.exponent for s in compared if s.exponent is not None]
+        if exponents and max(exponents) - min(exponents) > _APART:
+            found = ", ".join(f"{s.what} ~ samples^{s.exponent:.2f}" for s in compared if s.exponent is not None)
+            return Outcome.CONFIRMED, found
     whole = _find(trial, Count.SAMPLES, "gradient")
     if whole is None or whole.exponent is None:
         return None
@@ -211,14 +230,16 @@ def _sum(powers: Iterable[int]) -> str:
 def shown(series: Series) -> str:
     """Return a measured curve in one line: ``gradient ~ samples^1.00 (4 → 32: ×8.00)``."""
     exponent = "?" if series.exponent is None else _power(series.exponent)
-    return f"{series.what} ~ {series.count}^{exponent}{_range(series.sizes, series.norms)}"
+    return f"{series.what} ~ {series.count}^{exponent}{_range(series)}"
 
 
 def _power(exponent: float) -> str:
     return f"{exponent:.2f}".replace("-0.00", "0.00")
 
 
-def _range(sizes: Sequence[int], norms: Sequence[float]) -> str:
+def _range(series: Series) -> str:
+    sizes, norms = series.sizes, series.norms
     if len(sizes) < 2 or not norms[0]:
         return ""
-    return f" ({sizes[0]} → {sizes[-1]}: ×{norms[-1] / norms[0]:.2f})"
+    counted = f" {_COUNTED[series.count]}" if series.count in _COUNTED else ""
+    return f" ({sizes[0]} → {sizes[-1]}{counted}: ×{norms[-1] / norms[0]:.2f})"

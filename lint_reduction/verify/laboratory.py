@@ -8,120 +8,32 @@ from __future__ import annotations
 import re
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 
 import torch
 
 from lint_reduction.verify.abstract import Findings
+from lint_reduction.verify.bench import Bench
 from lint_reduction.verify.calls import looks_like_loss
 from lint_reduction.verify.decoding import decode
 from lint_reduction.verify.experiment import Experiment
-from lint_reduction.verify.interpreter import Interpreter
+from lint_reduction.verify.exploring import Traces, explore
 from lint_reduction.verify.machine import Program
-from lint_reduction.verify.measure import exponent, laurent
-from lint_reduction.verify.measurement import Measurement, Series, Status, Trial
-from lint_reduction.verify.names import Size
+from lint_reduction.verify.measurement import Measurement, Status, Trial
+from lint_reduction.verify.names import Size, is_batch
 from lint_reduction.verify.planning import Plan, plans, sizes_of
-from lint_reduction.verify.running import Run
-from lint_reduction.verify.stepping import Update, first_update
-from lint_reduction.verify.synth import Maker, Sizes, norm
-from lint_reduction.verify.trace import Trace
-from lint_reduction.verify.values import BlockedError, MisfitError, RaisedError, UserError
+from lint_reduction.verify.synth import Sizes
+from lint_reduction.verify.trials import trial_of
+from lint_reduction.verify.values import BlockedError, MisfitError, RaisedError
 
-SIZES = (1, 2, 3, 4, 6, 8)
-FEW = (1, 2, 4)
-#: Steps on the path that come behind backward, and change what is measured.
-_BEHIND = {"gradient division", "gradient clipping", "step after several backward calls"}
 _RECURRENT = re.compile(r"\b(LSTM|GRU|RNN|Transformer\w*|MultiheadAttention)\(")
-#: A factor that makes gradients so small that nothing that bounds them is engaged, and how much more they then grow.
-_SMALL, _MORE = 1e-6, 0.25
 MAX_LAYOUTS = 3
 MAX_TRIALS = 96
 #: How often a plan is given sizes that fit better.
 MAX_FITS = 4
 #: Steps of the interpreter, in all runs, after which no new layout is tried.
 MAX_STEPS = 300_000
-
-
-@dataclass(slots=True)
-class Outcome:
-    """One run at one size."""
-
-    gradient: torch.Tensor
-    norms: dict[str, float]
-    update: Update | None
-    clipped: bool
-    chosen: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class Bench:
-    """What all runs of an experiment share."""
-
-    program: Program
-    device: torch.device
-    dtype: torch.dtype
-    failures: list[str] = field(default_factory=list)
-    raised: list[RaisedError] = field(default_factory=list)
-    executed: bool = False
-    steps: int = 0
-    weighted: set[int] = field(default_factory=set)
-
-    def once(
-        self, plan: Plan, sizes: Sizes, *, device: torch.device, update: bool = True, seed: float = 1.0
-    ) -> Outcome:
-        """Run it once.
-
-        Args:
-            seed: the gradient of the loss with respect to itself.
-
-        Raises:
-            BlockedError: it does not run, or gives no gradient.
-            RaisedError: it raises what the rule is about.
-        """
-        maker = Maker(sizes, device, self.dtype)
-        world = Run(plan, maker)
-        world.weighted = self.weighted
-        world.seed = seed
-        machine = Interpreter(self.program, world)
-        torch.set_grad_enabled(True)
-        try:
-            machine.begin()
-        except UserError as error:
-            raise BlockedError(f"it raises {error}") from None
-        finally:
-            torch.set_grad_enabled(True)
-            self.steps += machine.steps
-            self.executed = self.executed or self.program.experiment.site in machine.executed
-        experiment = self.program.experiment
-        is_step = experiment.framework_divides or any(c.count == "micro_batches" for c in experiment.counted)
-        if is_step and experiment.end_kind == "backward" and not machine.is_looped:
-            # what is called for one micro-batch is called for each
-            world.repeat(world.rounds)
-        world.settled()
-        self._check(world, machine)
-        step = first_update(machine, maker) if update else None
-        moved = world.moved() if update and step is None else None
-        if moved is not None:
-            step = Update(norm(moved), "a step written by hand")
-        return Outcome(world.gradient, world.norms, step, world.clipped, machine.assumptions())
-
-    def _check(self, world: Run, machine: Interpreter) -> None:
-        if not machine.backwards:
-            raise BlockedError("the end of the path is not reached")
-        if not all(abs(loss) < float("inf") for loss in world.losses):
-            raise BlockedError("the loss is not finite")
-        if machine.touched:
-            raise BlockedError(f"behind backward: {machine.touched}")
-        kinds = {kind for kind, _ in self.program.experiment.steps}
-        if machine.cut and (world.rounds > 1 or kinds & _BEHIND):
-            raise BlockedError(f"behind backward: {machine.cut}")
-        gradient = world.gradient
-        if not gradient.numel() or not bool(torch.isfinite(gradient).all()):
-            raise BlockedError("the gradient is not finite")
-        if norm(gradient) <= 10 * torch.finfo(self.dtype).eps * world.seed:
-            raise BlockedError("the gradient is zero")
 
 
 def run(experiment: Mapping[str, object], device: torch.device, dtype: torch.dtype) -> dict[str, object]:
@@ -167,16 +79,52 @@ def measure(experiment: Experiment, device: torch.device, dtype: torch.dtype) ->
         BlockedError: it cannot be run.
     """
     program = Program.of(experiment)
+    traces = Traces(program)
+    with_lists, is_sure = _with_lists(traces, device, dtype)
+    if with_lists is not None and is_sure and with_lists.status is not Status.BLOCKED:
+        return with_lists
+    try:
+        plain = _without_lists(traces, device, dtype)
+    except BlockedError:
+        if with_lists is None:
+            raise
+        return with_lists
+    if with_lists is None or plain.status is not Status.MEASURED:
+        is_better = with_lists is not None and (is_sure or with_lists.status is Status.MEASURED)
+        return with_lists if with_lists is not None and is_better else plain
+    if with_lists.status is not Status.MEASURED:
+        return plain
+    # what is iterated over may be a list of samples, or of parts of a batch: both have to say the same
+    return replace(with_lists, trials=(*with_lists.trials, *plain.trials))
+
+
+def _with_lists(traces: Traces, device: torch.device, dtype: torch.dtype) -> tuple[Measurement | None, bool]:
+    """Measure with lists of samples, None where nothing is one, or it cannot be run; return whether they are sure."""
+    try:
+        found = explore(traces, set(), takes_rows=True, takes_lists=True)
+        # what is counted is no list of two
+        is_sure = all(is_batch(path) or f"len({path})" in found.uses for path in found.lists)
+        return (_measured(traces.program, found, device, dtype) if found.lists else None), is_sure
+    except BlockedError:
+        return None, False
+
+
+def _without_lists(traces: Traces, device: torch.device, dtype: torch.dtype) -> Measurement:
+    """Measure with tensors that follow the batch, wherever they are.
+
+    Raises:
+        BlockedError: it cannot be run.
+    """
     apart: set[str] = set()
     try:
-        measurement = _measured(program, explore(program, apart, takes_rows=True), device, dtype)
+        measurement = _measured(traces.program, explore(traces, apart, takes_rows=True), device, dtype)
         if measurement.status is not Status.BLOCKED or not apart:
             return measurement
     except BlockedError:
         if not apart:
             raise
     # what looks like the data of a batch may be a list of its parts
-    return _measured(program, explore(program, apart, takes_rows=False), device, dtype)
+    return _measured(traces.program, explore(traces, apart, takes_rows=False), device, dtype)
 
 
 def _measured(program: Program, found: Findings, device: torch.device, dtype: torch.dtype) -> Measurement:
@@ -201,7 +149,7 @@ def _measured(program: Program, found: Findings, device: torch.device, dtype: to
         plan = fitted
         keys.add(plan.key)
         for world in (plan, plan.following()) if plan.divisors else (plan,):
-            trial, name = _trial(bench, world, sizes)
+            trial, name = trial_of(bench, world, sizes)
             trials.append(trial)
             optimizer = optimizer or name
     if trials:
@@ -210,53 +158,7 @@ def _measured(program: Program, found: Findings, device: torch.device, dtype: to
     if bench.raised:
         error = bench.raised[0]
         return Measurement(Status.RAISED, str(error), bench.executed, error.unreduced)
-    reason = bench.failures[0] if bench.failures else "no layout is possible"
-    return Measurement(Status.BLOCKED, f"no shape fits: {reason}", bench.executed)
-
-
-def explore(program: Program, apart: set[str], *, takes_rows: bool) -> Findings:
-    """Trace a program, again when the trace has shown what is a tensor and what a structure.
-
-    Args:
-        program: the program.
-        apart: gets the data of a batch that loops go through.
-        takes_rows: whether these loops go through its samples.
-
-    Raises:
-        BlockedError: it cannot be traced.
-    """
-    tensors: frozenset[str] = frozenset()
-    structures: frozenset[str] = frozenset()
-    failure: BlockedError | None = None
-    for _ in range(3):
-        world = Trace(tensors, structures, takes_rows=takes_rows)
-        machine = Interpreter(program, world)
-        failure = None
-        try:
-            machine.begin()
-        except BlockedError as error:
-            failure = error
-        except UserError as error:
-            failure = BlockedError(f"it raises {error}")
-        found = world.found
-        apart |= machine.apart
-        found.apart = apart
-        leads = found.structures
-        indexed = {path for path in leads if found.uses[path] & {"tensor", "arithmetic"} or path in found.roles}
-        indexed = {path for path in indexed if not _has_named_parts(path, found)}
-        if tensors == indexed | tensors and structures == frozenset(leads - indexed) | structures:
-            break
-        tensors = frozenset(indexed) | tensors
-        structures = frozenset(leads - tensors) | structures
-    if failure is not None:
-        raise failure
-    return found
-
-
-def _has_named_parts(path: str, found: Findings) -> bool:
-    """Whether parts of a path are taken by a name, or it is called: then it is no tensor."""
-    starts = (f"{path}.", f"{path}(", f"{path}['")
-    return any(other.startswith(starts) for other in found.uses)
+    return Measurement(Status.BLOCKED, f"no shape fits: {bench.reason}", bench.executed)
 
 
 def _check_found(found: Findings) -> None:
@@ -288,7 +190,7 @@ def _fitted(bench: Bench, plan: Plan, sizes: Sizes) -> Plan | None:
     for _ in range(MAX_FITS):
         try:
             for times in (1, 2):
-                bench.once(plan, sizes.grown("B", times), device=cpu, update=False)
+                outcome = bench.once(plan, sizes.grown("B", times), device=cpu, update=False)
         except RaisedError as error:
             bench.raised.append(error)
         except MisfitError as error:
@@ -296,103 +198,10 @@ def _fitted(bench: Bench, plan: Plan, sizes: Sizes) -> Plan | None:
             if fitted is not None:
                 plan = fitted
                 continue
-            bench.failures.append(str(error))
+            bench.fail(error)
         except BlockedError as error:
-            bench.failures.append(str(error))
+            bench.fail(error)
         else:
-            return plan
+            return plan.given(outcome.unreached)
         return None
     return None
-
-
-def _trial(bench: Bench, plan: Plan, sizes: Sizes) -> tuple[Trial, str]:
-    """Measure a plan that runs, over all dials that it has."""
-    outcomes = [bench.once(plan, sizes.grown("B", times), device=bench.device) for times in SIZES]
-    samples = [sizes.base["B"] * times for times in SIZES]
-    series = [_series("samples", "gradient", samples, [o.gradient for o in outcomes])]
-    clipped = any(outcome.clipped for outcome in outcomes)
-    if not clipped and (unbounded := _unbounded(bench, plan, sizes, series[0])):
-        series, clipped = [unbounded], True
-    updates = [outcome.update for outcome in outcomes if outcome.update is not None]
-    if len(updates) == len(SIZES):
-        series.append(_series_of_norms("samples", "update", samples, [update.norm for update in updates]))
-    if len(outcomes[0].norms) > 1:
-        for path in outcomes[0].norms:
-            norms = [outcome.norms.get(path, 0.0) for outcome in outcomes]
-            series.append(_series_of_norms("samples", f"gradient of {path}", samples, norms))
-    series += _other_dials(bench, plan, sizes)
-    name = updates[0].optimizer if updates else ""
-    return Trial(plan.layout(), tuple(series), clipped, plan.assumptions() + outcomes[0].chosen), name
-
-
-def _unbounded(bench: Bench, plan: Plan, sizes: Sizes, bounded: Series) -> Series | None:
-    """Return the growth of a small gradient where that of a large one is bounded: it is clipped by hand."""
-    if bounded.exponent is None or not any(".grad" in unit.text for unit in bench.program.experiment.units):
-        return None
-    try:
-        outcomes = [
-            bench.once(plan, sizes.grown("B", times), device=bench.device, update=False, seed=_SMALL) for times in SIZES
-        ]
-    except (BlockedError, RaisedError):
-        return None
-    found = _series("samples", "gradient", bounded.sizes, [outcome.gradient / _SMALL for outcome in outcomes])
-    grows = found.exponent is not None and found.exponent > bounded.exponent + _MORE
-    return found if grows else None
-
-
-def _other_dials(bench: Bench, plan: Plan, sizes: Sizes) -> list[Series]:
-    found: list[Series] = []
-    by_mask = bench.program.experiment.rule == "RED203"
-    for count, what, at in _dials(plan, sizes, by_mask=by_mask):
-        if count not in bench.program.experiment.dials:
-            continue
-        has_update = count == "micro_batches"
-        try:
-            outcomes = [bench.once(plan, one, device=bench.device, update=has_update) for one in at]
-        except (BlockedError, RaisedError):
-            continue
-        shown = [_shown(count, one) for one in at]
-        found.append(_series_of_norms(count, what, shown, [norm(outcome.gradient) for outcome in outcomes]))
-        updates = [outcome.update.norm for outcome in outcomes if outcome.update is not None]
-        if has_update and len(updates) == len(at):
-            found.append(_series_of_norms(count, "update", shown, updates))
-    return found
-
-
-def _shown(count: str, sizes: Sizes) -> int:
-    """Return how many there are of what a dial counts."""
-    if count in ("elements", "valid"):
-        letter = "T" if "T" in sizes.times else "D"
-        return sizes.base[letter] * sizes.times.get(letter, 1)
-    sized = {"classes": sizes.size("C"), "micro_batches": sizes.micro_batches, "ranks": sizes.ranks}
-    return sized.get(count, sizes.weights)
-
-
-def _dials(plan: Plan, sizes: Sizes, *, by_mask: bool) -> list[tuple[str, str, list[Sizes]]]:
-    """Return the dials besides the samples: the count, what is varied, and the sizes to run."""
-    dials: list[tuple[str, str, list[Sizes]]] = []
-    letters = plan.letters
-    for letter, what in (("T", "gradient"), ("D", "gradient" if "T" not in letters else "gradient over features")):
-        if letter in letters:
-            dials.append(("elements", what, [sizes.grown(letter, times) for times in FEW]))
-    if "T" in letters and ((plan.has_mask if by_mask else plan.has_padding) or sizes.is_written):
-        longest, base = max(FEW), sizes.base["T"]
-        padded = [replace(sizes.grown("T", times), padding=base * (longest - times)) for times in FEW]
-        dials.append(("valid", "gradient", padded))
-    if "C" in letters:
-        dials.append(("classes", "gradient", [sizes.grown("C", times) for times in FEW]))
-    dials.append(("micro_batches", "gradient", [replace(sizes, micro_batches=times) for times in FEW]))
-    dials.append(("weights", "gradient", [replace(sizes, weights=times) for times in FEW]))
-    dials.append(("ranks", "gradient", [replace(sizes, ranks=times) for times in FEW]))
-    return dials
-
-
-def _series(count: str, what: str, sizes: Sequence[int], gradients: Sequence[torch.Tensor]) -> Series:
-    series = _series_of_norms(count, what, sizes, [norm(gradient) for gradient in gradients])
-    fit = laurent(sizes, [gradient.double().cpu().tolist() for gradient in gradients])
-    powers = tuple(fit.shares.items()) if fit.exact else ()
-    return replace(series, powers=powers, residual=fit.residual)
-
-
-def _series_of_norms(count: str, what: str, sizes: Sequence[int], norms: Sequence[float]) -> Series:
-    return Series(count, what, tuple(sizes), tuple(norms), exponent(sizes, norms))

@@ -66,7 +66,9 @@ class LibraryCalls(BuiltinCalls):
             return Hole.at("device") if last == "device" else False
         if head == "torch.distributions":
             return self._distribution(last, arguments, options)
-        return self.domain.function(name, *self.clean(arguments, options))
+        given, named = self.clean(arguments, options)
+        self.see_reduced(node, last, given[0] if given else None)
+        return self.domain.function(name, given, named)
 
     def _call_by_hand(self, name: str, arguments: Sequence[Value], options: dict[str, Value]) -> Value:
         """Do what a function does that has no place among those of tensors."""

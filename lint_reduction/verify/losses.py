@@ -33,6 +33,7 @@ class Role(Enum):
     CLASS_WEIGHT = "class weight"
     ROW = "row index"
     LENGTH = "length"
+    INPUT = "input"
 
     @property
     def is_learned(self) -> bool:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from lint_reduction.verify import gate
-from lint_reduction.verify.allowed import BUILTINS, MAX_INTEGER_BITS, MAX_LENGTH, MAX_STEPS, MAX_TEXT
+from lint_reduction.verify.allowed import BUILTINS, MAX_INTEGER_BITS, MAX_LENGTH, MAX_STEPS, MAX_TEXT, REDUCTIONS
+from lint_reduction.verify.bound import bound_names
 from lint_reduction.verify.domain import Domain
 from lint_reduction.verify.experiment import Callee, Experiment, Place, Scalar
 from lint_reduction.verify.values import (
@@ -169,16 +170,24 @@ class Machine(ABC):
         self.apart: set[str] = set()
         self.taken_apart = 0
         self.row: tuple[int, frozenset[str]] | None = None
+        self.sample_at: tuple[int, frozenset[str]] | None = None
         self.loops = 0
         self.is_looped = False
         self.steps = 0
         self.chosen: dict[str, str] = {}
         self.called: dict[str, list[Place]] = {}
         self.objects: dict[str, Instance] = {}
+        self.trained: list[Value] = []
+        self.frames_at_end: tuple[Frame, ...] = ()
+        self.hooks: list[tuple[str, Value]] = []
 
     @abstractmethod
     def evaluate(self, node: ast.expr) -> Value:
         """Return the value of an expression."""
+
+    @abstractmethod
+    def iterate(self, value: Value, count: int | None = None) -> list[Value]:
+        """Return the entries of a value."""
 
     @abstractmethod
     def execute(self, statements: Sequence[ast.stmt]) -> None:
@@ -222,6 +231,16 @@ class Machine(ABC):
     def settle(self, value: Value) -> Value:
         """Return a value that can be computed with: a hole is filled."""
         return self.admit(self.domain.settle(value)) if isinstance(value, Hole) else value
+
+    def made(self, place: Place, value: Value) -> Value:
+        """Return what a place gives: at that of the finding it is seen."""
+        self.executed.add(place)
+        return self.domain.see_term(value) if place == self.experiment.site and self.domain.is_tensor(value) else value
+
+    def see_reduced(self, node: ast.expr, name: str, value: Value) -> None:
+        """Let what is reduced be seen where that is what the finding is about."""
+        if name in REDUCTIONS and self.place(node) == self.experiment.site and self.domain.is_tensor(value):
+            self.domain.see_reduced(value)
 
     # Names
 
@@ -344,50 +363,3 @@ def unbroken(value: Value) -> Value:
     if isinstance(value, Broken):
         raise BlockedError(value.reason)
     return value
-
-
-def bound_names(statement: ast.stmt) -> set[str]:
-    """Return the names that a statement of a module binds, or changes a part of, itself or in what it holds."""
-    match statement:
-        case ast.FunctionDef(name=bound) | ast.ClassDef(name=bound):
-            return {bound}
-        case ast.Import(names=aliases):
-            return {alias.asname or alias.name.partition(".")[0] for alias in aliases}
-        case ast.ImportFrom(names=aliases):
-            return {alias.asname or alias.name for alias in aliases}
-        case ast.Assign(targets=targets):
-            return set().union(*map(_target_names, targets))
-        case ast.AnnAssign(target=target) | ast.AugAssign(target=target):
-            return _target_names(target)
-        case ast.If() | ast.With() | ast.Try() | ast.For() | ast.While():
-            return _loop_targets(statement).union(*map(bound_names, blocks(statement)))
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=bound), attr=attr))):
-            return {bound} if attr in ("append", "extend", "update", "insert") else set()
-    return set()
-
-
-def blocks(statement: ast.stmt) -> list[ast.stmt]:
-    """Return all statements that a statement holds, of all its branches."""
-    found = [*getattr(statement, "body", ()), *getattr(statement, "orelse", ()), *getattr(statement, "finalbody", ())]
-    for handler in getattr(statement, "handlers", ()):
-        found += handler.body
-    return found
-
-
-def _loop_targets(statement: ast.stmt) -> set[str]:
-    if isinstance(statement, ast.For):
-        return _target_names(statement.target)
-    if isinstance(statement, ast.With):
-        return set().union(*(_target_names(item.optional_vars) for item in statement.items if item.optional_vars))
-    return set()
-
-
-def _target_names(target: ast.expr) -> set[str]:
-    match target:
-        case ast.Name(id=bound):
-            return {bound}
-        case ast.Tuple(elts=entries) | ast.List(elts=entries):
-            return set().union(*map(_target_names, entries))
-        case ast.Starred(value=inner) | ast.Subscript(value=inner) | ast.Attribute(value=inner):
-            return _target_names(inner)
-    return set()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+#: The curves of one term of an objective, and of all others.
+OWN, OTHERS = "gradient of this term", "gradient of the other terms"
+
 
 class Status(enum.Enum):
     """How a run ended."""
@@ -22,7 +25,7 @@ class Series:
 
     Attributes:
         count: a ``Count`` value.
-        what: ``gradient``, ``update``, or ``gradient of NAME`` for one boundary.
+        what: ``gradient``, ``update``, OWN, OTHERS, or ``gradient of NAME`` for one boundary.
         sizes: the sizes of the count, as multiples that were run.
         norms: the norms there; finite.
         exponent: the slope in log-log, None where a norm is zero.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from lint_reduction.facts import Span
 from lint_reduction.source import imports
@@ -19,11 +22,42 @@ Loop = ast.For | ast.AsyncFor | ast.While
 #: A node that has a place.
 Placed = ast.stmt | ast.expr | ast.keyword | ast.arg | ast.pattern | ast.excepthandler
 
+_Table = TypeVar("_Table")
+
+#: How much source is held for later experiments; a syntax tree is about a hundred times as large.
+_MAX_HELD = 1_500_000
+
 _NEWLINE = re.compile(r"\r\n|\r")
 
 
 class NoExperimentError(Exception):
     """There is no experiment for a finding; the message says why."""
+
+
+class TooSlowError(NoExperimentError):
+    """Finding out takes too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What cutting out one experiment may cost.
+
+    Attributes:
+        seconds: of this process.
+        began: when it began, by the clock of the process.
+    """
+
+    seconds: float = math.inf
+    began: float = field(default_factory=time.process_time)
+
+    def check(self) -> None:
+        """Go on.
+
+        Raises:
+            TooSlowError: it takes too long.
+        """
+        if time.process_time() - self.began > self.seconds:
+            raise TooSlowError(f"cutting it out of its files takes longer than {self.seconds:g} s")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -62,6 +96,8 @@ class Module:
     tree: ast.Module
     parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
     _by_begin: dict[At, list[Placed]] = field(default_factory=dict)
+    _own: dict[Scope, tuple[ast.stmt, ...]] = field(default_factory=dict)
+    _tables: dict[object, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for node in ast.walk(self.tree):
@@ -69,6 +105,17 @@ class Module:
                 self.parents[child] = node
             if isinstance(node, Placed):
                 self._by_begin.setdefault(begin(node), []).append(node)
+
+    def about(self, table: Callable[[Module], _Table]) -> _Table:
+        """Return what a table knows of this module; it is made once, whatever is asked of it."""
+        if table not in self._tables:
+            self._tables[table] = table(self)
+        made: _Table = self._tables[table]  # type: ignore[assignment]  # it was made by this
+        return made
+
+    def forget(self) -> None:
+        """Drop the tables, which refer to the module."""
+        self._tables.clear()
 
     def around(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yield the nodes around a node, innermost first."""
@@ -88,6 +135,12 @@ class Module:
     def function(self, node: ast.AST) -> FunctionNode | None:
         """Return the innermost function that a node stands in, itself if it is one."""
         return next((n for n in (node, *self.around(node)) if isinstance(n, FunctionNode)), None)
+
+    def own(self, scope: Scope) -> tuple[ast.stmt, ...]:
+        """Return the statements of a scope, not those of functions and classes in it."""
+        if scope not in self._own:
+            self._own[scope] = tuple(_own(scope))
+        return self._own[scope]
 
     def class_of(self, function: ast.AST) -> ast.ClassDef | None:
         """Return the class that a function is a method of."""
@@ -126,23 +179,81 @@ class Module:
         return At(line, len(text[: column - 1].encode()))
 
     def _named(self, at: At) -> Definition | None:
-        lines = [node for node in ast.walk(self.tree) if isinstance(node, Definition) and node.lineno == at.line]
-        for node in lines:
+        for node in self.about(_definitions).get(at.line, ()):
             before = self.lines[at.line - 1][node.col_offset : at.column].split()
             if before in ([b"def"], [b"async", b"def"], [b"class"]):
                 return node
         return None
 
 
+def _own(scope: Scope) -> Iterator[ast.stmt]:
+    todo: list[ast.AST] = list(scope.body)
+    inner = (ast.stmt, ast.excepthandler, ast.match_case)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.stmt):
+            yield node
+        if not isinstance(node, FunctionNode | ast.ClassDef):
+            todo += [child for child in ast.iter_child_nodes(node) if isinstance(child, inner)]
+
+
+def _definitions(module: Module) -> dict[int, list[Definition]]:
+    """Return the definitions of a module by the line that their word is on."""
+    found: dict[int, list[Definition]] = {}
+    for node in ast.walk(module.tree):
+        if isinstance(node, Definition):
+            found.setdefault(node.lineno, []).append(node)
+    return found
+
+
 @dataclass(eq=False)
-class Modules:
-    """Reads and parses files, each once.
+class Sources:
+    """Reads and parses files for many experiments, each once as long as they are not too many.
 
     Attributes:
         read: returns the text of a file, by its absolute path; None for one that is not to be read.
+        limit: how many bytes of source are held.
     """
 
     read: Callable[[str], str | None]
+    limit: int = _MAX_HELD
+    _held: dict[str, Module | None] = field(default_factory=dict)
+
+    def get(self, path: str) -> Module | None:
+        """Return a module, None if it cannot be read or parsed."""
+        if path not in self._held:
+            text = self.read(path)
+            self._held[path] = None if text is None else parse(path, text)
+        return self._held[path]
+
+    def trim(self) -> None:
+        """Let go of the files that were read first, until what is left is not too much; between experiments only."""
+        held = {path: _size(module) for path, module in self._held.items()}
+        left = sum(held.values())
+        for path, size in held.items():
+            if left <= self.limit:
+                return
+            left -= size
+            module = self._held.pop(path)
+            if module is not None:
+                module.forget()
+
+
+def _size(module: Module | None) -> int:
+    return 0 if module is None else sum(map(len, module.lines))
+
+
+@dataclass(eq=False)
+class Modules:
+    """The files that one experiment is cut out of.
+
+    Attributes:
+        sources: reads them.
+        work: what looking at them may cost.
+    """
+
+    sources: Sources
+    work: Work = field(default_factory=Work)
     _loaded: dict[str, Module | None] = field(default_factory=dict)
     _packages: dict[str, Module] = field(default_factory=dict)
 
@@ -154,8 +265,8 @@ class Modules:
     def get(self, path: str) -> Module | None:
         """Return a module, None if it cannot be read or parsed."""
         if path not in self._loaded:
-            text = self.read(path)
-            self._loaded[path] = None if text is None else parse(path, text)
+            self.work.check()
+            self._loaded[path] = self.sources.get(path)
         return self._loaded[path]
 
     def follow(self, importer: str, dotted: str) -> tuple[Module, str] | None:

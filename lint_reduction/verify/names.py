@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from lint_reduction.verify.rows import is_of_sample
 from lint_reduction.verify.synth import IGNORED, Sizes
 
 
@@ -78,7 +79,19 @@ _CLASSES = re.compile(
 _COUNTED_TOKENS = re.compile(r"n_?tok|num_?tok", re.IGNORECASE)
 _PARAMETER = re.compile(r"\.(weight|bias)(\.data)?$")
 _LOADER = re.compile(r"load|dl\b|iter|batches", re.IGNORECASE)
+#: A part of what a loader yields.
+_OF_BATCH = re.compile(r"^next\(.*\)\[|\]\[\d+\]$")
 _DATA = re.compile(r"data_?set|train_data|corpus|train_set", re.IGNORECASE)
+_SAMPLES = re.compile(
+    r"(^|_)(batch|samples|examples|sentences|documents|instances|graphs|data_?points)$",
+    re.IGNORECASE,
+)
+#: The call of what gets data: it is given nothing, or their number.
+_GETS = re.compile(
+    r"^[\w.]*(?<![a-z])(sample|sample_batch|get_batch|next_batch|fetch|random_batch)\(([\w.]*(batch|size|bs|\d))?\)"
+    r"|^next\(",
+    re.IGNORECASE,
+)
 _RATE = re.compile(r"(^|_)lr$|learning_rate", re.IGNORECASE)
 _IGNORED = re.compile(r"ignore|pad", re.IGNORECASE)
 _OFF = re.compile(r"cuda|gpu|fp16|(^|_)amp|half|distrib|verbose|debug|log|parallel|ddp|deepspeed", re.IGNORECASE)
@@ -106,6 +119,11 @@ def number_by_name(path: str) -> Size | None:
     last = last_part(path)
     if path.startswith("len(") and path.endswith(")"):
         inner = path[4:-1]
+        if is_of_sample(inner):
+            # what belongs to one sample is one
+            return Size.ONE
+        if _OF_BATCH.search(inner):
+            return Size.SAMPLES
         return Size.DATA if _DATA.search(inner) else Size.BATCHES if _LOADER.search(inner) else Size.SAMPLES
     if last.startswith("get_world_size") or path.endswith("get_world_size()") or _RANKS.search(last):
         return Size.RANKS
@@ -152,6 +170,21 @@ def is_option(path: str) -> bool:
 def first_call(path: str) -> str:
     """Return the path of the same output of the first call of a network, for a path of a later one."""
     return _LATER.sub("", path)
+
+
+def is_output(path: str) -> bool:
+    """Whether something is what a call puts out, and not one that gets so many samples."""
+    return "(" in path and _GETS.search(path) is None
+
+
+def is_batch(path: str) -> bool:
+    """Whether something is called like the samples of a batch, each by itself."""
+    return _SAMPLES.search(last_part(path)) is not None
+
+
+def is_data(path: str) -> bool:
+    """Whether something is called like the data of an epoch, of which there are batches."""
+    return _LOADER.search(last_part(path)) is not None or _DATA.search(last_part(path)) is not None
 
 
 def is_key(path: str) -> bool:

@@ -10,16 +10,26 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 
-from lint_reduction.verify.bindings import Imported
+from lint_reduction.verify.bindings import Imported, bindings
 from lint_reduction.verify.branches import Sides, is_off
-from lint_reduction.verify.catalog import Catalog, is_generator, is_runnable
-from lint_reduction.verify.effects import called_name, fills, is_effect, is_step, stepping_functions
+from lint_reduction.verify.catalog import Catalog, Runnable, is_generator
+from lint_reduction.verify.edits import call_of, called_in
+from lint_reduction.verify.effects import (
+    called_name,
+    changes_options,
+    fills,
+    is_effect,
+    is_step,
+    sets_hook,
+    stepping_functions,
+)
+from lint_reduction.verify.handed import Handed
 from lint_reduction.verify.losses import is_loss_name
 from lint_reduction.verify.modules import FunctionNode, Loop, Module, Modules, NoExperimentError, Scope, begin, end
 from lint_reduction.verify.relevance import Relevance
 from lint_reduction.verify.route import RouteNodes, Spot
-from lint_reduction.verify.stretches import own, stretches_of
-from lint_reduction.verify.uses import Uses, evaluated
+from lint_reduction.verify.stretches import stretches_of
+from lint_reduction.verify.uses import Uses, chain_of, changed, evaluated
 
 #: Methods that run without being named where an object is built or used.
 _UNNAMED = frozenset({"__init__", "__post_init__", "__len__"})
@@ -38,6 +48,7 @@ class Slice:
         narrow: whether definitions that have nothing to do with the loss are left out wherever they are.
         kept: the statements of each module.
         links: what each module imports from another one.
+        handed: the calls that change gradients, or might.
     """
 
     modules: Modules
@@ -57,8 +68,9 @@ class Slice:
     def __post_init__(self) -> None:
         route = self.route
         self._places = [route.site, *(spot for spot, _ in (*route.sites, *route.steps))]
-        relevance = Relevance({spot.node for spot in self._places}, route.passed)
+        relevance = Relevance({spot.node for spot in self._places}, route.passed, self.modules.work)
         self._catalog = Catalog(self.modules, relevance, {spot.node for spot, _ in route.sites})
+        self.handed = Handed(self.modules, self._catalog)
         self._known = {spot.node for spot, _ in route.known}
         self._stretches = stretches_of(route, self.sides, leads_to_step=self.leads_to_step)
 
@@ -94,6 +106,7 @@ class Slice:
 
     def _run(self) -> None:
         while self._todo:
+            self.modules.work.check()
             self._process(*self._todo.pop())
 
     # --- statements
@@ -103,7 +116,7 @@ class Slice:
         if statement is None:
             return
         for node in (statement, *spot.module.around(statement)):
-            if isinstance(node, ast.stmt) and not is_runnable(node):
+            if isinstance(node, ast.stmt) and not spot.module.about(Runnable).is_taken(node):
                 raise NoExperimentError(f"line {node.lineno} of {spot.module.path} holds what is not run")
         self._keep(spot.module, statement)
 
@@ -114,7 +127,7 @@ class Slice:
             self._todo.append((module, statement))
 
     def _is_dead(self, module: Module, statement: ast.stmt) -> bool:
-        if is_off(module, statement, self.sides.taken) or not is_runnable(statement):
+        if is_off(module, statement, self.sides.taken) or not module.about(Runnable).is_taken(statement):
             return True
         stretch = self._stretches.get(module.scope(statement))
         return stretch is not None and stretch.leaves_out(statement)
@@ -133,7 +146,7 @@ class Slice:
         for node in parts:
             uses.add(node)
         scope = module.scope(statement)
-        for name in uses.names:
+        for name in uses.names | ({changed(statement)} - {""}):
             self._need(module, scope, name, base=is_class)
         for attribute in uses.attributes:
             self._need_attribute(attribute)
@@ -161,6 +174,8 @@ class Slice:
             self._keep(module, imported.statement)
             self._link(module, imported, base=base)
         for statement in names.definers.get((owner, name), ()):
+            if not module.about(Runnable).is_taken(statement) and name not in bindings(statement):
+                raise NoExperimentError(f"line {statement.lineno} of {module.path} changes `{name}` and is not run")
             self._define(module, statement, base=base)
         for attribute in self._attributes & names.stores.keys():
             self._keep_stores(module, attribute)
@@ -185,13 +200,15 @@ class Slice:
             return True
         is_model = isinstance(definition, ast.ClassDef) and self._catalog.is_model(module, definition)
         is_model = is_model and not self._adds_term(module, definition)
+        if definition.name in self.handed.editing:
+            return False
         is_loss = isinstance(definition, FunctionNode) and is_loss_name(definition.name)
         return is_model or (self.narrow and not is_loss and not self._catalog.concerns(module, definition))
 
     def _adds_term(self, module: Module, home: ast.AST) -> bool:
         """Say whether a class has a method that is called, and is called like a loss: it may be a term of this one."""
         members = self._catalog.names(module).members.get(home, {}) if isinstance(home, ast.ClassDef) else {}
-        return any(is_loss_name(name) for name in members.keys() & self._attributes)
+        return any(is_loss_name(name) or name in self.handed.editing for name in members.keys() & self._attributes)
 
     def _call(self, module: Module, function: FunctionNode) -> None:
         """Keep what a function returns, and what it does on the way."""
@@ -201,7 +218,7 @@ class Slice:
         self._keep(module, function)
         # what a function on the route returns comes too late, unless it is a closure that an optimizer calls
         if function not in self._stretches or isinstance(module.scope(function), FunctionNode):
-            for statement in own(function):
+            for statement in module.own(function):
                 if isinstance(statement, ast.Return):
                     self._keep(module, statement)
         self._enter(module, function)
@@ -211,9 +228,15 @@ class Slice:
         stretch = self._stretches.get(scope)
         relevance = self._catalog.relevance
         self._catalog.names(module)
-        for statement in own(scope):
-            in_time = stretch is None or begin(statement) <= stretch.last
-            if (in_time and is_effect(statement)) or fills(statement, relevance.names, relevance.attributes):
+        for statement in module.own(scope):
+            in_time = stretch is None or (begin(statement) <= stretch.last and not stretch.is_over(statement))
+            if (
+                (in_time and is_effect(statement))
+                or (stretch is None and changes_options(statement))
+                or (stretch is None and called_in(statement) in self.handed.editing)
+                or sets_hook(statement)
+                or fills(statement, relevance.names, relevance.attributes)
+            ):
                 self._keep(module, statement)
 
     # --- attributes and classes
@@ -307,7 +330,7 @@ class Slice:
         """Need what ``losses.f`` and ``package.losses.f`` name in the modules that they lead to."""
         names = self._catalog.names(module)
         for inner in ast.walk(node):
-            chain = _chain(inner)
+            chain = chain_of(inner)
             owner = names.owner(scope, chain[0]) if len(chain) > 1 else None
             for imported in names.imported.get((owner, chain[0]), ()) if owner is not None else ():
                 parts = imported.name.split(".")
@@ -337,28 +360,40 @@ class Slice:
                 self._left_out.remove((module, home))
                 self._keep(module, home)
         for scope, stretch in self._stretches.items():
-            for statement in own(scope):
+            for statement in stretch.module.own(scope):
                 if stretch.leaves_in_time(statement):
                     self._keep(stretch.module, statement)
+        self._keep_edits()
         kept = {statement for statements in self.kept.values() for statement in statements}
-        if not any(is_step(statement) for scope in self._stretches for statement in own(scope) if statement in kept):
+        run = (s for scope, stretch in self._stretches.items() for s in stretch.module.own(scope) if s in kept)
+        if not any(map(is_step, run)):
             self._keep_stepping_calls()
         return bool(self._todo)
+
+    def _keep_edits(self) -> None:
+        """Keep the calls that change gradients before the step, or options of the optimizer, if they are in view."""
+        known = len(self.handed.editing)
+        for scope, stretch in self._stretches.items():
+            module = stretch.module
+            kept = self.kept.get(module, set())
+            for statement in module.own(scope):
+                call = call_of(statement)
+                if call is None or statement in kept or begin(statement) > stretch.last:
+                    continue
+                is_behind = begin(statement) > end(stretch.points[-1])
+                is_reached = not is_off(module, statement, self.sides.taken)
+                if is_reached and self.handed.is_edit(module, scope, call, is_behind=is_behind):
+                    self._keep(module, statement)
+        if len(self.handed.editing) > known:
+            # what they call may be in functions that are kept already
+            for function in list(self._called):
+                self._enter(next(m for m in self._catalog.known if function in m.parents), function)
 
     def _keep_stepping_calls(self) -> None:
         """Keep the calls of functions that step, where the functions on the route do not do it themselves."""
         stepping = stepping_functions(self.modules.loaded)
         for scope, stretch in self._stretches.items():
-            for statement in own(scope):
+            for statement in stretch.module.own(scope):
                 if called_name(statement) in stepping and begin(statement) > stretch.begin:
                     stretch.last = max(stretch.last, end(statement))
                     self._keep(stretch.module, statement)
-
-
-def _chain(node: ast.AST) -> list[str]:
-    """Return the parts of ``a.b.c``, nothing for any other expression."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return [node.id, *reversed(parts)] if isinstance(node, ast.Name) else []

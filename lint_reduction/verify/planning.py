@@ -7,7 +7,7 @@ leave open is tried in the order of a list.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from lint_reduction.verify import names
@@ -75,6 +75,7 @@ class Plan:
         windows: divisions by a number that is the number of micro-batches of a step, with that number.
         follows: what the divisors may follow.
         takes_rows: whether loops over the data of a batch go through its samples.
+        lists: what is a list of samples.
     """
 
     fills: Mapping[str, Fill | Number]
@@ -83,6 +84,7 @@ class Plan:
     windows: Mapping[Place, int] = field(default_factory=dict)
     follows: Size = Size.SAMPLES
     takes_rows: bool = False
+    lists: frozenset[str] = frozenset()
 
     def is_tensor(self, path: str) -> bool:
         """Whether a tensor stands for a path."""
@@ -119,6 +121,12 @@ class Plan:
             return None
         return replace(self, fills={**self.fills, path: replace(fill, widths=(*fill.widths, (axis, size)))})
 
+    def given(self, paths: Set[str]) -> Plan:
+        """Return the plan in which some tensors are data, as nothing that is trained makes them."""
+        tensors = {path: fill for path, fill in self.fills.items() if isinstance(fill, Fill) and path in paths}
+        inputs = {path: replace(fill, role=Role.INPUT) for path, fill in tensors.items() if fill.role is Role.REAL}
+        return replace(self, fills={**self.fills, **inputs}) if inputs else self
+
     def following(self) -> Plan:
         """Return the world in which the unknown divisors follow the batch."""
         fills = {**self.fills, **{path: Number(self.follows) for path in self.divisors}}
@@ -136,6 +144,7 @@ class Plan:
                 found.append(f"`{path}` is taken {other if fill.size is self.follows else 'as a constant'}")
             else:
                 found.append(f"`{path}` is {fill.size.value}")
+        found += [f"`{path}` is a list of samples" for path in sorted(self.lists)]
         for number in dict.fromkeys(self.windows.values()):
             found.append(f"a division by {number} is one by {Size.MICRO_BATCHES.value}")
         return tuple(found)
@@ -168,11 +177,22 @@ def sizes_of(found: Findings) -> Sizes:
 
 def plans(found: Findings, *, time_first: bool = False) -> Iterator[Plan]:
     """Yield plans, the likeliest first, different layouts of the loss before other differences."""
+    yield from _plans(found, time_first=time_first)
+    if found.gathered:
+        # what is gathered may be whole rows, and more than one of a kind
+        rows = replace(found, gathered=dict.fromkeys(found.gathered, "B1"), choices={})
+        yield from _plans(rows, time_first=time_first)
+
+
+def _plans(found: Findings, *, time_first: bool) -> Iterator[Plan]:
     holes = _sort(found)
     main = next((loss for loss in found.losses), BY_HAND)
     possible = main.layouts
-    if time_first and possible[0] == ("BC", "B"):
+    is_shifted = any(0 in axes for axes in found.shifted.values())
+    if (time_first or is_shifted) and possible[0] == ("BC", "B"):
         possible = (possible[0], TIME_FIRST, *possible[1:])
+    elif is_shifted:
+        possible = (*possible, *(tuple("TB" + layout[2:] for layout in p) for p in possible if p[0][:2] == "BT"))
     layouts = [layout for layout in possible if _fits_roles(found, holes, main, layout)] or list(possible)
     generic = _GENERIC if holes.generic else ("same",)
     masks = _MASKS if holes.masks else ("target",)
@@ -182,7 +202,7 @@ def plans(found: Findings, *, time_first: bool = False) -> Iterator[Plan]:
         key = repr(sorted((path, repr(fill)) for path, fill in fills.items()))
         if key not in seen and _fits(found, fills):
             seen.add(key)
-            yield Plan(fills, ",".join(layout), holes.divisors, takes_rows=found.takes_rows)
+            yield Plan(fills, ",".join(layout), holes.divisors, takes_rows=found.takes_rows, lists=found.lists)
 
 
 def _fills(
@@ -197,10 +217,12 @@ def _fills(
     for path in holes.generic:
         alike = prediction if prediction[0] != "S" or _is_alike(found, path) else "BD"
         # where no loss says what it takes, what a model puts out is taken for the prediction
-        is_prediction = others == "same" or (not holes.roles and "(" in path)
-        role = Role.TARGET if found.takes_rows and path in found.apart else Role.REAL
+        is_output = names.is_output(path)
+        is_prediction = others == "same" or (not holes.roles and is_output)
+        is_data = (found.takes_rows and path in found.apart) or ("(" in path and not is_output)
+        role = Role.TARGET if is_data else Role.REAL
         # what a model puts out is no single number
-        shape = prediction if not others and "(" in path else others
+        shape = prediction if not others and is_output else others
         fills[path] = Fill(role, alike if is_prediction else shape)
     _give_alike(fills)
     shape = {"target": target, "prediction": prediction}.get(mask, mask)
@@ -248,6 +270,8 @@ def _fits_rank(found: Findings, path: str, layout: str) -> bool:
     axis = found.normalized.get(path)
     if axis is not None and "C" in layout and layout.index("C") != axis % len(layout):
         return False
+    if any(layout[axis : axis + 1] == "B" for axis in found.shifted.get(path, ())):
+        return False
     return len(layout) >= found.least.get(path, 0) and (exact is None or len(layout) == exact)
 
 
@@ -262,7 +286,9 @@ def _sort(found: Findings) -> _Sorted:
             holes.fixed[path] = Number(number)
             continue
         role = _role(found, path)
-        if role is not None and path not in found.single and not _is_factor(found, path, role):
+        if path in found.choices:
+            holes.fixed[path] = Fill(Role.REAL, found.choices[path])
+        elif role is not None and path not in found.single and not _is_factor(found, path, role):
             if role[0] is Role.TARGET and found.takes_rows and path in found.apart:
                 # what is made of its samples may have other axes
                 holes.generic.append(path)
@@ -307,7 +333,7 @@ def _fixed(found: Findings, path: str, uses: set[str], *, has_role: bool) -> Fil
     if names.is_parameter(path):
         return Fill(Role.REAL, "D" * (found.exact.get(path) or max(found.least.get(path, 0), 2)))
     if path in found.gathered and not has_role:
-        return Fill(Role.CLASS, "B1")
+        return Fill(Role.CLASS, found.gathered[path])
     if path in found.labels and not has_role:
         return Fill(Role.CLASS, "B")
     if "class weight" in uses or (path in found.weighing and not has_role):
@@ -339,7 +365,7 @@ def _role(found: Findings, path: str) -> tuple[Role, Loss, int] | None:
         role = Role.REAL
     if not pure and role in (Role.TARGET_PROBABILITY,):
         role = Role.TARGET
-    if "(" in path and role is Role.TARGET:
+    if names.is_output(path) and role is Role.TARGET:
         role = Role.REAL
     return role, loss, index
 

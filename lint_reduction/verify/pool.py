@@ -10,7 +10,7 @@ import secrets
 import sys
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -52,6 +52,15 @@ _ANSWER: dict[str, protocol.Shape] = {
 }
 #: The states that a worker may say an experiment is in; the parent sees the others for itself.
 _SAID = (Status.DONE.value, Status.FAILED.value, Status.TRIPPED.value)
+
+
+#: What becomes of a worker that has to be replaced.
+_LOST = {
+    Status.TIMEOUT: "took too long",
+    Status.DIED: "ended by itself",
+    Status.MALFORMED: "gave no answer that is one",
+    Status.TRIPPED: "did what no experiment does",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,7 @@ class Pool:
     Attributes:
         started: how many workers were started.
         note: why the device is another one than was asked for, empty if it is not.
+        lost: how many experiments came to nothing, by what became of their worker.
     """
 
     def __init__(
@@ -136,6 +146,7 @@ class Pool:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.started = 0
         self.note = ""
+        self.lost: Counter[Status] = Counter()
 
     def __enter__(self) -> Pool:
         self._folder = tempfile.TemporaryDirectory(prefix="lint-reduction-", ignore_cleanup_errors=True)
@@ -149,6 +160,12 @@ class Pool:
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of the workers: the device if it is another one, and how many of them were replaced."""
+        lost = [f"{count} {_LOST[status]}" for status, count in self.lost.items() if count]
+        return (*([self.note] if self.note else []), *([f"workers were replaced: {', '.join(lost)}"] if lost else []))
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -175,6 +192,7 @@ class Pool:
                 if done is not None:
                     job, reply = done
                     self._keep(job, reply)
+                    self.lost[reply.status] += reply.status in _LOST
                     yield job.index, reply
         finally:
             for worker in [w for w in self._workers if w.job is not None]:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import MOVING
-from lint_reduction.verify.machine import Machine
+from lint_reduction.verify.bound import stored
+from lint_reduction.verify.listed import Listed, sample_in
 from lint_reduction.verify.values import BlockedError, Hole, UserError, Value
 
 
-class Rounds(Machine):
+class Rounds(Listed):
     """Knows which numbers count micro-batches, and which loops go through samples."""
 
     def operand(self, node: ast.BinOp | ast.AugAssign, right: Value) -> Value:
@@ -43,17 +44,22 @@ class Rounds(Machine):
         self.taken_apart += 1
         return True
 
-    def rows_of(self, target: ast.expr, values: Sequence[Value], *, taken: bool) -> Iterator[Value]:
+    def rows_of(
+        self, target: ast.expr, values: Sequence[Value], *, taken: bool, body: ast.AST | None = None
+    ) -> Iterator[Value]:
         """Yield the rounds of a loop, each of them one sample if it takes these one by one."""
-        outer = self.row
+        outer, around = self.row, self.sample_at
+        bound = self.program.note("stored", body or target, lambda: stored(body or target))
         names = frozenset(node.id for node in ast.walk(target) if isinstance(node, ast.Name))
         try:
             for index, value in enumerate(values):
                 if taken:
                     self.row = index, names
+                if (sample := sample_in(value)) is not None:
+                    self.sample_at = sample, bound
                 yield value
         finally:
-            self.row = outer
+            self.row, self.sample_at = outer, around
 
 
 def loaded(target: ast.expr) -> str:

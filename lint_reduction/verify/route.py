@@ -171,9 +171,9 @@ class _Reader:
         if not name:
             return None
         module = self.module(self.origin)
-        for node in ast.walk(module.tree):
-            if isinstance(node, ast.ClassDef) and module.qualname(node) == name:
-                return Spot(module, node)
+        found = module.about(_classes).get(name)
+        if found is not None:
+            return Spot(module, found)
         raise NoExperimentError("the class that the run begins in is not found")
 
     def sites(self) -> Iterator[tuple[Spot, str]]:
@@ -240,6 +240,15 @@ class _Reader:
             return None
         function = spot.node.func
         return None if isinstance(function, ast.Attribute) and function.attr == "step" else spot
+
+
+def _classes(module: Module) -> dict[str, ast.ClassDef]:
+    """Return the classes of a module by qualified name, of two the outer or first one."""
+    found: dict[str, ast.ClassDef] = {}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ClassDef):
+            found.setdefault(module.qualname(node), node)
+    return found
 
 
 def _is_certain(site: LossSite, argument: Argument) -> bool:

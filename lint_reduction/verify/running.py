@@ -17,7 +17,9 @@ from lint_reduction.verify.arithmetic import BINARY, COMPARISONS, UNARY, name_of
 from lint_reduction.verify.experiment import Place
 from lint_reduction.verify.names import COUNTED, number_by_name
 from lint_reduction.verify.planning import Number, Plan
+from lint_reduction.verify.rows import row_of, whole
 from lint_reduction.verify.synth import Maker, norm
+from lint_reduction.verify.terms import TermGradient
 from lint_reduction.verify.torch_objects import TorchObjects
 from lint_reduction.verify.values import (
     BlockedError,
@@ -37,6 +39,8 @@ class Run(TorchObjects):
         clipped: whether clipping has changed a gradient.
         losses: the values that backward was called on.
         gradient, norms: of all leaves and of each, at the step of the optimizer, but before it is clipped.
+        term: takes the gradient of the term that the finding is about.
+        kept: how much of what is reduced at its place is not zero, None if nothing is.
     """
 
     def __init__(self, plan: Plan, maker: Maker) -> None:
@@ -44,11 +48,14 @@ class Run(TorchObjects):
         self.plan = plan
         self.rounds = maker.sizes.micro_batches
         self.takes_rows = plan.takes_rows
+        self.lists = plan.lists
         self.seed = 1.0
         self.clipped = False
         self.losses: list[float] = []
         self.gradient = torch.zeros(0)
         self.norms: dict[str, float] = {}
+        self.term = TermGradient()
+        self.kept: int | None = None
         self._off: list[bool] = []
         self._is_kept = False
 
@@ -66,28 +73,47 @@ class Run(TorchObjects):
         return isinstance(value, Tensor)
 
     def is_weight(self, value: Value) -> bool:
-        """Whether a value is a leaf."""
-        return isinstance(value, Tensor) and any(value is leaf for leaf in self.maker.leaves.values())
+        """Whether a value is a leaf, or shares its memory with the gradient of one."""
+        return isinstance(value, Tensor) and any(
+            value is leaf or (leaf.grad is not None and _is_same(value, leaf.grad))
+            for leaf in self.maker.leaves.values()
+        )
 
     def is_indexed(self, hole: Hole, index: Value) -> bool:
         """Whether a subscript takes rows: of what the plan says is a tensor."""
-        return self.plan.is_tensor(hole.path)
+        return self.plan.is_tensor(whole(hole.path))
 
     def is_filled(self, hole: Hole) -> bool:
         """Whether the plan puts a tensor or a number in a hole."""
-        return hole.path in self.plan.fills
+        return whole(hole.path) in self.plan.fills
 
     def settle(self, hole: Hole) -> Value:
         """Return what the plan puts in a hole."""
-        fill = self.plan.fills.get(hole.path)
+        path = whole(hole.path)
+        fill = self.plan.fills.get(path)
         if fill is None:
             # the trace has gone another way; a number whose name leaves no doubt is one all the same
-            size = number_by_name(hole.path)
+            size = number_by_name(path)
             return hole if size is None else size.amount(self.maker.sizes)
         if isinstance(fill, Number):
             return fill.value(self.maker.sizes)
-        value = self.maker.make(hole.path, fill.role, fill.layout, fill.widths)
-        return value.bool() if fill.is_boolean else value
+        value = self.maker.make(path, fill.role, fill.layout, fill.widths)
+        value = value.bool() if fill.is_boolean else value
+        return self._row(value, fill.layout.find("B"), row_of(hole.path))
+
+    def _row(self, value: Tensor, axis: int, index: int | slice | None) -> Tensor:
+        """Return a row of what all samples have; all of it, where it does not follow the samples."""
+        if index is None or axis < 0:
+            return value
+        entries = (*(slice(None) for _ in range(axis)), index)
+        return self._do("narrow", lambda: value[entries])
+
+    def see_list(self, path: str) -> None:
+        """Do nothing: the trace has seen it."""
+
+    def batch(self) -> int:
+        """Return the number of samples."""
+        return self.maker.sizes.size("B")
 
     def count(self, name: str) -> Value:
         """Return the size of a count."""
@@ -98,16 +124,27 @@ class Run(TorchObjects):
 
     def length(self, hole: Hole) -> Value:
         """Return the length of something unknown."""
-        if self.plan.is_tensor(hole.path):
+        if self.plan.is_tensor(whole(hole.path)):
             value = self.settle(hole)
             assert isinstance(value, Tensor)
-            return len(value)
-        return self.settle(Hole.at(f"len({hole.path})"))
+            if value.dim():
+                return len(value)
+        return self.settle(Hole.at(f"len({whole(hole.path)})"))
 
     def parameters(self) -> Value:
         """Return the leaves; behind backward, the ones that it has reached."""
         leaves = list(self.maker.leaves.values())
         return [leaf for leaf in leaves if leaf.grad is not None] or leaves
+
+    def see_reduced(self, value: Value) -> None:
+        """Count what a mask has left of it."""
+        if isinstance(value, Tensor) and value.numel() > 1:
+            self.kept = (self.kept or 0) + int(value.detach().count_nonzero())
+
+    def see_term(self, value: Value) -> Value:
+        """Keep it, to take its gradient."""
+        assert isinstance(value, Tensor)
+        return self.term.see(value)
 
     # Operations
 
@@ -145,6 +182,10 @@ class Run(TorchObjects):
         """Decide a test."""
         assert isinstance(value, Tensor)
         return bool(self._do("any", bool, value))
+
+    def is_open(self, value: Value) -> bool:
+        """Whether a test may come out both ways: here it comes out."""
+        return False
 
     def rows(self, value: Value, count: int | None) -> list[Value]:
         """Return the rows of a tensor."""
@@ -198,6 +239,9 @@ class Run(TorchObjects):
             if isinstance(new, Tensor) and new.shape == value.grad.shape:
                 value.grad = new.detach().clone()
             elif new is None:
+                if self.losses:
+                    self.settled()
+                    self._is_kept = True
                 value.grad = None
 
     # The gradient
@@ -218,6 +262,7 @@ class Run(TorchObjects):
         given = gradient if isinstance(gradient, Tensor) else None
         if self.seed != 1:
             given = self.seed * (torch.ones_like(value) if given is None else given)
+        self._do("backward", lambda: self.term.take(value, given, list(self.maker.leaves.values())))
         self._do("backward", lambda: value.backward(gradient=given, retain_graph=True))
 
     def repeat(self, times: int) -> None:
@@ -265,6 +310,10 @@ class Run(TorchObjects):
             torch.set_grad_enabled(False)
         elif self._off:
             torch.set_grad_enabled(self._off.pop())
+
+
+def _is_same(value: Tensor, other: Tensor) -> bool:
+    return value.shape == other.shape and value.numel() > 0 and value.data_ptr() == other.data_ptr()
 
 
 def _comes_from(node: Any, makers: Sequence[object]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,19 +12,27 @@ from lint_reduction.errors import SourceError
 from lint_reduction.finding import Confidence, Finding
 from lint_reduction.impact import Severity
 from lint_reduction.run.report import FileResult
+from lint_reduction.source.cache_dir import make_private
 from lint_reduction.source.file import decode, read_bytes
 from lint_reduction.verdict import Outcome, Verdict
 from lint_reduction.verify.cache import Cache
 from lint_reduction.verify.claims import CLAIMS
+from lint_reduction.verify.experiment import Experiment
 from lint_reduction.verify.judge import judge
-from lint_reduction.verify.modules import NoExperimentError
+from lint_reduction.verify.modules import NoExperimentError, Sources, TooSlowError
 from lint_reduction.verify.pool import Pool, Sandbox
-from lint_reduction.verify.protocol import Reply, Status
+from lint_reduction.verify.protocol import Reply, Status, clean_text
 from lint_reduction.verify.replies import measurement_of
 from lint_reduction.verify.slicing import experiment_of
 
 #: Shows how far it is: passes on what comes in, of which there will be so many.
 Progress = Callable[[Iterator[tuple[int, Reply]], int], Iterator[tuple[int, Reply]]]
+
+
+#: After so many findings that take too long to be cut out of a file, the others in it are not tried.
+_SLOW_FINDINGS = 5
+#: A call that is shown is cut to so many characters.
+_LONGEST = 80
 
 
 def _quietly(replies: Iterator[tuple[int, Reply]], total: int) -> Iterator[tuple[int, Reply]]:
@@ -41,9 +50,10 @@ class Session:
         timeout: how many seconds one finding may take.
         jobs: how many worker processes there are.
         drop_refuted: whether refuted findings are left out.
-        cache: the directory in which results are kept, None to keep none.
+        cache: the folder of the user in which results are kept, None to keep none.
         progress: shows how far it is.
         texts: sources by absolute path, instead of what is on disk.
+        notes: what happened on the way that changes no verdict.
     """
 
     device: str = "auto"
@@ -54,6 +64,7 @@ class Session:
     cache: Path | None = None
     progress: Progress = _quietly
     texts: dict[str, str | None] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def verify(self, results: list[FileResult]) -> list[FileResult]:
         """Return the results with a verdict on each finding whose rule claims something about growth.
@@ -77,25 +88,53 @@ class Session:
         """
         verdicts: dict[tuple[str, Finding], Verdict] = {}
         jobs: dict[str, list[tuple[str, Finding]]] = {}
-        for path, finding in findings:
-            try:
-                cut = experiment_of(finding, path, self._read)
-            except NoExperimentError as error:
-                verdicts[path, finding] = Verdict(Outcome.NOT_RUN, str(error))
-            else:
+        for path, finding, cut in self._cut(findings):
+            if isinstance(cut, Experiment):
                 jobs.setdefault(cut.to_json(), []).append((path, finding))
+            else:
+                verdicts[path, finding] = Verdict(Outcome.NOT_RUN, cut)
         for text, reply in self._replies(list(jobs)):
-            verdicts.update(((path, finding), _verdict(finding, reply)) for path, finding in jobs[text])
+            unseen = [f"{call} changes no gradient" for call in _quoted(json.loads(text)["unseen"])]
+            for path, finding in jobs[text]:
+                verdict = _verdict(finding, reply)
+                assumed = () if verdict.outcome is Outcome.NOT_RUN else (*verdict.assumptions, *unseen)
+                verdicts[path, finding] = replace(verdict, assumptions=assumed)
         return verdicts
+
+    def _cut(self, findings: Sequence[tuple[str, Finding]]) -> Iterator[tuple[str, Finding, Experiment | str]]:
+        """Yield findings with what to run for each, or why there is nothing; no file may take up the run."""
+        sources = Sources(self._read)
+        spent: Counter[str] = Counter()
+        for path, finding in findings:
+            if spent[path] >= _SLOW_FINDINGS:
+                yield path, finding, "cutting other findings out of this file took too long"
+                continue
+            try:
+                yield path, finding, experiment_of(finding, path, sources, self.timeout)
+            except TooSlowError as error:
+                spent[path] += 1
+                yield path, finding, str(error)
+            except NoExperimentError as error:
+                yield path, finding, str(error)
 
     def _replies(self, experiments: Sequence[str]) -> Iterator[tuple[str, Reply]]:
         if not experiments:
             return
         decoded: list[Mapping[str, object]] = [json.loads(text) for text in experiments]
-        cache = None if self.cache is None else Cache(self.cache)
-        with Pool(self.device, self.jobs, self.timeout, self.sandbox, cache=cache) as pool:
+        with Pool(self.device, self.jobs, self.timeout, self.sandbox, cache=self._results()) as pool:
             for index, reply in self.progress(pool.run(decoded), len(decoded)):
                 yield experiments[index], reply
+            self.notes.extend(pool.notes)
+
+    def _results(self) -> Cache | None:
+        """Return the results of earlier runs, if they are kept and nobody else can have put them there."""
+        if self.cache is None:
+            return None
+        reason = make_private(self.cache)
+        if reason:
+            self.notes.append(f"results are not kept in {self.cache}: {reason}")
+            return None
+        return Cache(self.cache / "verify")
 
     def _read(self, path: str) -> str | None:
         if path not in self.texts:
@@ -127,6 +166,11 @@ def judged_by(finding: Finding, verdict: Verdict | None) -> Finding:
     elif verdict.outcome is Outcome.REFUTED:
         severity, confidence = Severity.NOTE, Confidence.LOW
     return replace(finding, verdict=verdict, severity=severity, confidence=confidence)
+
+
+def _quoted(calls: Sequence[str]) -> list[str]:
+    """Return calls as they are shown, on one line and not longer than one."""
+    return [f"`{clean_text(call if len(call) <= _LONGEST else call[: _LONGEST - 1] + '…')}`" for call in calls]
 
 
 def _verdict(finding: Finding, reply: Reply) -> Verdict:

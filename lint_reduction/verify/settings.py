@@ -27,12 +27,12 @@ def counted(module: Module, kept: Collection[ast.stmt], flow: LossFlow) -> Itera
     yield from _divisors(module, kept, flow)
     names = load_libraries().names
     window = _window(flow)
-    intervals = set(_intervals(kept))
-    batches = set(_given_to_loaders(module))
+    intervals = module.about(_intervals)
+    batches = module.about(_given_to_loaders)
     for node in _expressions(kept, {}):
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
             count = names.count(node.id if isinstance(node, ast.Name) else node.attr)
-            if (window is not None and ast.dump(node) == window) or node in intervals:
+            if ast.dump(node) == window or ast.dump(node) in intervals:
                 count = Count.MICRO_BATCHES
             if count is None and ast.dump(node) in batches:
                 count = Count.SAMPLES
@@ -50,21 +50,21 @@ def _divisors(module: Module, kept: Collection[ast.stmt], flow: LossFlow) -> Ite
                     yield divisor, Count.MICRO_BATCHES
 
 
-def _given_to_loaders(module: Module) -> Iterator[str]:
-    """Yield what a module gives to something as the size of its batches: variables, as syntax trees."""
+def _given_to_loaders(module: Module) -> frozenset[str]:
+    """Return what a module gives to something as the size of its batches: variables, as syntax trees."""
+    given = set()
     for node in ast.walk(module.tree):
         match node:
             case ast.keyword(arg="batch_size", value=ast.Name() | ast.Attribute() as value):
-                yield ast.dump(value)
+                given.add(ast.dump(value))
+    return frozenset(given)
 
 
-def _intervals(kept: Collection[ast.stmt]) -> Iterator[ast.expr]:
-    """Yield the numbers of rounds after which an optimizer steps: ``if step % every == 0``."""
-    for statement in kept:
-        if isinstance(statement, ast.If) and any(map(is_step, statement.body)):
-            for node in ast.walk(statement.test):
-                if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
-                    yield node.right
+def _intervals(module: Module) -> frozenset[str]:
+    """Return the numbers of rounds after which an optimizer steps, ``if step % every == 0``, as syntax trees."""
+    tests = (node.test for node in ast.walk(module.tree) if isinstance(node, ast.If) and any(map(is_step, node.body)))
+    parts = (part for test in tests for part in ast.walk(test))
+    return frozenset(ast.dump(p.right) for p in parts if isinstance(p, ast.BinOp) and isinstance(p.op, ast.Mod))
 
 
 def _window(flow: LossFlow) -> str | None:

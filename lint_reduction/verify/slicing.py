@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from lint_reduction.verify.blanking import blank
 from lint_reduction.verify.branches import Sides, is_main_guard
 from lint_reduction.verify.dials import CONSTANT, dials_of
 from lint_reduction.verify.experiment import Branch, Callee, Counted, Experiment, Known, Link, Place, Unit
-from lint_reduction.verify.modules import Module, Modules, NoExperimentError, Placed
+from lint_reduction.verify.modules import Module, Modules, NoExperimentError, Placed, Sources, Work
 from lint_reduction.verify.needs import Slice
 from lint_reduction.verify.route import RouteNodes, Spot, route_of
 from lint_reduction.verify.settings import counted, option_uses, options
@@ -22,11 +23,15 @@ from lint_reduction.verify.settings import counted, option_uses, options
 #: An experiment is a small thing; more than this is a program.
 _MAX_UNITS = 32
 _MAX_BYTES = 60_000
+#: So many calls that are not in view are told.
+_MAX_UNSEEN = 8
 #: Steps that come after the end of the path, and not in each round where several micro-batches make up a step.
 _AT_THE_STEP = (StepKind.WINDOW, StepKind.CLIP, StepKind.RESCALE, StepKind.OPTIMIZER, StepKind.LEARNING_RATE)
 
 
-def experiment_of(finding: Finding, path: str, read: Callable[[str], str | None]) -> Experiment:
+def experiment_of(
+    finding: Finding, path: str, sources: Sources | Callable[[str], str | None], seconds: float = math.inf
+) -> Experiment:
     """Return what to run for a finding.
 
     Nothing is executed and nothing but the files around the finding is read.
@@ -34,8 +39,9 @@ def experiment_of(finding: Finding, path: str, read: Callable[[str], str | None]
     Args:
         finding: the finding.
         path: absolute path of the file that it is in.
-        read: returns the text of a file, by its absolute path; None for one that is not to be read. That of a notebook
-            is the text of its cells.
+        sources: the files, those of a run for all its findings; or what returns the text of one by its absolute path,
+            None for one that is not to be read. That of a notebook is the text of its cells.
+        seconds: how long it may take.
 
     Raises:
         NoExperimentError: there is none; the message says why.
@@ -43,7 +49,8 @@ def experiment_of(finding: Finding, path: str, read: Callable[[str], str | None]
     dials = dials_of(finding)
     if isinstance(dials, str):
         raise NoExperimentError(dials)
-    modules = Modules(read)
+    modules = Modules(sources if isinstance(sources, Sources) else Sources(sources), Work(seconds))
+    modules.sources.trim()
     if modules.get(path) is None:
         raise NoExperimentError("the file cannot be read or parsed")
     try:
@@ -68,7 +75,7 @@ def _check(experiment: Experiment) -> None:
 
 
 def _is_small(experiment: Experiment) -> bool:
-    left = sum(len(line.strip()) for unit in experiment.units for line in unit.text.splitlines())
+    left = sum(len(line.strip()) for unit in experiment.units for line in filter(None, unit.text.split("\n")))
     return len(experiment.units) <= _MAX_UNITS and left <= _MAX_BYTES
 
 
@@ -125,6 +132,7 @@ def _experiment(finding: Finding, dials: tuple[Count, ...], layout: _Layout, rea
         tuple(dial.value for dial in dials),
         counts,
         finding.flow is not None and finding.flow.framework_divides != "",
+        tuple(cut.handed.unseen)[:_MAX_UNSEEN],
     )
 
 

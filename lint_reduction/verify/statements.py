@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from lint_reduction.verify import arithmetic
 from lint_reduction.verify.allowed import LIBRARIES, MAX_ROUNDS, NO_GRADIENT, SCALING_METHODS
 from lint_reduction.verify.assignments import Assignments
-from lint_reduction.verify.effects import reads_gradient
-from lint_reduction.verify.machine import bound_names
+from lint_reduction.verify.bound import bound_names
+from lint_reduction.verify.effects import reads_gradient, sets_hook
 from lint_reduction.verify.values import (
     BlockedError,
     Class,
@@ -17,6 +17,7 @@ from lint_reduction.verify.values import (
     Function,
     Hole,
     Library,
+    Parameters,
     Stream,
     Unnamed,
     UserError,
@@ -59,12 +60,19 @@ class Statements(Assignments):
         if name is None:
             raise BlockedError(f"`{type(statement).__name__}` is not run")
         method: Callable[[ast.stmt], None] = getattr(self, name)
+        is_behind = self.backwards > 0
         try:
             method(statement)
         except (BlockedError, UserError) as error:
-            if self.backwards and isinstance(statement, _SIMPLE) and reads_gradient(statement):
+            if is_behind and self._touches(statement):
                 self.touched = str(error)
             raise
+
+    def _touches(self, statement: ast.stmt) -> bool:
+        """Whether a statement behind backward, or the function that was called there, has to do with gradients."""
+        function = self.frame.function
+        is_called = function is not None and self.frame not in self.frames_at_end
+        return reads_gradient(statement) or (is_called and function is not None and reads_gradient(function.node))
 
     def _nothing(self, node: ast.stmt) -> None:
         pass
@@ -182,16 +190,23 @@ class Statements(Assignments):
         if isinstance(values, list | tuple | dict | None) and not values and self.holds_place(self.frame.unit, node):
             # the path runs through it, so somebody puts something in
             values = Stream(lambda _: Unnamed(""))
+        is_micro_batch = self.program.note("end", node, lambda: _holds_end(node, self))
+        listed = None if is_micro_batch else self.listed(values)
         is_unknown = isinstance(values, Stream) or (
             isinstance(values, Hole) and not self.has_rows(values) and not self.domain.is_indexed(values, slice(None))
         )
-        if is_unknown:
+        if listed is not None:
+            rounds = listed
+        elif is_unknown:
             entry = values.entry if isinstance(values, Stream) else lambda _: Unnamed("")
             is_inside = isinstance(values, Hole) and values.path in self.containers
-            rounds: list[Value] = [entry(i) for i in range(2 if is_inside else self.domain.rounds)]
+            rounds = [entry(i) for i in range(2 if is_inside else self.domain.rounds)]
         else:
             rounds = self.iterate(values)
-        self._loop(node, self.rows_of(node.target, rounds, taken=self.taken_apart > before))
+            if isinstance(values, Parameters) and not rounds and any(map(sets_hook, ast.walk(node))):
+                # there are none yet, and what is hung on one is hung on each
+                rounds = self.trained = [Hole.at("parameter")]
+        self._loop(node, self.rows_of(node.target, rounds, taken=self.taken_apart > before, body=node))
 
     def _loop(self, node: ast.For, rounds: Iterator[Value]) -> None:
         is_around = self._is_around(node)
@@ -225,8 +240,8 @@ class Statements(Assignments):
 
     def _while(self, node: ast.While) -> None:
         endless = isinstance(node.test, ast.Constant)
-        for _ in range(self.domain.rounds if endless else MAX_ROUNDS):
-            if not self.decide(node, node.test):
+        for count in range(self.domain.rounds if endless else MAX_ROUNDS):
+            if not self._goes_on(node, count):
                 return
             before = self.backwards
             try:
@@ -239,6 +254,13 @@ class Statements(Assignments):
                 return
         if not endless:
             raise BlockedError("a loop takes too many rounds")
+
+    def _goes_on(self, node: ast.While, count: int) -> bool:
+        """Whether a loop takes another round; where nothing tells how many there are, it takes two."""
+        if self.decided(node) is not None:
+            return self.decide(node, node.test)
+        value = self.evaluate(node.test)
+        return self.truth(value) and not (count > 1 and self.domain.is_open(value))
 
     # Contexts
 
@@ -342,7 +364,6 @@ def _holds_loop(statement: ast.stmt, machine: Statements) -> bool:
     )
 
 
-_SIMPLE = ast.Expr | ast.Assign | ast.AugAssign | ast.AnnAssign
 _METHODS: dict[type[ast.stmt], str] = {
     ast.Pass: "_nothing",
     ast.Assert: "_nothing",

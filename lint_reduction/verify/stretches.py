@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lint_reduction.facts import StepKind
 from lint_reduction.verify.branches import Sides, is_off
-from lint_reduction.verify.effects import is_step
+from lint_reduction.verify.effects import is_manual_step, is_step
 from lint_reduction.verify.modules import At, FunctionNode, Loop, Module, Placed, Scope, begin, end
 from lint_reduction.verify.route import RouteNodes, Spot
 
@@ -41,6 +41,13 @@ class Stretch:
             return False
         return self.loop is None or self.loop not in self.module.around(statement)
 
+    def is_over(self, statement: ast.stmt) -> bool:
+        """Say whether a statement of a script is run before the path begins, and in no round of it again."""
+        around = (*self.module.around(statement),)
+        is_before = begin(statement) < self.begin and self.loop not in around
+        # a function may be called in each round
+        return is_before and not any(isinstance(outer, FunctionNode) for outer in around)
+
     def leaves_in_time(self, statement: ast.stmt) -> bool:
         """Say whether a jump stands between the end of the path and the step of the optimizer."""
         jumps = isinstance(statement, ast.Continue | ast.Break)
@@ -61,7 +68,7 @@ def stretches_of(route: RouteNodes, sides: Sides, *, leads_to_step: bool) -> dic
         spots.setdefault(scope, []).append(spot)
     kinds = (StepKind.WINDOW, StepKind.OPTIMIZER)
     given = {spot.module.statement(spot.node) for spot, kind in route.steps if kind in kinds}
-    found = {}
+    found: dict[Scope, Stretch] = {}
     for scope, inner in spots.items():
         module = inner[0].module
         points = tuple(sorted((spot.node for spot in inner), key=begin))
@@ -69,7 +76,11 @@ def stretches_of(route: RouteNodes, sides: Sides, *, leads_to_step: bool) -> dic
         step = _step(module, scope, points[-1], loop, sides, given)
         if step is not None and leads_to_step:
             sides.lead_to(module, step)
-        found[scope] = Stretch(module, points, loop, end(step or _statement(module, points[-1])))
+        last = step or _statement(module, points[-1])
+        if step is None and leads_to_step and found and isinstance(scope, FunctionNode):
+            # it returns to where the step is
+            last = scope
+        found[scope] = Stretch(module, points, loop, end(last))
     return found
 
 
@@ -80,10 +91,14 @@ def _step(
     after = end(_statement(module, point))
     steps = [
         statement
-        for statement in own(scope)
+        for statement in module.own(scope)
         if begin(statement) > after
         and not is_off(module, statement, sides.taken)
         and (is_step(statement) or statement in given)
+    ] or [
+        statement
+        for statement in module.own(scope)
+        if begin(statement) > after and not is_off(module, statement, sides.taken) and is_manual_step(statement)
     ]
     steps.sort(key=begin)
     inner = [s for s in steps if loop is not None and loop in module.around(s)]
@@ -94,18 +109,6 @@ def _statement(module: Module, node: ast.AST) -> ast.stmt:
     statement = module.statement(node)
     assert statement is not None
     return statement
-
-
-def own(scope: Scope) -> Iterator[ast.stmt]:
-    """Yield the statements of a scope, not those of functions and classes in it."""
-    todo: list[ast.AST] = list(scope.body)
-    inner = (ast.stmt, ast.excepthandler, ast.match_case)
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.stmt):
-            yield node
-        if not isinstance(node, FunctionNode | ast.ClassDef):
-            todo += [child for child in ast.iter_child_nodes(node) if isinstance(child, inner)]
 
 
 def _inside(module: Module, node: ast.AST) -> Iterator[ast.AST]:

@@ -30,7 +30,10 @@ class Sizes:
     Attributes:
         base: the base sizes.
         times: how often the base is repeated along an axis.
-        padding: positions without a valid token, behind the others.
+        padding: positions that nothing is to be said of, behind the others.
+        padded: the axis that they are on.
+        filler: what stands in targets there, None for what says that there is nothing.
+        masked: what stands in masks there.
         micro_batches: rounds of a loop over batches.
         ranks: processes.
         weights: what class weights are multiplied with.
@@ -41,6 +44,9 @@ class Sizes:
     base: Mapping[str, int] = field(default_factory=lambda: dict(BASE))
     times: Mapping[str, int] = field(default_factory=dict)
     padding: int = 0
+    padded: str = "T"
+    filler: float | None = None
+    masked: float = 0
     micro_batches: int = 1
     ranks: int = 1
     weights: int = 1
@@ -49,7 +55,7 @@ class Sizes:
 
     def size(self, letter: str) -> int:
         """Return the size of an axis."""
-        padding = self.padding if letter == "T" else 0
+        padding = self.padding if letter == self.padded else 0
         return self.base[letter] * self.times.get(letter, 1) + padding
 
     def grown(self, letter: str, times: int) -> Sizes:
@@ -101,6 +107,11 @@ class Maker:
         times = [1 if axis in self._widths else self.sizes.times.get(letter, 1) for axis, letter in enumerate(layout)]
         return values.repeat(*times) if times and max(times) > 1 else values
 
+    def _padded_axis(self, layout: str) -> int | None:
+        """Return the axis that padding is on, None where there is none."""
+        axis = layout.find(self.sizes.padded)
+        return axis if self.sizes.padding and axis >= 0 and axis not in self._widths else None
+
     def _learned(self, path: str, role: Role, layout: str) -> Tensor:
         if path not in self.leaves:
             drawn = torch.randn(self._shape(layout), generator=self._generator(path), dtype=torch.float64)
@@ -108,8 +119,8 @@ class Maker:
             self.leaves[path] = self.drawn[path].clone().requires_grad_()
         # a program may change what it is given in place, and a leaf may not be changed
         values = self._repeat(self.leaves[path], layout).clone()
-        if self.sizes.padding and "T" in layout:
-            axis = layout.index("T")
+        axis = self._padded_axis(layout)
+        if axis is not None:
             indices = torch.arange(self.sizes.padding, device=self.device) % values.shape[axis]
             values = torch.cat([values, values.index_select(axis, indices)], dim=axis)
         form = _FORMS.get(role)
@@ -125,8 +136,8 @@ class Maker:
         values = self._repeat(drawn.to(self.device), layout)
         if role is Role.TARGET_PROBABILITY:
             values = values / values.sum(_class_axis(layout), keepdim=True)
-        if self.sizes.padding and "T" in layout:
-            axis = layout.index("T")
+        axis = self._padded_axis(layout)
+        if axis is not None:
             shape = list(values.shape)
             shape[axis] = self.sizes.padding
             values = torch.cat([values, torch.full(shape, padding, dtype=values.dtype, device=self.device)], dim=axis)
@@ -148,7 +159,7 @@ class Maker:
             case Role.BINARY:
                 return integers(0, 2).double(), self._padding
             case Role.SIGN:
-                return integers(0, 2).double() * 2 - 1, 1
+                return integers(0, 2).double() * 2 - 1, self._padding or 1
             case Role.COUNT:
                 return integers(0, 5).double(), 0
             case Role.CLASSES:
@@ -162,7 +173,8 @@ class Maker:
                 mask = (uniform() < 0.75).double()
                 if mask.numel():
                     mask.view(-1)[0] = 1
-                return mask, 0
+                # where ones say what is left out, there are none but in padding
+                return (mask, 0) if not self.sizes.masked else (torch.zeros_like(mask), self.sizes.masked)
             case Role.WEIGHT | Role.CLASS_WEIGHT:
                 return uniform() + 0.5, 0
         return torch.randn(shape, generator=generator, dtype=torch.float64), self._padding
@@ -170,6 +182,8 @@ class Maker:
     @property
     def _padding(self) -> float:
         """What stands in a target where there is nothing: what the program compares it with, if it does."""
+        if self.sizes.filler is not None:
+            return self.sizes.filler
         return self.sizes.ignored if self.sizes.is_written else 0
 
     def _draw_indices(self, role: Role, layout: str, draw: Callable[[int, int], Tensor]) -> tuple[Tensor, float]:
@@ -181,7 +195,8 @@ class Maker:
             return draw(1, 2) * base["T"] * self.sizes.times.get("T", 1), 0
         first = 1 if "s" in layout or self.sizes.ignored == 0 else 0
         # two classes are enough, and they are there as well where only some of the scores are taken
-        return draw(first, min(base["C"], first + 2)), self.sizes.ignored
+        filler = self.sizes.ignored if self.sizes.filler is None else int(self.sizes.filler)
+        return draw(first, min(base["C"], first + 2)), filler
 
     # Noise
 
@@ -196,6 +211,9 @@ class Maker:
 
     def _repeats(self, size: int, index: int) -> int:
         samples = self.sizes.times.get("B", 1)
+        padded = self.sizes.padded
+        if self.sizes.padding and size == self.sizes.size(padded) and (index == 0) == (padded == "B"):
+            return size // self.sizes.base[padded]
         if samples > 1 and size % (self.sizes.base["B"] * samples) == 0:
             return samples
         for letter in "TDC":

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils import rnn
 
 from lint_reduction.verify import guards
 from lint_reduction.verify.allowed import (
@@ -16,6 +17,7 @@ from lint_reduction.verify.allowed import (
     FACTORIES,
     IN_PLACE_NOISE,
     NOISE,
+    PADDING,
     TENSOR_METHODS,
     TENSOR_TYPES,
     TORCH_FUNCTIONS,
@@ -45,6 +47,12 @@ ERRORS = (
 _KEPT = frozenset("cuda cpu requires_grad_ retain_grad half bfloat16 pin_memory share_memory_ xpu mps".split())
 _FLOATING = frozenset("zeros ones rand randn linspace eye empty".split())
 _MAX_OPTION = 32
+_MODULES: Mapping[str, Any] = {
+    "torch.nn.functional": functional,
+    "torch.linalg": torch.linalg,
+    "torch.special": torch.special,
+    "torch.nn.utils.rnn": rnn,
+}
 _NORMS = frozenset({"norm", "vector_norm"})
 _SPECIAL = frozenset({"expit", "xlogy", "logit"})
 _DROPPED = object()
@@ -204,8 +212,7 @@ class TorchCalls:
             plain = [plain[0], *plain[1]]
         if not is_known(name):
             raise BlockedError(f"`{name}` is not allowed")
-        module: Any = {"torch.nn.functional": functional, "torch.linalg": torch.linalg, "torch.special": torch.special}
-        return self._do(last, getattr(module.get(head, torch), last), *plain, **named)
+        return self._do(last, getattr(_MODULES.get(head, torch), last), *plain, **named)
 
     def _data(self, data: Any, dtype: Any = None) -> Value:
         value = self._do("tensor", lambda: torch.tensor(_numbers(data)))
@@ -271,6 +278,7 @@ def is_known(name: str) -> bool:
         "torch.nn.functional": ACTIVATIONS,
         "torch.linalg": _NORMS,
         "torch.special": _SPECIAL,
+        "torch.nn.utils.rnn": PADDING,
     }
     return last in tables.get(head, frozenset())
 

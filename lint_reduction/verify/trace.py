@@ -13,51 +13,37 @@ from lint_reduction.verify.allowed import (
     ELEMENTWISE_ACTIVATIONS,
     ELEMENTWISE_METHODS,
     FACTORIES,
+    PADDING,
     REDUCTIONS,
     SHAPING,
     TENSOR_TYPES,
 )
 from lint_reduction.verify.arithmetic import is_number, mathematics
-from lint_reduction.verify.experiment import Place
-from lint_reduction.verify.losses import WEIGHTED, Loss
-from lint_reduction.verify.noted import Noted
-from lint_reduction.verify.values import Criterion, Distribution, Hole, Layer, Value, parts
+from lint_reduction.verify.rows import row_of, whole
+from lint_reduction.verify.traced_objects import TracedObjects
+from lint_reduction.verify.values import Hole, Value, parts
 
 #: What a method's integer arguments say about the rank: they are axes.
 _AXES = frozenset("sum mean softmax log_softmax size transpose permute max min std var argmax norm logsumexp".split())
 
 
-class Trace(Noted):
+class Trace(TracedObjects):
     """The abstract world."""
 
     def __init__(
-        self, tensors: frozenset[str] = NO_PATHS, structures: frozenset[str] = NO_PATHS, *, takes_rows: bool = False
+        self,
+        tensors: frozenset[str] = NO_PATHS,
+        structures: frozenset[str] = NO_PATHS,
+        lists: frozenset[str] = NO_PATHS,
+        *,
+        takes_rows: bool = False,
     ) -> None:
-        super().__init__(Findings(takes_rows=takes_rows))
+        super().__init__(Findings(takes_rows=takes_rows, lists=lists))
         self.takes_rows = takes_rows
+        self.lists = lists
         self.tensors = tensors
         self.structures = structures
         self.rounds = 1
-
-    # What is noted
-
-    def use(self, value: Value, *tags: str) -> None:
-        """Note uses of the holes that a value is, unchanged."""
-        for part in parts(value):
-            if isinstance(part, Abstract) and part.is_pure:
-                for path in part.roots:
-                    self.found.uses.setdefault(path, set()).update(tags)
-            elif isinstance(part, Abstract) and "tensor" in tags:
-                for path in part.compared:
-                    self.found.uses[path].add("tensor")
-
-    def _roots(self, *values: Value) -> frozenset[str]:
-        found = NO_PATHS
-        for value in values:
-            for part in parts(value):
-                if isinstance(part, Abstract):
-                    found |= part.roots
-        return found
 
     def _axis(self, value: Value, arguments: Sequence[Value]) -> None:
         for argument in parts(list(arguments)):
@@ -72,23 +58,27 @@ class Trace(Noted):
 
     def is_indexed(self, hole: Hole, index: Value) -> bool:
         """Whether a subscript takes rows: only a tensor is sliced, or has a tuple of indices."""
-        self.found.uses.setdefault(hole.path, set())
-        if hole.path in self.structures or isinstance(index, str):
+        path = whole(hole.path)
+        self.found.uses.setdefault(path, set())
+        if path in self.structures or isinstance(index, str):
             return False
         if isinstance(index, slice) and index == slice(None):
-            return hole.path in self.tensors
-        return not isinstance(index, int) or isinstance(index, bool) or hole.path in self.tensors
+            return path in self.tensors
+        return not isinstance(index, int) or isinstance(index, bool) or path in self.tensors
 
     def is_filled(self, hole: Hole) -> bool:
         """Whether something is put in a hole: in all but those known to be structures."""
-        return hole.path not in self.structures
+        return whole(hole.path) not in self.structures
 
     def settle(self, hole: Hole) -> Value:
         """Return an abstract value for a hole."""
-        self.found.uses.setdefault(hole.path, set())
-        if hole.path in self.structures:
+        path = whole(hole.path)
+        self.found.uses.setdefault(path, set())
+        if path in self.structures:
             return hole
-        paths = frozenset({hole.path})
+        paths = frozenset({path})
+        if isinstance(row_of(hole.path), int):
+            return self.row(Abstract(paths, paths, is_pure=True))
         return Abstract(paths, paths, is_pure=True)
 
     def count(self, name: str) -> Value:
@@ -97,7 +87,7 @@ class Trace(Noted):
 
     def length(self, hole: Hole) -> Value:
         """Return the length of something unknown, a hole of its own."""
-        path = f"len({hole.path})"
+        path = f"len({whole(hole.path)})"
         self.found.uses.setdefault(path, set())
         return Abstract(frozenset({path}), is_pure=True, is_number=True)
 
@@ -124,6 +114,9 @@ class Trace(Noted):
             self.found.rank(left, least=2)
             self.found.rank(right, least=2)
             return Abstract(self._roots(left, right))
+        if isinstance(operator, ast.Mult):
+            self.see_factor(left, right)
+            self.see_factor(right, left)
         return self._joined(left, right)
 
     def compare(self, operator: ast.cmpop, left: Value, right: Value) -> Value:
@@ -141,14 +134,6 @@ class Trace(Noted):
         is_with_number = len(compared) == 1 and (is_number(left) or is_number(right))
         return replace(joined, compared=compared[0]) if is_with_number else joined
 
-    def _joined(self, left: Value, right: Value) -> Abstract:
-        likes = [v.like for v in (left, right) if isinstance(v, Abstract) and v.like and not v.is_number]
-        if len(likes) == 2 and likes[0] != likes[1]:
-            self.found.equal.append(likes[0] | likes[1])
-        is_number = all(not isinstance(v, Abstract) or v.is_number for v in (left, right))
-        like = frozenset().union(*likes) if likes else NO_PATHS
-        return Abstract(self._roots(left, right), like, is_number=is_number)
-
     def truth(self, value: Value) -> bool:
         """Decide a test: the first side."""
         self.use(value, "test")
@@ -161,7 +146,9 @@ class Trace(Noted):
     def number(self, kind: str, value: Value) -> Value:
         """Return a number."""
         self.use(value, "arithmetic")
-        return Abstract(self._roots(value), is_pure=isinstance(value, Abstract) and value.is_pure, is_number=True)
+        if not isinstance(value, Abstract):
+            return Abstract(self._roots(value), is_number=True)
+        return Abstract(value.roots, is_pure=value.is_pure, is_number=True, depth=value.depth)
 
     def rows(self, value: Value, count: int | None) -> list[Value]:
         """Return rows of a tensor, or the sizes of a shape."""
@@ -170,10 +157,8 @@ class Trace(Noted):
                 self.found.rank(value, exact=count)
             return [Abstract(is_number=True) for _ in range(count or 2)]
         self.use(value, "tensor")
-        self.found.rank(value, least=1)
         assert isinstance(value, Abstract)
-        self.found.depth(value)
-        row = Abstract(value.roots, is_pure=value.is_pure, depth=value.depth + 1)
+        row = self.row(value)
         return [row for _ in range(2 if count is None else count)]
 
     def item(self, value: Value, index: Value) -> Value:
@@ -189,6 +174,7 @@ class Trace(Noted):
         if not isinstance(value, Abstract):
             return Abstract(self._roots(value))
         self.found.depth(value)
+        self.see_shifted(value, index)
         depth = value.depth + (type(index) is int or (isinstance(index, Abstract) and index.is_number))
         return Abstract(value.roots, is_pure=value.is_pure, is_range=value.is_range, depth=depth)
 
@@ -245,8 +231,7 @@ class Trace(Noted):
             self._axis(value, [*arguments, *options.values()])
         if "softmax" in name:
             self.see_normalized(value, [*arguments, *options.values()])
-        if name == "gather" and len(arguments) > 1 and isinstance(arguments[1], Abstract) and arguments[1].is_pure:
-            self.found.gathered |= arguments[1].roots
+        if name == "gather" and self.see_gathered(value, arguments):
             return Abstract(value.roots)
         if name == "permute":
             flat = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], list | tuple) else arguments
@@ -270,6 +255,7 @@ class Trace(Noted):
         self, name: str, value: Value, arguments: list[Value], options: Mapping[str, Value], alike: frozenset[str]
     ) -> Value:
         roots = self._roots(arguments, list(options.values()))
+        self.see_selecting("Tensor.where" if alike is ELEMENTWISE_METHODS and name == "where" else name, arguments)
         if name in REDUCTIONS:
             self.found.reductions.add(name)
         if name in ("max", "min", "sort", "topk", "std_mean", "var_mean", "median"):
@@ -317,98 +303,24 @@ class Trace(Noted):
             self._axis(first, [*arguments[1:], *options.values()])
         if "softmax" in last:
             self.see_normalized(first, [*arguments[1:], *options.values()])
-        if last == "one_hot" and isinstance(first, Abstract) and first.is_pure:
-            self.found.labels |= first.roots
-            self.found.classes += [size for size in arguments[1:2] if type(size) is int]
-        if (last == "tensor" or last in TENSOR_TYPES) and isinstance(first, list | tuple):
-            pure = (part for part in parts(first) if isinstance(part, Abstract) and part.is_pure and not part.depth)
-            self.found.single |= self._roots(list(pure))
-        if last == "tensor" and isinstance(first, list | tuple) and not isinstance(first[:1], Abstract):
-            return Abstract(self._roots(values), length=len(first))
+        if last == "gather" and isinstance(first, Abstract) and self.see_gathered(first, arguments[1:]):
+            return Abstract(first.roots)
+        if last == "one_hot":
+            self.see_one_hot(first, [*arguments[1:2], *options.values()])
+        if isinstance(first, list | tuple) and (made := self._made_of(last, first, values)) is not None:
+            return made
         return self._result(last, first, list(arguments), options, ELEMENTWISE | ELEMENTWISE_ACTIVATIONS)
 
-    # Losses and objects
+    def _made_of(self, name: str, entries: Sequence[Value], values: list[Value]) -> Value:
+        """Return the tensor that is made of a list, None where it is like any other result."""
+        if name == "tensor" or name in TENSOR_TYPES:
+            pure = (part for part in parts(list(entries)) if isinstance(part, Abstract) and part.is_pure)
+            self.found.single |= self._roots([part for part in pure if not part.depth])
+        if name == "stack" or name in PADDING:
+            return self.stacked(entries)
+        return Abstract(self._roots(values), length=len(entries)) if name == "tensor" else None
 
-    def criterion(
-        self, loss: Loss, arguments: Sequence[Value], options: Mapping[str, Value], place: Place
-    ) -> Criterion:
-        """Note the options of a criterion."""
-        for name, value in options.items():
-            self.use(value, "class weight" if "weight" in name else "option")
-            self.see_weights(value)
-        for value in arguments:
-            self.use(value, "class weight")
-            self.see_weights(value)
-        return Criterion(loss.name, dict(options), None, place)
-
-    def loss(
-        self,
-        loss: Loss,
-        criterion: Criterion | None,
-        arguments: Sequence[Value],
-        options: Mapping[str, Value],
-        place: Place,
-    ) -> Value:
-        """Note which hole reaches which argument."""
-        names = [name for name, _ in loss.arguments]
-        given = list(enumerate(arguments))
-        given += [(names.index(name), value) for name, value in options.items() if name in names]
-        for index, value in given:
-            if index >= len(names):
-                self.use(value, "class weight")
-                continue
-            self.use(value, "tensor")
-            pure = isinstance(value, Abstract) and value.is_pure
-            for path in self._roots(value):
-                self.found.roles.setdefault(path, []).append((loss, index, pure))
-        for name, value in options.items():
-            self.see_weights(value)
-            if name not in names:
-                self.use(value, "class weight" if "weight" in name else "option")
-            if name == "weight" and loss.name in WEIGHTED:
-                self.found.weighing |= self._roots(value)
-        ignored = options.get("ignore_index", criterion.options.get("ignore_index") if criterion else None)
-        if type(ignored) is int:
-            self.found.ignored.insert(0, ignored)
-        if loss not in self.found.losses:
-            self.found.losses.append(loss)
-        like: frozenset[str] = NO_PATHS
-        first = arguments[0] if arguments else None
-        if options.get("reduction") == "none" and isinstance(first, Abstract) and loss.layouts[0][0] == "BD":
-            like = first.like
-        return Abstract(self._roots(list(arguments), list(options.values())), like)
-
-    def layer(self, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Layer:
-        """Return a module without parameters."""
-        return Layer(name, None)
-
-    def apply(self, layer: Layer, arguments: Sequence[Value]) -> Value:
-        """Return its result."""
-        self.use(list(arguments), "tensor")
-        first = arguments[0] if arguments else None
-        like = first.like if isinstance(first, Abstract) and layer.name not in ("Flatten",) else NO_PATHS
-        return Abstract(self._roots(list(arguments)), like)
-
-    def distribution(self, name: str, arguments: Sequence[Value], options: Mapping[str, Value]) -> Distribution:
-        """Return an abstract distribution."""
-        values = [*arguments, *options.values()]
-        self.use(values, "tensor")
-        likes = [v.like for v in values if isinstance(v, Abstract)]
-        like = frozenset().union(*likes) if likes else NO_PATHS
-        if len(like) > 1:
-            self.found.equal.append(like)
-        return Distribution(name, tuple(arguments), options, Abstract(self._roots(values), like))
-
-    def distributed(self, distribution: Distribution, name: str, arguments: Sequence[Value], *, called: bool) -> Value:
-        """Return what a distribution gives."""
-        self.use(list(arguments), "tensor")
-        real = distribution.real
-        assert isinstance(real, Abstract)
-        return Abstract(real.roots | self._roots(list(arguments)), real.like)
-
-    def divergence(self, left: Distribution, right: Distribution) -> Value:
-        """Return a divergence."""
-        return self._joined(left.real, right.real)
+    # The end
 
     def backward(self, value: Value, gradient: Value) -> None:
         """Note that the end is reached."""

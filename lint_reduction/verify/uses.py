@@ -94,3 +94,20 @@ def evaluated(statement: ast.stmt, sides: Mapping[ast.AST, bool]) -> list[ast.AS
         case ast.AnnAssign():
             return [statement.target, *([statement.value] if statement.value is not None else [])]
     return list(ast.iter_child_nodes(statement))
+
+
+def changed(statement: ast.stmt) -> str:
+    """Return the variable that a statement changes what is in it, empty if none: it is read for that."""
+    match statement:
+        case ast.AugAssign(target=ast.Name(id=name)):
+            return name
+    return ""
+
+
+def chain_of(node: ast.AST) -> list[str]:
+    """Return the parts of ``a.b.c``, nothing for any other expression."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return [node.id, *reversed(parts)] if isinstance(node, ast.Name) else []

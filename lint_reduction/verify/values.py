@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from lint_reduction.verify.allowed import MAX_PARTS, MAX_PATH
 from lint_reduction.verify.experiment import Place
+from lint_reduction.verify.rows import whole
 
 Value = object
 
@@ -72,7 +73,9 @@ class Hole:
     def at(cls, path: str) -> Hole:
         """Return the hole of a path, cut to a bearable length."""
         if len(path) > MAX_PATH:
-            path = f"{path[: MAX_PATH - 12]}…{zlib.crc32(path.encode('utf-8', 'replace')):08x}"
+            head = path[: MAX_PATH - 12]
+            alike = path if whole(head) is head else whole(path)
+            path = f"{head}…{zlib.crc32(alike.encode('utf-8', 'replace')):08x}"
         return cls(path)
 
     @property

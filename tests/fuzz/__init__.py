@@ -1,0 +1,1 @@
+"""Damage to real files, and what must hold of the whole pipeline whatever they hold."""
