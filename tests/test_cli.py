@@ -296,7 +296,7 @@ def test_the_json_format(project: Path) -> None:
     write(project, a=ERROR, broken=BROKEN, clean=CLEAN)
     ran = run(".", "broken.py", "--output-format", "json")
     document = json.loads(ran.out)
-    assert list(document) == ["schema_version", "tool", "summary", "diagnostics"]
+    assert list(document) == ["schema_version", "tool", "summary", "notes", "diagnostics"]
     assert document["schema_version"] == 1
     assert document["tool"] == {"name": "lint-reduction", "version": __version__}
     assert document["summary"] == {

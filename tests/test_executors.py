@@ -10,11 +10,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lint_reduction.run import executors
+from lint_reduction.run import executors, pipeline, rows
 from lint_reduction.run.invocation import Invocation
 from lint_reduction.run.pipeline import Overrides
 from lint_reduction.run.report import Report
@@ -165,3 +167,24 @@ def test_a_large_file_takes_bounded_memory(tmp_path: Path) -> None:
         ran = run_apart(".", "--output-format", "concise", cwd=tmp_path, python=("-c", code))
         assert (ran.code, "too large to be analyzed" in ran.out) == (1, True)
         assert int(ran.err.split()[-1]) < 200_000
+
+
+def test_without_a_cache_each_file_is_read_and_filtered_once_and_nothing_hashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.py").write_text(ERROR)
+    (tmp_path / "b.py").write_text(CLEAN)
+    (tmp_path / "c.py").write_text("x = 1\n")
+    counts: Counter[str] = Counter()
+
+    def counted(name: str, function: Callable[..., object]) -> Callable[..., object]:
+        def count(*arguments: object) -> object:
+            counts[name] += 1
+            return function(*arguments)
+
+        return count
+
+    for module, name in ((executors, "read_bytes"), (executors, "may_hold"), (pipeline, "may_hold"), (rows, "digest")):
+        monkeypatch.setattr(module, name, counted(name, getattr(module, name)))
+    report([tmp_path], 1)
+    assert counts == {"read_bytes": 3, "may_hold": 3}

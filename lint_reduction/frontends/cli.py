@@ -133,7 +133,7 @@ def _verify(linting: LintRun, options: dict[str, Any]) -> NoReturn:
     session = commands.session(options)
     run = linting.invocation(needs_flows=True)
     report = replace(linting.gate(linting.lint(run, session.verify)), notes=tuple(session.notes))
-    linting.keep(run)
+    linting.keep(run, told=session.notes)
     commands.show_notes(session)
     linting.show(report, sys.stdout)
     linting.finish(report)

@@ -52,15 +52,24 @@ class LintRun(Linting):
         folder = self.cache_dir or Contexts(self.overrides).of(Path.cwd()).settings.cache_dir
         return FactsCache.open(folder and folder.absolute(), project_root(str(Path.cwd())), started)
 
-    def keep(self, run: Invocation, texts: Texts = (), report: Report | None = None) -> None:
-        """Write down what is known for the next run, and what this one printed if that hangs on files alone."""
+    def keep(
+        self, run: Invocation, texts: Texts = (), report: Report | None = None, *, told: Sequence[str] = ()
+    ) -> None:
+        """Write down what is known for the next run, and what this one printed if that hangs on files alone.
+
+        Args:
+            run: what was linted.
+            texts: what it printed.
+            report: what came of it, None where what it printed hangs on more.
+            told: what the user is told already, such as why the verifier cannot keep its results in the same folder.
+        """
         from lint_reduction.run.replay import run_key
 
         arguments = click.get_current_context().obj
         repeatable = report is not None and self.diff_only is None and not self._has_baseline
         key = run_key(arguments) if repeatable and arguments is not None else ""
         problem = run.save(key, texts, 0 if report is None else self._status(report))
-        if problem and not self.no_cache:
+        if problem and not self.no_cache and not any(note.endswith(f": {problem}") for note in told):
             click.echo(f"nothing is kept for the next run: {problem}", err=True)
 
     @property
