@@ -6,12 +6,11 @@ measures a training step with it: ``check_growth``, ``assert_growth`` and ``Loss
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as of typing, which takes longer to import than a run in which nothing changed may take
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from lint_reduction.finding import Finding
     from lint_reduction.run.report import Diagnostic
     from lint_reduction.verify.probe import assert_growth, check_growth
@@ -39,6 +38,8 @@ _LAZY = {
 
 def __getattr__(name: str) -> object:
     if name in _LAZY:
+        from importlib import import_module
+
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -57,6 +58,8 @@ def lint_paths(
         ConfigError: a path or a rule does not exist, or a configuration is wrong.
         RuntimeError: a bug in the tool.
     """
+    from pathlib import Path
+
     from lint_reduction.run.pipeline import Overrides, lint
 
     chosen = None if select is None else tuple(select)

@@ -1,6 +1,6 @@
 """``python -m lint_reduction``."""
 
-from lint_reduction.frontends.cli import main
+from lint_reduction.frontends.start import main
 
 if __name__ == "__main__":
     main()

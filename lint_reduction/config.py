@@ -48,6 +48,7 @@ class Settings:
         min_severity: findings that are less severe are not reported.
         fail_on: a finding that is at least so severe makes a run fail; of the configuration of the current directory.
         baseline: a file of known findings that are left out; of the configuration of the current directory.
+        cache_dir: where to keep what is known of files; of the configuration of the current directory.
         counts: what variables of some names count.
         tables: own losses, optimizers, sinks and more.
     """
@@ -67,6 +68,7 @@ class Settings:
     min_severity: Severity = Severity.NOTE
     fail_on: Severity = Severity.WARNING
     baseline: Path | None = None
+    cache_dir: Path | None = None
     counts: tuple[tuple[str, str], ...] = ()
     tables: Mapping[str, object] = field(default_factory=dict)
 
@@ -74,7 +76,7 @@ class Settings:
 KNOWN_KEYS = (
     "select", "extend-select", "ignore", "per-file-ignores", "exclude", "extend-exclude", "respect-gitignore",
     "follow-installed", "fixed-batch-size", "min-confidence", "min-severity", "fail-on", "baseline",
-    "counts", *TABLE_KEYS,
+    "cache-dir", "counts", *TABLE_KEYS,
 )  # fmt: skip
 
 
@@ -155,6 +157,7 @@ def read_settings(values: Mapping[str, object], root: Path, source: str) -> Sett
         min_severity=_severity(values, "min-severity", Severity.NOTE, source),
         fail_on=_severity(values, "fail-on", Severity.WARNING, source),
         baseline=_path(values, "baseline", root, source),
+        cache_dir=_path(values, "cache-dir", root, source),
         counts=_counts(values, source),
         tables={key: values[key] for key in TABLE_KEYS if key in values},
     )

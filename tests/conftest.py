@@ -16,8 +16,9 @@ settings.load_profile("lint-reduction")
 
 
 @pytest.fixture(autouse=True)
-def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take away what changes the output of the command."""
+def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Take away what changes the output of the command, and give each test a cache of its own."""
+    monkeypatch.setenv("LINT_REDUCTION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
     for name in ("NO_COLOR", "FORCE_COLOR", "LINT_REDUCTION_OUTPUT_FORMAT"):
         monkeypatch.delenv(name, raising=False)
 

@@ -296,7 +296,7 @@ def test_the_json_format(project: Path) -> None:
     write(project, a=ERROR, broken=BROKEN, clean=CLEAN)
     ran = run(".", "broken.py", "--output-format", "json")
     document = json.loads(ran.out)
-    assert list(document) == ["schema_version", "tool", "summary", "diagnostics"]
+    assert list(document) == ["schema_version", "tool", "summary", "notes", "diagnostics"]
     assert document["schema_version"] == 1
     assert document["tool"] == {"name": "lint-reduction", "version": __version__}
     assert document["summary"] == {
@@ -528,7 +528,7 @@ def test_progress_is_shown_on_the_terminal_of_stderr_and_only_there(project: Pat
     slow = "from lint_reduction.frontends import cli, progress; progress.AFTER = 0.0; cli.main()"
     quick = "from lint_reduction.frontends import cli, progress; progress.AFTER = 1e9; cli.main()"
     wanted = check(".").out
-    out, terminal = on_terminal(slow, project, ".", "--output-format", "concise")
+    out, terminal = on_terminal(slow, project, ".", "--output-format", "concise", "--no-cache")
     assert out == wanted
     assert "linting" in terminal
     assert "/20" in terminal
@@ -592,9 +592,9 @@ def test_streams_that_are_closed(project: Path, closed: str, code: int) -> None:
 
 def test_an_interrupt_ends_the_run_without_a_traceback(project: Path) -> None:
     slow = (
-        "import time, sys; from lint_reduction.run import pipeline; from lint_reduction.frontends.cli import main\n"
+        "import time, sys; from lint_reduction.run import executors; from lint_reduction.frontends.cli import main\n"
         "def wait(*_): print('ready', file=sys.stderr, flush=True); time.sleep(30)\n"
-        "pipeline.lint_candidate = wait; sys.argv[1:] = ['.']; main()"
+        "executors.lint_one = wait; sys.argv[1:] = ['.']; main()"
     )
     write(project, a=ERROR)
     process = subprocess.Popen(

@@ -507,7 +507,7 @@ def test_every_known_key_can_be_read(project: Path) -> None:
     values = {
         "respect-gitignore": "false", "fixed-batch-size": "true", "min-confidence": '"high"',
         "follow-installed": "false",
-        "min-severity": '"error"', "fail-on": '"note"', "baseline": '"known.json"',
+        "min-severity": '"error"', "fail-on": '"note"', "baseline": '"known.json"', "cache-dir": '"kept"',
         "per-file-ignores": '{ "a.py" = ["RED101"] }', "counts": '{ samples = ["n"] }',
     }  # fmt: skip
     text = "".join(f"{key} = {values.get(key, '[]')}\n" for key in KNOWN_KEYS)

@@ -123,6 +123,21 @@ def test_what_a_repository_brings_with_it_is_not_believed(project: Path, monkeyp
     }
 
 
+@pytest.mark.parametrize("told", ["settings", "option"])
+def test_no_folder_for_files_is_one_for_verdicts(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    user = tmp_path_factory.mktemp("user")
+    monkeypatch.setenv("LINT_REDUCTION_CACHE_DIR", str(user))
+    if told == "settings":
+        (project / "pyproject.toml").write_text('[tool.lint-reduction]\ncache-dir = "kept"\n')
+    write(project)
+    run("verify", "train.py", *(["--cache-dir", "kept"] if told == "option" else []))
+    assert list((project / "kept").iterdir())
+    assert not (project / "kept" / "verify").exists()
+    assert len(list((user / "verify").glob("*.json"))) == 1
+
+
 @pytest.mark.skipif(os.name != "posix", reason="folders have modes on POSIX systems")
 def test_a_folder_that_others_write_into_is_not_used(
     project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch

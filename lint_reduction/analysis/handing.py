@@ -18,7 +18,7 @@ from lint_reduction.analysis.outline import Outline, top_of
 from lint_reduction.analysis.project import Project
 from lint_reduction.analysis.relevance import bases_of, trains
 from lint_reduction.facts import OpenLoss
-from lint_reduction.source.imports import Found
+from lint_reduction.source.imports import Found, is_file
 
 #: Classes of one family whose losses are tried with a trainer.
 _STAND_INS = 16
@@ -75,9 +75,9 @@ def left_to_others(project: Project, losses: Mapping[str, tuple[OpenLoss, ...]])
 def _root(path: str) -> str:
     """Return the directory around the packages of a module, or around that of a module of no package."""
     here = Path(path).parent
-    if not (here / "__init__.py").is_file():
+    if not is_file(here / "__init__.py"):
         return f"{here.parent}{os.sep}"
-    while (here / "__init__.py").is_file():
+    while is_file(here / "__init__.py"):
         here = here.parent
     return f"{here.parent if here.name == 'src' else here}{os.sep}"
 

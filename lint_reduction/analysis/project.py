@@ -21,7 +21,8 @@ from lint_reduction.libraries import Libraries, known_packages
 from lint_reduction.source.environment import Environment
 from lint_reduction.source.file import MAX_BYTES, decode, is_ascii_superset, read_bytes
 from lint_reduction.source.hydra import compose
-from lint_reduction.source.imports import Found, find, inside, is_module, module_below, root_of
+from lint_reduction.source.imports import Found, find, find_below, inside, is_file, root_of
+from lint_reduction.source.tracing import note_content, tracing
 from lint_reduction.source.training_words import TrainingWords
 from lint_reduction.source.yaml_file import Tree, read_yaml
 
@@ -71,7 +72,7 @@ class Project:
     _units: dict[str, Unit | None] = field(default_factory=dict)
     _by_first_mark: dict[int, Unit] = field(default_factory=dict)
     _settings: dict[tuple[str, str], dict[str, Tree] | None] = field(default_factory=dict)
-    _installed: dict[str, Found | None] = field(default_factory=dict)
+    _composed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     _installed_units: int = 0
 
     def find(self, importer: str, dotted: str) -> Found | None:
@@ -100,11 +101,7 @@ class Project:
         parts = dotted.split(".")
         if self.environment is None or parts[0] in known_packages() or not all(parts):
             return None
-        if dotted not in self._installed:
-            bases = [base for base in self.environment.directories if is_module(base, parts[0])]
-            found = (module_below(base, tuple(parts)) for base in bases)
-            self._installed[dotted] = next((f for f in found if f is not None), None)
-        return self._installed[dotted]
+        return find_below(self.environment.directories, dotted)
 
     def inside(self, path: str, name: str) -> Found | None:
         """Return the submodule of a package that an attribute of it may be."""
@@ -114,8 +111,10 @@ class Project:
         """Return the settings in the one YAML file that a path in a module may mean, None if not known."""
         here = Path(importer).parent
         candidates = {Path(os.path.normpath(base / written)) for base in (here, root_of(str(here)))}
-        found = [path for path in candidates if path.is_file()]
+        found = [path for path in candidates if is_file(path)]
         key = str(found[0]) if len(found) == 1 else "", ""
+        if key[0]:
+            note_content(key[0])
         if key not in self._settings:
             self._settings[key] = read_yaml(found[0]) if key[0] else None
         return self._settings[key]
@@ -124,11 +123,16 @@ class Project:
         """Return the settings that Hydra hands to a function of a module, None if not known."""
         key = os.path.normpath(Path(importer).parent / directory), name
         if key not in self._settings:
-            self._settings[key] = compose(Path(key[0]), name)
+            with tracing() as trace:
+                self._settings[key] = compose(Path(key[0]), name)
+            self._composed[key] = trace.contents
+        for path in self._composed[key]:
+            note_content(path)
         return self._settings[key]
 
     def unit(self, path: str, names: frozenset[str]) -> Unit | None:
         """Return a module lowered for some names, None if it cannot be read or parsed."""
+        note_content(path)
         known = self._units.get(path)
         if known is not None:
             needed = names & self._defined(path)
@@ -147,6 +151,7 @@ class Project:
 
     def trains(self, path: str) -> bool:
         """Say whether a module may train on something."""
+        note_content(path)
         if path not in self._trains:
             self._trains[path] = self._may_train(path) and self._trains_outlined(path)
         return self._trains[path]
@@ -170,11 +175,13 @@ class Project:
 
     def outline(self, path: str) -> Outline | None:
         """Return the outline of a module, None if it cannot be read or parsed."""
+        note_content(path)
         known = self._text(path)
         return None if known is None else known[1]
 
     def top(self, path: str) -> Top | None:
         """Return what is bound at the top of a module, None if it cannot be read or parsed."""
+        note_content(path)
         if path not in self._tops:
             lines = self.outline(path)
             self._tops[path] = None if lines is None else top_of(lines)

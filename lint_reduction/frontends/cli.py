@@ -16,10 +16,12 @@ from lint_reduction import __version__
 from lint_reduction.errors import LintReductionError
 from lint_reduction.frontends import commands, progress
 from lint_reduction.frontends.linting import LintRun
-from lint_reduction.frontends.options import CHECKING, HELP, LINTING, VERIFYING, Checking, taking
+from lint_reduction.frontends.options import CHECKING, HELP, LINTING, RUNNING, VERIFYING, Checking, taking
 from lint_reduction.frontends.streams import read_stdin
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from click.shell_completion import CompletionItem
 
     from lint_reduction.run.fixes import Fixed
@@ -61,7 +63,7 @@ class _Check(click.Command):
 
 @cli.command(cls=_Check, context_settings=HELP)
 @taking(*LINTING)
-@taking(*CHECKING, *VERIFYING)
+@taking(*CHECKING, *VERIFYING, *RUNNING)
 def check(**options: Any) -> None:
     """Lint files and directories, the current one if none is named.
 
@@ -71,6 +73,7 @@ def check(**options: Any) -> None:
     With --fix and --add-ignore the findings that are left count, with --diff
     whether there is a difference.
     """
+    running = {name: options[name] for name in ("jobs", "no_cache")}
     linting, checking = LintRun.split(options), Checking.split(options)
     checking.refuse_nonsense(linting)
     if not checking.verify:
@@ -81,12 +84,14 @@ def check(**options: Any) -> None:
     elif checking.watch:
         _watch(linting, unsafe_fixes=checking.unsafe_fixes)
     elif checking.verify:
-        _verify(linting, options)
+        _verify(linting, options | running)
     elif checking.changes:
         _change(linting, checking)
     else:
-        report = linting.gate(linting.lint())
-        linting.show(report, sys.stdout, unsafe_fixes=checking.unsafe_fixes)
+        run = linting.invocation()
+        report = linting.gate(linting.lint(run))
+        texts = linting.show(report, sys.stdout, unsafe_fixes=checking.unsafe_fixes)
+        linting.keep(run, texts, report)
         linting.finish(report)
 
 
@@ -110,7 +115,7 @@ def _change(linting: LintRun, checking: Checking) -> NoReturn:
 
 
 @cli.command(context_settings=HELP)
-@taking(*LINTING, *VERIFYING)
+@taking(*LINTING, *VERIFYING, *RUNNING)
 def verify(**options: Any) -> None:
     """Lint, run what is found with torch, and measure how it grows.
 
@@ -120,12 +125,15 @@ def verify(**options: Any) -> None:
     \b
     Exit status: as of check. What turns out not to be so becomes a note.
     """
-    _verify(LintRun.split(options), options)
+    running = {name: options[name] for name in ("jobs", "no_cache")}
+    _verify(LintRun.split(options), options | running)
 
 
 def _verify(linting: LintRun, options: dict[str, Any]) -> NoReturn:
     session = commands.session(options)
-    report = replace(linting.gate(linting.lint(session.verify)), notes=tuple(session.notes))
+    run = linting.invocation(needs_flows=True)
+    report = replace(linting.gate(linting.lint(run, session.verify)), notes=tuple(session.notes))
+    linting.keep(run, told=session.notes)
     commands.show_notes(session)
     linting.show(report, sys.stdout)
     linting.finish(report)
@@ -174,10 +182,14 @@ for _command in commands.ALL:
     cli.add_command(_command)
 
 
-def main() -> None:
-    """Run the command; what goes wrong is one line on stderr and exit status 2."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; what goes wrong is one line on stderr and exit status 2.
+
+    Args:
+        arguments: of the process, if what it prints may be printed again by ``start``.
+    """
     try:
-        cli.main(standalone_mode=False, complete_var=commands.COMPLETION)
+        cli.main(standalone_mode=False, complete_var=commands.COMPLETION, obj=arguments)
     except click.exceptions.Abort:
         raise SystemExit(130) from None
     except click.ClickException as error:

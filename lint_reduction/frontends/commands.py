@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from lint_reduction.errors import LintReductionError
 from lint_reduction.frontends import progress
 from lint_reduction.frontends.linting import LintRun
-from lint_reduction.frontends.options import HELP, LINTING, VERIFYING, taking
+from lint_reduction.frontends.options import HELP, LINTING, RUNNING, VERIFYING, taking
 from lint_reduction.frontends.streams import print_text, use_color, write_text
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ COMPLETION = "_LINT_REDUCTION_COMPLETE"
 
 
 @click.command(context_settings=HELP)
-@taking(*LINTING)
+@taking(*LINTING, *RUNNING)
 def baseline(**options: Any) -> None:
     """Write down all findings, so that later runs report only new ones.
 
@@ -38,7 +38,9 @@ def baseline(**options: Any) -> None:
     linting = LintRun.split(options)
     known = linting.baseline or Contexts(linting.overrides).of(Path.cwd()).settings.baseline
     file = known or Path("lint-reduction-baseline.json")
-    report = linting.lint()
+    run = linting.invocation()
+    report = linting.lint(run)
+    linting.keep(run)
     written = Baseline.of(file, report)
     write_text(file, written.to_json())
     count = sum(written.entries.values())
@@ -77,7 +79,7 @@ def rules() -> None:
 @click.command(context_settings=HELP)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--verify", is_flag=True, help="Run what is trained with torch, and measure how it grows.")
-@taking(*VERIFYING[1:])
+@taking(*VERIFYING[1:], *RUNNING[:2])
 def facts(file: Path, *, verify: bool, **options: Any) -> None:
     """Print what is known of the losses in a file, and why the rest is not."""
     from lint_reduction.frontends.facts import describe_file
@@ -105,7 +107,7 @@ def session(options: Mapping[str, Any]) -> Session:
         device=options["verify_device"],
         sandbox=options["verify_sandbox"],
         timeout=options["verify_timeout"],
-        jobs=options["verify_jobs"],
+        jobs=options["jobs"] or 1,
         drop_refuted=options.get("drop_refuted", False),
         cache=None if options["no_cache"] else user_folder(),
         progress=progress.verifying,
@@ -128,6 +130,20 @@ def refuse_verifying(context: click.Context) -> None:
         given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
         if given and (name == "drop_refuted" or name.startswith("verify_")):
             raise click.UsageError(f"--{name.replace('_', '-')} says how to verify: it needs --verify")
+
+
+@click.command(context_settings=HELP)
+@click.option("--cache-dir", type=click.Path(path_type=Path), metavar="DIR", help="The folder that it is in.")
+def clean(cache_dir: Path | None) -> None:
+    """Remove what is kept of the files of this project."""
+    from lint_reduction.frontends.cleaning import clean as remove
+
+    try:
+        removed = remove(cache_dir)
+    except OSError as error:
+        raise LintReductionError(f"{error.filename}: {(error.strerror or str(error)).lower()}") from None
+    for line in [f"{path}: removed" for path in removed] or ["there is nothing to remove"]:
+        click.echo(line, err=True)
 
 
 @click.command("generate-shell-completion", context_settings=HELP)
@@ -160,4 +176,4 @@ def server() -> None:
     serve()
 
 
-ALL = (baseline, explain, rules, facts, server, generate_shell_completion)
+ALL = (baseline, clean, explain, rules, facts, server, generate_shell_completion)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO, TypeAlias
 
 import click
 
@@ -15,7 +16,12 @@ from lint_reduction.frontends.options import Linting
 from lint_reduction.frontends.streams import print_text, read_stdin, use_color, write_text
 
 if TYPE_CHECKING:
+    from lint_reduction.run.cache import FactsCache
+    from lint_reduction.run.invocation import Invocation
     from lint_reduction.run.report import FileResult, Report
+
+#: What was printed: the file for it, None for standard output, and the text.
+Texts: TypeAlias = "Sequence[tuple[str | None, str]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +32,51 @@ class LintRun(Linting):
         click.UsageError: the options do not go together, from any method.
     """
 
-    def lint(self, verify: Callable[[list[FileResult]], list[FileResult]] = list) -> Report:
+    def lint(self, run: Invocation, verify: Callable[[list[FileResult]], list[FileResult]] = list) -> Report:
         """Lint what the paths name."""
-        if self.reads_stdin:
-            return self._lint_stdin(verify)
-        from lint_reduction.run.pipeline import lint
+        return self._lint_stdin(verify) if self.reads_stdin else run.lint(self.files, verify)
 
-        return lint(self.files, self.overrides, progress.linting, verify)
+    def invocation(self, *, needs_flows: bool = False) -> Invocation:
+        """Return a run with what is known from earlier ones, unless that is not wanted."""
+        from lint_reduction.run.invocation import Invocation
+
+        cache = None if self.no_cache or self.reads_stdin else self._cache()
+        return Invocation(self.overrides, cache, self.jobs, needs_flows, progress.linting)
+
+    def _cache(self) -> FactsCache:
+        from lint_reduction.run.cache import FactsCache
+        from lint_reduction.run.pipeline import Contexts
+        from lint_reduction.run.replay import project_root
+
+        started = time.time_ns()
+        folder = self.cache_dir or Contexts(self.overrides).of(Path.cwd()).settings.cache_dir
+        return FactsCache.open(folder and folder.absolute(), project_root(str(Path.cwd())), started)
+
+    def keep(
+        self, run: Invocation, texts: Texts = (), report: Report | None = None, *, told: Sequence[str] = ()
+    ) -> None:
+        """Write down what is known for the next run, and what this one printed if that hangs on files alone.
+
+        Args:
+            run: what was linted.
+            texts: what it printed.
+            report: what came of it, None where what it printed hangs on more.
+            told: what the user is told already, such as why the verifier cannot keep its results in the same folder.
+        """
+        from lint_reduction.run.replay import run_key
+
+        arguments = click.get_current_context().obj
+        repeatable = report is not None and self.diff_only is None and not self._has_baseline
+        key = run_key(arguments) if repeatable and arguments is not None else ""
+        problem = run.save(key, texts, 0 if report is None else self._status(report))
+        if problem and not self.no_cache and not any(note.endswith(f": {problem}") for note in told):
+            click.echo(f"nothing is kept for the next run: {problem}", err=True)
+
+    @property
+    def _has_baseline(self) -> bool:
+        from lint_reduction.run.pipeline import Contexts
+
+        return self.baseline is not None or Contexts(self.overrides).of(Path.cwd()).settings.baseline is not None
 
     @property
     def files(self) -> list[Path]:
@@ -91,22 +135,27 @@ class LintRun(Linting):
                 )
         return report
 
-    def show(self, report: Report, out: TextIO | None, *, unsafe_fixes: bool = False) -> None:
-        """Print a report."""
+    def show(self, report: Report, out: TextIO | None, *, unsafe_fixes: bool = False) -> Texts:
+        """Print a report, and return what was printed, with the file for it, None for the stream."""
         from lint_reduction.formats import Style, render
 
         if self.statistics:
             from lint_reduction.frontends.statistics import statistics
 
             style = Style(use_color(no_color=self.no_color, out=out), unsafe_fixes)
-            print_text(statistics(report, style, as_json=self.outputs[0].format == "json"), out)
-            return
+            text = statistics(report, style, as_json=self.outputs[0].format == "json")
+            print_text(text, out)
+            return [(None, text)]
+        texts: list[tuple[str | None, str]] = []
         for output in self.wanted:
+            colored = output.file is None and use_color(no_color=self.no_color, out=out)
+            text = render(output.format, report, Style(colored, unsafe_fixes))
             if output.file is None:
-                style = Style(use_color(no_color=self.no_color, out=out), unsafe_fixes)
-                print_text(render(output.format, report, style), out)
+                print_text(text, out)
             else:
-                write_text(output.file, render(output.format, report, Style(unsafe_fixes=unsafe_fixes)))
+                write_text(output.file, text)
+            texts.append((None if output.file is None else str(output.file), text))
+        return texts
 
     def finish(self, report: Report, *, failed: bool = False, strict: bool = False) -> NoReturn:
         """Exit with the status that a report stands for."""
@@ -114,4 +163,7 @@ class LintRun(Linting):
             click.echo(f"{crash}\nThis is a bug in lint-reduction; please report it.", err=True)
         if report.crashes or failed:
             raise SystemExit(2)
-        raise SystemExit(1 if strict or (report.fails and not self.exit_zero) else 0)
+        raise SystemExit(1 if strict else self._status(report))
+
+    def _status(self, report: Report) -> int:
+        return int(report.fails and not self.exit_zero)

@@ -153,10 +153,23 @@ VERIFYING = (
         show_default=True,
         help="How long one finding may take.",
     ),
+)
+#: How a command that lints or verifies goes about it.
+RUNNING = (
     click.option(
-        "-j", "--verify-jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Worker processes."
+        "-j",
+        "--jobs",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Processes that analyze, and that measure. [default: as many as pay off to analyze, 1 to measure]",
     ),
-    click.option("--no-cache", is_flag=True, help="Run everything anew, and keep nothing."),
+    click.option("--no-cache", is_flag=True, help="Analyze and measure everything anew, and keep nothing."),
+    click.option(
+        "--cache-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Where to keep what is known of files. [default: LINT_REDUCTION_CACHE_DIR, or a folder of the user]",
+    ),
 )
 
 
@@ -243,6 +256,9 @@ class Linting(_Split):
     isolated: bool
     no_ignores: bool
     no_color: bool
+    jobs: int | None
+    no_cache: bool
+    cache_dir: Path | None
 
     @property
     def reads_stdin(self) -> bool:

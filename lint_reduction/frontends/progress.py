@@ -10,25 +10,23 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from lint_reduction.source.discover import Candidate
-
 _Item = TypeVar("_Item")
 
 #: A run that takes longer shows how far it is.
 AFTER = 1.0
 
 
-def linting(candidates: Sequence[Candidate]) -> Iterator[Candidate]:
-    """Pass the candidates on; on a terminal show a bar on stderr if that takes long."""
+def linting(files: Sequence[_Item]) -> Iterator[_Item]:
+    """Pass files on; on a terminal show a bar on stderr if that takes long."""
     if sys.stderr is None or not sys.stderr.isatty():
-        yield from candidates
+        yield from files
         return
     started = time.monotonic()
-    for index, candidate in enumerate(candidates):
+    for index, file in enumerate(files):
         if time.monotonic() - started > AFTER:
-            yield from _with_bar(candidates, index)
+            yield from _with_bar(files, index)
             return
-        yield candidate
+        yield file
 
 
 def verifying(verdicts: Iterator[_Item], total: int) -> Iterator[_Item]:
@@ -51,9 +49,9 @@ def _bar() -> Progress:
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
-def _with_bar(candidates: Sequence[Candidate], done: int) -> Iterator[Candidate]:
+def _with_bar(files: Sequence[_Item], done: int) -> Iterator[_Item]:
     with _bar() as progress:
-        task = progress.add_task("linting", total=len(candidates), completed=done)
-        for candidate in candidates[done:]:
-            yield candidate
+        task = progress.add_task("linting", total=len(files), completed=done)
+        for file in files[done:]:
+            yield file
             progress.advance(task)

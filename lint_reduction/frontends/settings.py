@@ -49,6 +49,8 @@ def _values(context: Context, overrides: Overrides) -> Iterator[tuple[str, objec
     yield "fail-on", str(overrides.fail_on or settings.fail_on)
     if settings.baseline is not None:
         yield "baseline", str(settings.baseline)
+    if settings.cache_dir is not None:
+        yield "cache-dir", str(settings.cache_dir)
     yield "counts", _counts(settings)
     yield from settings.tables.items()
 

@@ -58,7 +58,9 @@ def _lint(linting: LintRun, unsafe_fixes: bool) -> None:
     if sys.stdout.isatty():
         click.clear()
     try:
-        report = linting.gate(linting.lint())
+        run = linting.invocation()
+        report = linting.gate(linting.lint(run))
+        linting.keep(run)
         linting.show(report, sys.stdout, unsafe_fixes=unsafe_fixes)
         for crash in report.crashes:
             click.echo(crash, err=True)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from lint_reduction.config import Settings
 from lint_reduction.libraries import Libraries
 from lint_reduction.source.environment import environment_of
-from lint_reduction.source.imports import forget
 
 if TYPE_CHECKING:
     from lint_reduction.analysis import Project
@@ -24,6 +23,5 @@ def project_of(settings: Settings, libraries: Libraries, contents: Mapping[str, 
     """
     from lint_reduction.analysis import Project
 
-    forget()
     environment = environment_of(settings.root) if settings.follow_installed else None
     return Project(libraries, contents, environment)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import os
 import sys
 import threading
@@ -13,12 +15,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lint_reduction.config import Settings, configuration_in, load_settings
 from lint_reduction.errors import ConfigError, SourceError
-from lint_reduction.facts import Span
+from lint_reduction.facts import ModuleFacts, Span
 from lint_reduction.finding import Confidence, Finding
 from lint_reduction.growth import Count
 from lint_reduction.impact import Severity
 from lint_reduction.libraries import Libraries, load_libraries
 from lint_reduction.libraries.schema import read_tables
+from lint_reduction.rules import all_rules
 from lint_reduction.run.handing import handed_on, with_given
 from lint_reduction.run.judge import judge
 from lint_reduction.run.modules import project_of
@@ -33,9 +36,11 @@ from lint_reduction.run.selection import (
 from lint_reduction.run.syntax import cell_errors, check_syntax
 from lint_reduction.source.discover import DEFAULT_EXCLUDE, Candidate, Patterns, discover, git_patterns, is_pattern
 from lint_reduction.source.file import MAX_BYTES, check_size, decode, is_ascii_superset, read_bytes
+from lint_reduction.source.listing import CONFIGURATIONS
 from lint_reduction.source.notebook import is_notebook, read_notebook
 from lint_reduction.source.prefilter import Prefilter, build_prefilter
 from lint_reduction.source.suppressions import mentions_rules
+from lint_reduction.source.tracing import forget, kind_at, note_content
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -79,7 +84,17 @@ class Overrides:
 
 @dataclass(slots=True)
 class Context:
-    """All that is the same for the files under one configuration; ``project`` fills as imports are followed."""
+    """All that is the same for the files under one configuration.
+
+    Attributes:
+        settings: what the configuration says.
+        selection, min_confidence, min_severity, no_ignores: the same, where the command line has the last word.
+        libraries, prefilter, per_file, exclude: what is made of it.
+        project: the modules around the files; fills as imports are followed.
+        contents: as in ``Contexts``.
+        keeps_all: whether all rules run, and not only those that are selected.
+        partial: the files, as they are shown, on which only those ran all the same.
+    """
 
     settings: Settings
     selection: Selection
@@ -92,6 +107,8 @@ class Context:
     no_ignores: bool = False
     project: Project | None = None
     contents: Mapping[str, bytes] = field(default_factory=dict)
+    keeps_all: bool = False
+    partial: set[str] = field(default_factory=set)
 
     def surroundings(self) -> Project:
         """Return the modules around the files, as far as they are known."""
@@ -107,12 +124,18 @@ class Contexts:
     Attributes:
         overrides: what wins over the configurations.
         contents: what to read instead of some files, by their absolute paths.
+        keeps_all: as in ``Context``.
     """
 
     overrides: Overrides
     contents: Mapping[str, bytes] = field(default_factory=dict)
-    by_directory: dict[Path, Context] = field(default_factory=dict)
+    keeps_all: bool = False
+    by_directory: dict[str, Context] = field(default_factory=dict)
     by_configuration: dict[Path | None, Context] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # a process that goes on, as --watch and the language server do, must not remember what was there
+        forget()
 
     def of(self, directory: Path) -> Context:
         """Return the context of the files in a directory.
@@ -120,9 +143,12 @@ class Contexts:
         Raises:
             ConfigError: a configuration is wrong.
         """
+        return self._of(str(directory))
+
+    def _of(self, directory: str) -> Context:
         context = self.by_directory.get(directory)
         if context is None:
-            context = self.by_directory[directory] = self._closest(directory)
+            context = self.by_directory[directory] = self._closest(Path(directory))
         return context
 
     def _closest(self, directory: Path) -> Context:
@@ -130,6 +156,8 @@ class Contexts:
             return self._under(None)
         if self.overrides.configuration is not None:
             return self._under(self.overrides.configuration)
+        for name in CONFIGURATIONS:
+            note_content(os.path.join(directory, name))  # noqa: PTH118  # for each directory
         path = configuration_in(directory)
         if path is not None or directory.parent == directory:
             return self._under(path)
@@ -138,9 +166,12 @@ class Contexts:
     def _under(self, path: Path | None) -> Context:
         context = self.by_configuration.get(path)
         if context is None:
+            if path is not None:
+                note_content(os.path.abspath(path))  # noqa: PTH100  # links are not resolved
             settings = Settings() if path is None else load_settings(path)
             context = self.by_configuration[path] = make_context(settings, self.overrides)
             context.contents = self.contents
+            context.keeps_all = self.keeps_all
         return context
 
     def excludes(self, path: str, is_directory: bool, below: str | None = None) -> bool:
@@ -151,7 +182,7 @@ class Contexts:
             is_directory: whether it is a directory.
             below: a directory around it that was named: only the part of the path below that matters.
         """
-        context = self.of(Path(path).parent)
+        context = self._of(os.path.dirname(path))  # noqa: PTH120  # asked for every file
         base = below or str(context.settings.root)
         inside = path.startswith(base + os.sep)
         relative = (path[len(base) + 1 :] if inside else os.path.relpath(path, base)).replace(os.sep, "/")
@@ -262,7 +293,7 @@ def report_on(results: Sequence[FileResult], contexts: Contexts) -> Report:
 def repository_root() -> str:
     """Return the closest directory around the current one that is under version control, or the current one."""
     here = Path.cwd().resolve()
-    return str(next((parent for parent in (here, *here.parents) if (parent / ".git").exists()), here))
+    return str(next((parent for parent in (here, *here.parents) if kind_at(str(parent / ".git"))), here))
 
 
 def find_candidates(paths: Sequence[Path], contexts: Contexts) -> Sequence[Candidate]:
@@ -290,14 +321,14 @@ def judged(results: Sequence[FileResult], contexts: Contexts) -> list[FileResult
     """Return results with the findings that are reported, each in the file it is in."""
     here = Path.cwd()
     return judge(
-        results, lambda path: contexts.of(Path(path).parent), lambda path: _shown(path, here), contexts.contents
+        results, lambda path: contexts.of(Path(path).parent), lambda path: shown_as(path, here), contexts.contents
     )
 
 
 def lint_candidate(candidate: Candidate, contexts: Contexts, here: Path) -> FileResult:
     """Lint one file; whatever is wrong with it is in the result."""
     absolute = os.path.abspath(candidate.path)  # noqa: PTH100  # resolve() would follow symbolic links
-    shown = _shown(absolute, here)
+    shown = shown_as(absolute, here)
     if candidate.problem:
         return _unreadable(shown, absolute, SourceError(candidate.problem))
     try:
@@ -307,12 +338,15 @@ def lint_candidate(candidate: Candidate, contexts: Contexts, here: Path) -> File
     return lint_bytes(data, shown, absolute, contexts.of(Path(absolute).parent), named=candidate.named)
 
 
-def _shown(absolute: str, here: Path) -> str:
+def shown_as(absolute: str, here: Path) -> str:
+    """Return how an absolute path is shown: relative to the current directory if it is below it."""
     relative = os.path.relpath(absolute, here)
     return absolute if relative == os.pardir or relative.startswith(os.pardir + os.sep) else relative
 
 
-def lint_bytes(data: bytes, shown: str, absolute: str, context: Context, *, named: bool) -> FileResult:
+def lint_bytes(
+    data: bytes, shown: str, absolute: str, context: Context, *, named: bool, holds: bool | None = None
+) -> FileResult:
     """Lint the content of a file.
 
     Args:
@@ -321,14 +355,15 @@ def lint_bytes(data: bytes, shown: str, absolute: str, context: Context, *, name
         absolute: its path.
         context: settings and more.
         named: whether the user named it: its syntax is checked even if it can hold no finding.
+        holds: what ``may_hold`` says of it, None if nobody asked.
     """
-    return _guarded(shown, absolute, data, lambda: _lint_bytes(data, shown, absolute, context, named))
+    return _guarded(shown, absolute, data, lambda: _lint_bytes(data, shown, absolute, context, named, holds))
 
 
 def lint_alone(data: bytes, shown: str, absolute: str, context: Context, *, named: bool = True) -> list[FileResult]:
     """Lint the content of one file, and return its result and those of the files it leads to."""
     result = with_large_stack(lambda: lint_bytes(data, shown, absolute, context, named=named))
-    return judge([result], lambda _: context, lambda path: _shown(path, Path.cwd()))
+    return judge([result], lambda _: context, lambda path: shown_as(path, Path.cwd()))
 
 
 def lint_text(text: str, shown: str, absolute: str, context: Context) -> FileResult:
@@ -348,11 +383,12 @@ def _guarded(shown: str, absolute: str, data: bytes, run: Callable[[], FileResul
         return FileResult(shown, absolute, crash=f"internal error in {shown}:\n{trace}")
 
 
-def _lint_bytes(data: bytes, shown: str, absolute: str, context: Context, named: bool) -> FileResult:
+def _lint_bytes(
+    data: bytes, shown: str, absolute: str, context: Context, named: bool, holds: bool | None
+) -> FileResult:
     if is_notebook(absolute):
         return _lint_notebook(data, shown, absolute, context, named)
-    may_hold = mentions_rules(data) or context.prefilter.may_hold_finding(data)
-    if not may_hold and is_ascii_superset(data):
+    if not (may_hold(data, context) if holds is None else holds):
         if named:
             check_syntax(decode(data))
         elif not data.isascii() or b"\0" in data:
@@ -360,6 +396,11 @@ def _lint_bytes(data: bytes, shown: str, absolute: str, context: Context, named:
         return FileResult(shown, absolute)
     check_size(data)
     return _lint_text(decode(data), shown, absolute, context)
+
+
+def may_hold(data: bytes, context: Context) -> bool:
+    """Return False only if nothing can be found in a file with this content, and no comment in it silences anything."""
+    return mentions_rules(data) or context.prefilter.may_hold_finding(data) or not is_ascii_superset(data)
 
 
 def _lint_text(text: str, shown: str, absolute: str, context: Context) -> FileResult:
@@ -370,9 +411,18 @@ def _lint_text(text: str, shown: str, absolute: str, context: Context) -> FileRe
         facts = analyze(shown, text, context.libraries, project=project, absolute=absolute)
     except RecursionError:
         raise SourceError("nested too deeply to be analyzed") from None
-    found = tuple(finding for rule in context.selection.rules for finding in rule.check(facts))
+    found = _found(facts, context)
     lines = frozenset(handed_on(facts))
     return FileResult(shown, absolute, found, text, analyzed=True, handed_on=lines, open_losses=facts.open_losses)
+
+
+def _found(facts: ModuleFacts, context: Context) -> tuple[Finding, ...]:
+    """Return what the rules find: all of them, if that is to be kept for other runs."""
+    if context.keeps_all:
+        with contextlib.suppress(Exception):  # one that does not run must not fail the run
+            return tuple(finding for rule in all_rules() for finding in rule.check(facts))
+        context.partial.add(facts.path)
+    return tuple(finding for rule in context.selection.rules for finding in rule.check(facts))
 
 
 def _lint_notebook(data: bytes, shown: str, absolute: str, context: Context, named: bool) -> FileResult:
@@ -382,7 +432,7 @@ def _lint_notebook(data: bytes, shown: str, absolute: str, context: Context, nam
         return FileResult(shown, absolute)
     code = notebook.text.encode()
     try:
-        if not mentions_rules(code) and not context.prefilter.may_hold_finding(code):
+        if not may_hold(code, context):
             if named:
                 check_syntax(notebook.text)
             return FileResult(shown, absolute)
@@ -420,7 +470,8 @@ def with_large_stack(function: Callable[[], _Result]) -> _Result:
     before = threading.stack_size(_STACK_BYTES)
     sys.setrecursionlimit(max(limit, _RECURSION_LIMIT))
     try:
-        thread = threading.Thread(target=run, name="lint-reduction", daemon=True)
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run, args=(run,), name="lint-reduction", daemon=True)
         thread.start()
         thread.join()
     finally:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Mapping
-from pathlib import Path
+
+TYPE_CHECKING = False  # this module is imported before anything else: typing and pathlib take time
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 #: Names the folder to use instead of the one that the platform has for it.
 VARIABLE = "LINT_REDUCTION_CACHE_DIR"
@@ -20,24 +23,30 @@ def user_folder(environ: Mapping[str, str] = os.environ, platform: str = sys.pla
 
     It need not exist. None is returned where there is no home.
     """
+    from pathlib import Path
+
+    path = user_path(environ, platform)
+    return Path(path) if path else None
+
+
+def user_path(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> str:
+    """Return the folder of this user as ``user_folder`` does, empty where there is no home."""
     named = environ.get(VARIABLE)
     if named:
-        return Path.cwd() / Path(os.path.expanduser(named))  # noqa: PTH111  # of an unknown user it makes no error
+        return os.path.join(os.getcwd(), os.path.expanduser(named))  # of an unknown user it makes no error
     if platform == "win32":
         local = environ.get("LOCALAPPDATA")
-        return Path(local, _NAME, "Cache") if local else _in_home("AppData", "Local", _NAME, "Cache")
+        return os.path.join(local, _NAME, "Cache") if local else _in_home("AppData", "Local", _NAME, "Cache")
     if platform == "darwin":
         return _in_home("Library", "Caches", _NAME)
     base = environ.get("XDG_CACHE_HOME", "")
     # the specification says that a relative path is to be ignored
-    return Path(base, _NAME) if Path(base).is_absolute() else _in_home(".cache", _NAME)
+    return os.path.join(base, _NAME) if os.path.isabs(base) else _in_home(".cache", _NAME)
 
 
-def _in_home(*parts: str) -> Path | None:
-    try:
-        return Path.home().joinpath(*parts)
-    except RuntimeError:
-        return None
+def _in_home(*parts: str) -> str:
+    home = os.path.expanduser("~")
+    return "" if home.startswith("~") else os.path.join(home, *parts)
 
 
 def make_private(folder: Path) -> str:
@@ -50,7 +59,7 @@ def make_private(folder: Path) -> str:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         reason = _not_private(os.lstat(folder))
         if not reason:
-            _mark(folder)
+            mark(folder)
     except OSError as error:
         return (error.strerror or str(error)).lower()
     return reason
@@ -71,7 +80,7 @@ def _not_private(about: os.stat_result) -> str:
     return ""
 
 
-def _mark(folder: Path) -> None:
+def mark(folder: Path) -> None:
     """Keep what is in a folder out of git and out of backups."""
     for name, text in ((".gitignore", "*\n"), ("CACHEDIR.TAG", _TAG)):
         if not (folder / name).exists():

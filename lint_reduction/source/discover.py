@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from lint_reduction.errors import ConfigError
+from lint_reduction.source.listing import IGNORE, SUFFIXES, names_in
+from lint_reduction.source.tracing import kind_at, note_content, note_walk
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -24,8 +26,6 @@ DEFAULT_EXCLUDE = (
 )  # fmt: skip
 
 
-#: Of the files in a directory that are looked at.
-_SUFFIXES = (".py", ".ipynb")
 _NAME = re.compile(r"[\w.-]+")
 
 
@@ -94,8 +94,9 @@ class Ignored:
     def spec(self, directory: Path) -> GitIgnoreSpec | None:
         """Return the patterns of the ``.gitignore`` in a directory."""
         if directory not in self.specs:
+            note_content(str(directory / IGNORE))
             try:
-                text = (directory / ".gitignore").read_text("utf-8", errors="replace")
+                text = (directory / IGNORE).read_text("utf-8", errors="replace")
                 self.specs[directory] = git_patterns(filter(is_pattern, text.splitlines()))
             except OSError:
                 self.specs[directory] = None
@@ -112,9 +113,14 @@ class Ignored:
         for parent in (directory, *directory.parents):
             if self.spec(parent) is not None:
                 found.append(parent)
+            kind_at(str(parent / ".git"))
             if os.path.lexists(parent / ".git"):
                 return found
         return [parent for parent in found if parent == directory]
+
+    def within(self, directory: Path, bases: list[Path]) -> list[Path]:
+        """Return the directories whose patterns count in a directory, the nearest first, given those around it."""
+        return [directory, *bases] if self.respected and self.spec(directory) is not None else bases
 
     def ignores(self, path: str, is_directory: bool, bases: list[Path]) -> bool:
         """Say whether the patterns of some directories, the nearest first, leave out a path below them."""
@@ -206,11 +212,12 @@ def _walk(root: Path, is_excluded: IsExcluded, ignored: Ignored) -> Iterator[Can
                 _shown(directory, absolute, root), named=True, problem=(error.strerror or str(error)).lower()
             )
             continue
-        if ignored.respected and directory != str(absolute) and ignored.spec(Path(directory)) is not None:
-            bases = [Path(directory), *bases]
+        note_walk(directory, names_in(entries))
+        if directory != str(absolute) and any(entry.name == IGNORE for entry in entries):
+            bases = ignored.within(Path(directory), bases)
         for entry in entries:
             is_directory = _is_directory(entry)
-            if not is_directory and not entry.name.endswith(_SUFFIXES):
+            if not is_directory and not entry.name.endswith(SUFFIXES):
                 continue
             if is_excluded(entry.path, is_directory, below) or (
                 bases and ignored.ignores(entry.path, is_directory, bases)
@@ -220,11 +227,13 @@ def _walk(root: Path, is_excluded: IsExcluded, ignored: Ignored) -> Iterator[Can
                 stack.append((entry.path, bases))
             elif _is_file(entry):
                 yield Candidate(_shown(entry.path, absolute, root), named=False)
+            else:
+                kind_at(entry.path)
 
 
 def _shown(path: str, absolute: Path, root: Path) -> Path:
     """Return a path below a root as the user wrote the root."""
-    return root / os.path.relpath(path, absolute)
+    return root / path[len(str(absolute)) :].lstrip(os.sep)
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lint_reduction.errors import SourceError
 from lint_reduction.source.file import read_bytes
+from lint_reduction.source.tracing import kind_at, note_content, note_listing
 
 #: Names of directories that packages are installed in.
 _INSTALLED_IN = ("site-packages", "dist-packages")
@@ -62,6 +63,7 @@ def _installed_in(root: Path) -> tuple[Path | None, tuple[str, ...]]:
     """Return the virtual environment that counts, None if none does, and where packages are installed."""
     active = os.environ.get("VIRTUAL_ENV", "")
     for base in ([Path(active)] if active else []) + [root / name for name in _VIRTUAL]:
+        note_listing(str(base / "lib"))
         found = sorted(str(path) for pattern in _PATTERNS for path in base.glob(pattern) if path.is_dir())
         if found:
             return base, tuple(found)
@@ -70,7 +72,9 @@ def _installed_in(root: Path) -> tuple[Path | None, tuple[str, ...]]:
 
 def _linked(directory: str) -> Iterator[str]:
     """Yield the directories that the ``.pth`` files of a directory name."""
+    note_listing(directory)
     for path in sorted(Path(directory).glob("*.pth"))[:_MAX_PTH_FILES]:
+        note_content(str(path))
         try:
             lines = read_bytes(path)[:_MAX_PTH_BYTES].decode("utf-8", errors="replace").splitlines()
         except SourceError:
@@ -79,5 +83,5 @@ def _linked(directory: str) -> Iterator[str]:
             if not line or "\0" in line or line.startswith(("#", "import ", "import\t")):
                 continue
             linked = os.path.normpath(os.path.join(directory, line))  # noqa: PTH118  # it may be absolute
-            if os.path.isdir(linked):  # noqa: PTH112  # a line may be no path at all
+            if kind_at(linked) == "d":
                 yield linked

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from lint_reduction.source.tracing import note_content
 from lint_reduction.source.yaml_file import NotLiteral, Tree, read_yaml
 
 #: A file that says where its values belong; only the default is known.
@@ -75,6 +76,7 @@ def _plain(directory: Path, name: str) -> dict[str, Tree] | None:
     if not _NAME.fullmatch(name) or name.startswith(("/", ".")):
         return None
     path = _file(directory, name)
+    note_content(str(path))
     values = read_yaml(path)
     if values is None or _PACKAGE.search(path.read_text("utf-8-sig")):
         return None

@@ -1,13 +1,14 @@
 """Where an import leads in a project: from dotted names to files, by what is on disk and nothing else."""
 
-# ruff: noqa: PTH112, PTH113, PTH118, PTH120  # asked for every import of every file: paths as text take a third of the time
+# ruff: noqa: PTH118, PTH120  # asked for every import of every file: paths as text take a third of the time
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+
+from lint_reduction.source.tracing import kind_at, remembered
 
 #: What stands at the root of a project.
 _ROOTS = (".git", ".hg", "pyproject.toml", "setup.py", "setup.cfg")
@@ -39,13 +40,7 @@ def inside(path: str, name: str) -> Found | None:
     return module_below(package, (name,))
 
 
-def forget() -> None:
-    """Look at the disk anew: a process may live longer than what it has seen there."""
-    for cached in (_find, _bases, root_of, is_module):
-        cached.cache_clear()
-
-
-@lru_cache(maxsize=65536)
+@remembered
 def _find(directory: str, dotted: str) -> Found | None:
     name = dotted.lstrip(".")
     level = len(dotted) - len(name)
@@ -61,31 +56,50 @@ def _find(directory: str, dotted: str) -> Found | None:
     return None if base is None else module_below(base, parts)
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def _bases(directory: str) -> tuple[str, ...]:
     """Return where absolute imports of a file may begin: its own directory, and the roots of its packages."""
     here = Path(directory)
     bases = [here]
     for parent in (here, *here.parents):
-        if not (parent / "__init__.py").is_file():
+        if not is_file(parent / "__init__.py"):
             bases += [parent, parent / "src"]
-        if any((parent / name).exists() for name in _ROOTS) or parent.parent == parent:
+        if is_root(parent) or parent.parent == parent:
             break
     return tuple(dict.fromkeys(map(str, bases)))
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def root_of(directory: str) -> Path:
     """Return the root of the project that a directory is in, the directory itself if there is none."""
     here = Path(directory)
-    return next((p for p in (here, *here.parents) if any((p / name).exists() for name in _ROOTS)), here)
+    return next((parent for parent in (here, *here.parents) if is_root(parent)), here)
 
 
-@lru_cache(maxsize=65536)
+def is_root(directory: Path) -> bool:
+    """Say whether a directory is the root of a project."""
+    return any(kind_at(str(directory / name)) for name in _ROOTS)
+
+
+def is_file(path: Path) -> bool:
+    """Say whether there is a file at a path."""
+    return kind_at(str(path)) == "f"
+
+
+@remembered
+def find_below(directories: tuple[str, ...], dotted: str) -> Found | None:
+    """Return the module that a dotted name leads to in the first of some directories that has one."""
+    parts = tuple(dotted.split("."))
+    bases = (base for base in directories if is_module(base, parts[0]))
+    found = (module_below(base, parts) for base in bases)
+    return next((f for f in found if f is not None), None)
+
+
+@remembered
 def is_module(base: str, name: str) -> bool:
     """Say whether a directory holds a module or a package of a name."""
     path = os.path.join(base, name)
-    return os.path.isfile(f"{path}.py") or os.path.isdir(path)
+    return kind_at(f"{path}.py") == "f" or kind_at(path) == "d"
 
 
 def module_below(base: str, parts: tuple[str, ...]) -> Found | None:
@@ -96,7 +110,7 @@ def module_below(base: str, parts: tuple[str, ...]) -> Found | None:
         if not is_module(path, part):
             return _package(path, rest)
         inner = os.path.join(path, part)
-        if not os.path.isdir(inner):
+        if kind_at(inner) != "d":
             return Found(f"{inner}.py", ".".join(parts[index + 1 :]))
         path = inner
     return _package(path, "")
@@ -104,4 +118,4 @@ def module_below(base: str, parts: tuple[str, ...]) -> Found | None:
 
 def _package(path: str, rest: str) -> Found | None:
     package = os.path.join(path, "__init__.py")
-    return Found(package, rest) if os.path.isfile(package) else None
+    return Found(package, rest) if kind_at(package) == "f" else None
