@@ -68,6 +68,7 @@ def binary(
         return _constants(op, left, right)
     if isinstance(left, (Items, Repeated)) or isinstance(right, (Items, Repeated)):
         return _lists(op, left, right)
+    left, right = _beside_loss(left, right), _beside_loss(right, left)
     if isinstance(left, Gradient) or isinstance(right, Gradient):
         return _gradients(machine, op, left, right, exprs)
     if isinstance(left, Unknown) or isinstance(right, Unknown):
@@ -109,9 +110,21 @@ def _lists(op: str, left: Value, right: Value) -> Value:
     return Opaque()
 
 
+def _beside_loss(value: Value, other: Value) -> Value:
+    """Return an operand; beside a loss a number that is made of gradients is a term like any other."""
+    trains = isinstance(other, Unknown) or (isinstance(other, Tensor) and _may_train(other))
+    if trains and isinstance(value, Gradient) and value.is_measure:
+        return Opaque("norm", called=True)
+    return value
+
+
 def _gradients(machine: Machine, op: str, left: Value, right: Value, exprs: tuple[Expr | None, Expr | None]) -> Value:
-    gradient, other, expr = (left, right, exprs[1]) if isinstance(left, Gradient) else (right, left, exprs[0])
+    gradient, other, expr = (left, right, exprs[1])
+    if not isinstance(left, Gradient) or (left.is_measure and isinstance(right, Gradient)):
+        gradient, other, expr = (right, left, exprs[0])
     assert isinstance(gradient, Gradient)
+    if gradient.is_measure:
+        return gradient
     if op in ("+", "-"):
         # added weight decay or momentum changes no growth of the gradient itself
         return gradient

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lint_reduction.analysis import loops, tensors
+from lint_reduction.analysis import gradients, loops, tensors
 from lint_reduction.analysis.arithmetic import binary
 from lint_reduction.analysis.attributes import attribute
 from lint_reduction.analysis.code import Arg, Call, Expr, Var
@@ -232,6 +232,8 @@ def _getattr(machine: Machine, call: Call, values: Sequence[Value]) -> Value | N
 
 
 def _setattr(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
+    if len(values) == 3:
+        gradients.set_by_name(machine, call, values[0], values[1], values[2])
     if len(values) == 3 and isinstance(values[0], Instance) and isinstance(values[1], Constant):
         machine.state.heap[(values[0].identity, str(values[1].value))] = values[2]
     if len(values) == 3 and isinstance(values[0], Options):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lint_reduction.analysis import builtin_calls, methods, sinks
+from lint_reduction.analysis import builtin_calls, gradients, methods, sinks
 from lint_reduction.analysis.attributes import INHERITED, attribute, foreign_bases, inherited_loss, lineage
 from lint_reduction.analysis.code import Arg, Attr, Call, Expr, Var, dotted, text
 from lint_reduction.analysis.criteria import call_criterion, call_loss_name
@@ -198,7 +198,12 @@ def _call_external(machine: Machine, name: str, call: Call, values: Sequence[Val
     if name.startswith("builtins."):
         result = builtin_calls.call_builtin(machine, name[9:], call, values)
     else:
-        result = call_library(machine, name, call, values)
+        result = gradients.function_of_gradient(name, values)
+        result = call_library(machine, name, call, values) if result is None else result
+    for arg, value in zip(call.args, values, strict=True):
+        if arg.keyword == "out" and isinstance(value, Gradient):
+            place = gradients.place_of(machine, arg.value)
+            gradients.assigned_gradient(machine, Opaque() if result is None else result, call.mark, place)
     return unknown_call(machine, name.rpartition(".")[2], call, values) if result is None else result
 
 
@@ -323,7 +328,9 @@ def _is_batch_size(machine: Machine, value: Value) -> bool:
 def _holds_gradients(machine: Machine, value: Value) -> bool:
     """Say whether a value is a model, its parameters, or an optimizer."""
     match value:
-        case Parameters() | OptimizerValue() | Gradient():
+        case Gradient(is_measure=is_measure):
+            return not is_measure
+        case Parameters() | OptimizerValue():
             return True
         case Object(name):
             return name.startswith("torch.nn.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lint_reduction.analysis.accumulation import Accumulated, accumulated
@@ -216,9 +216,26 @@ def _after(flow: _Found) -> Growth | None:
     total = ONE if flow.optimizer is None else flow.optimizer.extra
     if flow.accumulated is not None and total is not None:
         total *= flow.accumulated.growth
-    for index, rescale in enumerate(flow.rescales):
-        other = next((r for r in flow.rescales[:index] if _excludes(r, rescale)), None)
-        if total is None or rescale.growth is None or (other is not None and other.growth != rescale.growth):
+    rescaled = _rescaled(flow.rescales)
+    return None if total is None or rescaled is None else total * rescaled
+
+
+def _rescaled(rescales: tuple[Rescale, ...]) -> Growth | None:
+    """Return the growth of what gradients are multiplied by, None if it is not known or not the same for all.
+
+    ``weight.grad /= n`` and ``bias.grad /= n`` divide each gradient once.
+    """
+    targets = {r.target for r in rescales if r.target and r.growth != ONE} or {""}
+    growths = {_product([r for r in rescales if r.target in ("", target)]) for target in targets}
+    return growths.pop() if len(growths) == 1 else None
+
+
+def _product(rescales: Sequence[Rescale]) -> Growth | None:
+    """Return the growth of what one gradient is multiplied by, None if it is not known."""
+    total = ONE
+    for index, rescale in enumerate(rescales):
+        other = next((r for r in rescales[:index] if _excludes(r, rescale)), None)
+        if rescale.growth is None or (other is not None and other.growth != rescale.growth):
             return None
         total *= ONE if other is not None else rescale.growth
     return total

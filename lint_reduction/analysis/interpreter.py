@@ -44,7 +44,7 @@ from lint_reduction.analysis.code import (
     text,
 )
 from lint_reduction.analysis.code import Items as ItemsExpr
-from lint_reduction.analysis.conversion import as_factor, as_tensor
+from lint_reduction.analysis.conversion import as_tensor
 from lint_reduction.analysis.evaluation import counts_something, evaluate, known_when, truth, usually
 from lint_reduction.analysis.indexing import size_by_name, sizes
 from lint_reduction.analysis.machine import Frame, Hooks, Machine
@@ -65,6 +65,7 @@ from lint_reduction.analysis.values import (
     Instance,
     Items,
     Mapping,
+    Method,
     Object,
     Opaque,
     Option,
@@ -251,16 +252,16 @@ def _assign_attribute(machine: Machine, base: Expr, name: str, value: Value, tar
             case Options(identity=identity) if identity:
                 set_option(machine, owner, Constant(name), value)
             case Parameters() if name == "grad":
-                gradients.assigned_gradient(machine, value, target.mark)
+                gradients.assigned_gradient(machine, value, target.mark, gradients.place_of(machine, base))
             case Gradient() if name == "data":
-                gradients.assigned_gradient(machine, value, target.mark)
+                gradients.assigned_gradient(machine, value, target.mark, gradients.place_of(machine, base))
             case Parameters() if name == "data":
                 _manual_update(machine, value, target.mark)
             case Opaque() if name == "requires_grad":
                 if isinstance(value, Constant) and value.value is True:
                     assign(machine, base, as_leaf(owner))
             case Tensor() | Opaque() if name == "grad":
-                gradients.assigned_gradient(machine, value, target.mark)
+                gradients.assigned_gradient(machine, value, target.mark, gradients.place_of(machine, base))
             case Tensor() | Opaque() if name == "data" and isinstance(value, Gradient):
                 _manual_update(machine, value, target.mark)
             case _:
@@ -278,9 +279,13 @@ def _assign_item(machine: Machine, base: Expr, key: Expr, value: Value) -> None:
     if isinstance(owner, ParamGroups):
         name = machine.evaluate(key)
         if isinstance(name, Constant) and name.value == "lr":
-            rate = as_factor(machine, value, None, divides=False)
-            machine.state.heap.pop((owner.optimizer.identity, "lr"), None)
-            optimizers.scale_learning_rate(machine, owner.optimizer, rate.growth, owner.optimizer.mark)
+            optimizers.set_group_rate(machine, owner, value)
+    elif isinstance(owner, Gradient):
+        gradients.assigned_part(machine, key, value, base)
+    elif isinstance(owner, Method) and owner.name == "__dict__" and isinstance(base, Attr):
+        name = machine.evaluate(key)
+        if isinstance(name, Constant) and isinstance(name.value, str):
+            _assign_attribute(machine, base.base, name.value, value, base)
     elif isinstance(owner, Mapping):
         name = machine.evaluate(key)
         if isinstance(name, Constant):
@@ -357,7 +362,8 @@ def _update(machine: Machine, statement: Update) -> None:
     """Run ``target op= value``; in a loop that began after the target was bound, a sum accumulates."""
     added = machine.evaluate(statement.value)
     before = machine.evaluate(statement.target)
-    if isinstance(added, Gradient) or isinstance(before, Gradient):
+    measured = any(isinstance(v, Gradient) and v.is_measure for v in (added, before))
+    if not measured and (isinstance(added, Gradient) or isinstance(before, Gradient)):
         _update_gradient(machine, statement, before, added)
         return
     if statement.op in ("+", "-"):
@@ -385,7 +391,7 @@ def _update_gradient(machine: Machine, statement: Update, before: Value, added: 
     if isinstance(before, Gradient):
         if statement.op in ("*", "/") and not before.of_inputs:
             growth = gradients.factor_on_gradient(machine, added, statement.value, divides=statement.op == "/")
-            machine.rescale(statement.mark, growth)
+            machine.rescale(statement.mark, growth, target=gradients.place_of(machine, statement.target))
         return
     if isinstance(added, Gradient) and not added.of_inputs and statement.op in ("-", "+"):
         machine.record(ManualUpdate(statement.mark, added.growth, machine.loops))

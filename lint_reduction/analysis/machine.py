@@ -372,9 +372,11 @@ class Machine:
         """Write an event to the trace."""
         self.trace.events.append(event)
 
-    def rescale(self, mark: int, growth: Growth | None, text: str = "", *, standing: bool = False) -> None:
+    def rescale(
+        self, mark: int, growth: Growth | None, text: str = "", *, standing: bool = False, target: str = ""
+    ) -> None:
         """Record that gradients are multiplied by something, on the branch where control is."""
-        self.record(Rescale(mark, growth, text, standing, frozenset(self.state.path.items())))
+        self.record(Rescale(mark, growth, text, standing, frozenset(self.state.path.items()), target))
 
     def unknown(self, reason: str, mark: int = 0) -> Unknown:
         """Return an unknown value, remembering why."""

@@ -9,8 +9,10 @@ from lint_reduction.analysis import gradients, sinks, tensors
 from lint_reduction.analysis.attributes import MODULE_METHODS, PARAMETER_METHODS, as_leaf, is_table
 from lint_reduction.analysis.code import Attr, Call, Expr, Var, text
 from lint_reduction.analysis.conversion import DIFFERENCE
+from lint_reduction.analysis.hooks import HOOKS, applied, hooked
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.operations import Operands, operate
+from lint_reduction.analysis.optimizers import update_groups
 from lint_reduction.analysis.settings_files import file_method, options_method
 from lint_reduction.analysis.training import ZeroGrad
 from lint_reduction.analysis.values import (
@@ -31,6 +33,7 @@ from lint_reduction.analysis.values import (
     OptimizerValue,
     Options,
     Parameters,
+    ParamGroups,
     Repeated,
     Shape,
     Tensor,
@@ -63,6 +66,10 @@ def call_method(machine: Machine, owner: Value, name: str, call: Call, values: S
     if name == "zero_grad":
         machine.record(ZeroGrad(machine.windows, machine.loops))
         return Constant(None)
+    if name in HOOKS and values:
+        return hooked(machine, owner, name, call, values[0])
+    if name == "apply" and values:
+        applied(machine, owner, call, values)
     return _method_of(machine, owner, name, call, values)
 
 
@@ -78,6 +85,8 @@ def _method_of(machine: Machine, owner: Value, name: str, call: Call, values: Se
             return _container_method(machine, owner, name, call, values)
         case OptimizerValue():
             return _optimizer_method(machine, owner, name, call, values)
+        case ParamGroups() if name == "update":
+            return update_groups(machine, owner, call, values)
         case Parameters() | Gradient():
             return gradients.call_gradient_method(machine, owner, name, call, values)
         case Criterion():

@@ -20,6 +20,7 @@ from lint_reduction.analysis.values import (
     Opaque,
     OptimizerValue,
     Parameters,
+    ParamGroups,
     Repeated,
     Tensor,
     Value,
@@ -162,6 +163,26 @@ def lambda_lr(machine: Machine, call: Call, values: Sequence[Value]) -> Value | 
         factor = as_factor(machine, value, None, divides=False)
         scale_learning_rate(machine, optimizer, factor.growth, call.mark)
     return Object("torch.optim.lr_scheduler.LambdaLR", machine.new_identity())
+
+
+def set_group_rate(machine: Machine, groups: ParamGroups, value: Value) -> None:
+    """``group["lr"] = value``."""
+    rate = as_factor(machine, value, None, divides=False)
+    machine.state.heap.pop((groups.optimizer.identity, "lr"), None)
+    scale_learning_rate(machine, groups.optimizer, rate.growth, groups.optimizer.mark)
+
+
+def update_groups(machine: Machine, groups: ParamGroups, call: Call, values: Sequence[Value]) -> Value:
+    """``group.update(lr=value)``, or with a dictionary."""
+    given = _options(call, values)
+    for arg, value in zip(call.args, values, strict=True):
+        if not arg.keyword and not arg.stars:
+            known = isinstance(value, Mapping) and value.rest is None
+            given |= {str(k): v for k, v in value.entries} if isinstance(value, Mapping) else {}
+            given |= {} if known else {"lr": Opaque(UNCERTAIN)}
+    if "lr" in given:
+        set_group_rate(machine, groups, given["lr"])
+    return Constant(None)
 
 
 def scale_learning_rate(machine: Machine, optimizer: OptimizerValue, growth: Growth | None, mark: int) -> None:

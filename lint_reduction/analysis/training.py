@@ -192,7 +192,7 @@ class Rescale:
     """Gradients multiplied by something; ``growth`` None if it is not known.
 
     ``standing`` says that this happens to every gradient from now on: it is done by a hook; ``guards``
-    are the tests that hold there.
+    are the tests that hold there; ``target`` says which gradients, empty for all.
     """
 
     mark: int
@@ -200,6 +200,7 @@ class Rescale:
     text: str = ""
     standing: bool = False
     guards: frozenset[tuple[str, bool]] = frozenset()
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)

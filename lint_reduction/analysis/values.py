@@ -470,11 +470,13 @@ class Gradient:
         of_inputs: whether p is data.
         growth: of the factor, None if it is not known.
         text: source of the divisor, where there is one.
+        is_measure: whether it is a number made of gradients, such as their norm.
     """
 
     of_inputs: bool = False
     growth: Growth | None = ONE
     text: str = ""
+    is_measure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
