@@ -20,7 +20,7 @@ from accuracy import EXPECTED, Label, labels_by_path, lines_of
 from corpus import DEFAULT_DESTINATION, fetch_all
 
 from lint_reduction.analysis import Project, analyze
-from lint_reduction.facts import Fate
+from lint_reduction.facts import Certainty, Fate
 from lint_reduction.finding import Finding
 from lint_reduction.libraries import load_libraries
 from lint_reduction.run.pipeline import Contexts, Overrides, find_candidates, judged, lint_candidates
@@ -50,7 +50,8 @@ def fine_sites(path: Path, lines: set[int]) -> list[tuple[str, Finding]]:
     facts = analyze(str(path), text, libraries, project=Project(libraries), absolute=str(path))
     made = []
     for flow in facts.flows:
-        if flow.fate in (Fate.TRAINED, Fate.RETURNED):
+        # what another value of an option would do is not what is labeled
+        if flow.fate in (Fate.TRAINED, Fate.RETURNED) and flow.certainty is not Certainty.OPTIONAL:
             sites = [term.site.span for term in flow.terms if term.site is not None]
             spans = [span for span in sites if not span.path and span.line in lines]
             made += [as_finding(flow, str(path), span=span) for span in spans]

@@ -175,7 +175,8 @@ class Slice:
             self._keep(module, imported.statement)
             self._link(module, imported, base=base)
         for statement in names.definers.get((owner, name), ()):
-            if not module.about(Runnable).is_taken(statement) and name not in bindings(statement):
+            is_lost = not module.about(Runnable).is_taken(statement) and name not in bindings(statement)
+            if is_lost and (owner in self._stretches or getattr(owner, "name", "") in self.handed.editing):
                 raise NoExperimentError(f"line {statement.lineno} of {module.path} changes `{name}` and is not run")
             self._define(module, statement, base=base)
         for attribute in self._attributes & names.stores.keys():
