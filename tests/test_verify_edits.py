@@ -155,9 +155,6 @@ FOLLOWED = {
     "clipped_in_helper": Program(
         "clip(model)", "def clip(net):\n    nn.utils.clip_grad_norm_(net.parameters(), 0.001)"
     ),
-    "normalized": Program(
-        "total = torch.sqrt(sum((p.grad ** 2).sum() for p in model.parameters()))\n" + LOOP + "p.grad.div_(total)"
-    ),
     "rate_in_loop": Program(first="for group in optimizer.param_groups:\n    group['lr'] = 0.01 / len(x)"),
     "rate_times": Program(first="for group in optimizer.param_groups:\n    group['lr'] *= 1 / len(x)"),
     "rate_of_first": Program(first="optimizer.param_groups[0]['lr'] = 0.01 / x.size(0)"),
@@ -205,10 +202,6 @@ FOLLOWED = {
         optimizer="pass",
         step="with torch.no_grad():\n    " + LOOP.replace("\n", "\n    ") + "p -= 0.01 * p.grad / len(x)",
     ),
-    "manual_sign": Program(
-        optimizer="pass",
-        step="with torch.no_grad():\n    " + LOOP.replace("\n", "\n    ") + "p.add_(p.grad.sign(), alpha=-0.01)",
-    ),
     "manual_helper": Program(
         definitions="@torch.no_grad()\ndef update(params, rate, count):\n    for p in params:\n"
         "        p.data.add_(p.grad.data, alpha=-rate / count)\n        p.grad = None",
@@ -226,6 +219,13 @@ FOLLOWED = {
 }
 #: Programs that are not run, as what they do cannot be followed: silence, and no verdict on something else.
 REFUSED = {
+    "normalized": Program(
+        "total = torch.sqrt(sum((p.grad ** 2).sum() for p in model.parameters()))\n" + LOOP + "p.grad.div_(total)"
+    ),
+    "manual_sign": Program(
+        optimizer="pass",
+        step="with torch.no_grad():\n    " + LOOP.replace("\n", "\n    ") + "p.add_(p.grad.sign(), alpha=-0.01)",
+    ),
     "hook_of_output": Program(
         first="out = model(x)\nout.register_hook(lambda g: g / len(x))", backward="criterion(out, y).backward()"
     ),
