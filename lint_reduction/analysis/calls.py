@@ -162,6 +162,8 @@ def _inherit(machine: Machine, instance: Value, call: Call, values: Sequence[Val
     if name and isinstance(instance, Instance):
         criterion = call_loss_name(machine, name, call, values)
         machine.state.heap[(instance.identity, INHERITED)] = criterion
+        # what its constructor makes of the flags counts, not what was given
+        machine.state.heap.pop((instance.identity, "reduction"), None)
         if _has_forward(machine, instance):
             # it is for its forward to say what becomes of the loss
             escape(machine, criterion, call.mark, "inherited")
