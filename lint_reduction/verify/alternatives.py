@@ -38,10 +38,24 @@ def keep_off(sides: Sides, module: Module, path: Collection[ast.AST], end: ast.A
 def _calls(module: Module, scopes: Collection[Scope]) -> Iterator[ast.Call]:
     """Yield the calls of some functions, by their names."""
     names = {scope.name for scope in scopes if not isinstance(scope, ast.Module)} - {"__init__", "forward", "__call__"}
-    for node in ast.walk(module.tree):
-        match node:
-            case ast.Call(func=ast.Name(id=name) | ast.Attribute(value=ast.Name(), attr=name)) if name in names:
-                yield node
+    table = module.about(_Nodes)
+    yield from (call for name in names for call in table.calls.get(name, ()))
+
+
+class _Nodes:
+    """The calls and functions of a module by name, and the nodes of each of its scopes."""
+
+    def __init__(self, module: Module) -> None:
+        self.calls: dict[str, list[ast.Call]] = {}
+        self.functions: dict[str, list[FunctionNode]] = {}
+        self.own: dict[Scope, list[ast.AST]] = {}
+        for node in ast.walk(module.tree):
+            self.own.setdefault(module.scope(node), []).append(node)
+            match node:
+                case ast.Call(func=ast.Name(id=name) | ast.Attribute(value=ast.Name(), attr=name)):
+                    self.calls.setdefault(name, []).append(node)
+            if isinstance(node, FunctionNode):
+                self.functions.setdefault(node.name, []).append(node)
 
 
 def _decide(
@@ -49,7 +63,7 @@ def _decide(
 ) -> Iterator[Scope]:
     """Decide the tests of a function, and yield the functions that make what it makes the loss of."""
     on_path = {inner for node in path for inner in (node, *module.around(node))}
-    nodes = [node for node in ast.walk(scope) if module.scope(node) is scope]
+    nodes = module.about(_Nodes).own.get(scope, [])
     whole = {module.statement(node) for node in path}
     direct = {name for s in nodes if isinstance(s, _STORING) and s in whole for name in _stored(s)}
     carriers = _carriers(nodes, whole, direct, end)
@@ -66,7 +80,7 @@ def _decide(
         if changing[0] is not changing[1]:
             taken[node] = changing[1]
     made = {name for s in nodes if isinstance(s, _STORING) and _stored(s) & carriers for name in _called(s.value)}
-    yield from (n for n in ast.walk(module.tree) if isinstance(n, FunctionNode) and n.name in made)
+    yield from (function for name in made for function in module.about(_Nodes).functions.get(name, ()))
 
 
 def _carriers(nodes: Sequence[ast.AST], whole: Collection[ast.stmt | None], direct: set[str], end: ast.AST) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 
 from tests.oracle.beside import write_evaluation, write_log, write_schedule
@@ -302,7 +301,7 @@ def _finished(draft: Draft, lines: list[str], model: str) -> Program:
     settings: list[dict[str, bool]] = [{}]
     for flag in draft.flags:
         settings = [{**setting, flag: value} for setting in settings for value in (False, True)]
-    ast.parse(text)
+    compile(text, "<program>", "exec", dont_inherit=True)
     return Program(
         text=text,
         alone=alone,
