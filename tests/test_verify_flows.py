@@ -227,18 +227,41 @@ def test_the_samples_of_a_batch_that_is_taken_apart_are_gone_through() -> None:
     assert {round(series.exponent or 0, 3) for trial in run.trials for series in trial.series[:1]} == {1}
 
 
+TERM_BY_FLAG = {
+    "scaled": (
+        loop(
+            "a = F.mse_loss(out, y) / len(x)\nb = F.l1_loss(out, y)\nb = b / 2\nloss = a\n"
+            "if flag:\n    loss = loss + b * len(x)"
+        ),
+        {(-1,), (-1, 1)},
+    ),
+    "criterion": (
+        loop(
+            "a = F.mse_loss(out, y, reduction='none').sum()\nb = criterion(out, y)\nloss = a\n"
+            "if flag:\n    loss = loss + b",
+            before="criterion = nn.L1Loss()",
+        ),
+        {(1,), (0, 1)},
+    ),
+    "total": (
+        "def train(model, loader, flag):\n    criterion = nn.MSELoss(reduction='sum')\n    other = nn.L1Loss()\n"
+        "    total = 0.0\n    for x, y in loader:\n        out = model(x)\n        a = criterion(out, y)\n"
+        "        b = other(out, y)\n        b /= 2\n        loss = a\n        if flag:\n            loss = loss + b\n"
+        "        total = total + loss\n    total.backward()\n",
+        {(1,), (0, 1)},
+    ),
+}
+
+
 @pytest.mark.torch
-def test_a_term_by_a_flag_is_in_the_flow_that_has_it() -> None:
-    text = HEAD + loop(
-        "a = F.mse_loss(out, y) / len(x)\nb = F.l1_loss(out, y)\nb = b / 2\nloss = a\n"
-        "if flag:\n    loss = loss + b * len(x)"
-    )
+@pytest.mark.parametrize(("text", "expected"), TERM_BY_FLAG.values(), ids=TERM_BY_FLAG)
+def test_a_term_by_a_flag_is_in_the_flow_that_has_it(text: str, expected: set[tuple[int, ...]]) -> None:
     powers = {
         tuple(power for power, share in trial.series[0].powers if share > 1e-6)
-        for run in measured(text)
+        for run in measured(HEAD + text)
         for trial in run.trials
     }
-    assert powers == {(-1,), (-1, 1)}
+    assert powers == expected
 
 
 def test_a_flow_of_which_no_step_is_known_can_be_asked_for() -> None:

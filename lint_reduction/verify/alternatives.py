@@ -66,6 +66,8 @@ def _decide(
     nodes = module.about(_Nodes).own.get(scope, [])
     whole = {module.statement(node) for node in path}
     direct = {name for s in nodes if isinstance(s, _STORING) and s in whole for name in _stored(s)}
+    # where a criterion is built on the path, what it returns is on it as well
+    direct |= {name for s in nodes if isinstance(s, _STORING) and _called(s.value) & direct for name in _stored(s)}
     carriers = _carriers(nodes, whole, direct, end)
     for node in nodes:
         if not isinstance(node, ast.If) or node in taken or node in on_path or assigns(node.test):
@@ -92,13 +94,20 @@ def _carriers(nodes: Sequence[ast.AST], whole: Collection[ast.stmt | None], dire
     if end in nodes and not isinstance(end, Scope):
         carriers |= {n.id for n in ast.walk(end) if isinstance(n, ast.Name)}
     statements = [s for s in nodes if isinstance(s, _STORING) and s.value is not None]
+    on_path = {s.value for s in statements if s in whole}
     while True:
         more = {name for s in statements if s.value is not None and _read(s.value) & carriers for name in _stored(s)}
-        made = [s.value for s in statements if s not in whole and s.value is not None and _stored(s) & carriers]
+        made = [s.value for s in statements if s.value is not None and _stored(s) & carriers]
+        made = [value for value in made if value not in on_path or _adds(value)]
         more |= {name for value in made for name in _combined(value)}
         if more <= carriers:
             return carriers
         carriers |= more
+
+
+def _adds(node: ast.AST) -> bool:
+    """Say whether an expression adds something up: the terms are on the path with the total."""
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add)
 
 
 def _combined(node: ast.AST) -> set[str]:
