@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection
 
-from lint_reduction.libraries import load_libraries
 from lint_reduction.verify.allowed import OPTIMIZER_OPTIONS
 from lint_reduction.verify.modules import Module
 
@@ -93,27 +92,6 @@ def sets_hook(statement: ast.AST) -> bool:
         case ast.Expr(value=ast.Call() as call) | ast.Assign(value=ast.Call() as call):
             return isinstance(call.func, ast.Attribute) and call.func.attr in HOOKS
     return False
-
-
-def sets_rate(statement: ast.stmt, *, by_any: bool) -> bool:
-    """Say whether a statement sets the learning rate of a group of parameters: ``group["lr"] *= batch_size``.
-
-    Args:
-        statement: the statement.
-        by_any: whether by anything, and not only by something that counts.
-    """
-    match statement:
-        case ast.Assign(targets=[ast.Subscript(slice=ast.Constant(value="lr"))], value=value):
-            return by_any or isinstance(value, ast.Constant) or _counts(value)
-        case ast.AugAssign(target=ast.Subscript(slice=ast.Constant(value="lr")), value=value):
-            return by_any or _counts(value)
-    return False
-
-
-def _counts(node: ast.AST) -> bool:
-    """Say whether something in an expression counts by what it is called."""
-    called = (getattr(n, "id", "") or getattr(n, "attr", "") or getattr(n, "value", "") for n in ast.walk(node))
-    return any(isinstance(name, str) and load_libraries().names.count(name) is not None for name in called if name)
 
 
 def is_step(statement: ast.stmt) -> bool:

@@ -21,7 +21,6 @@ from lint_reduction.verify.effects import (
     is_effect,
     is_step,
     sets_hook,
-    sets_rate,
     stepping_functions,
 )
 from lint_reduction.verify.handed import Handed
@@ -232,10 +231,9 @@ class Slice:
         self._catalog.names(module)
         for statement in module.own(scope):
             in_time = stretch is None or (begin(statement) <= stretch.last and not stretch.is_over(statement))
-            changes = is_effect(statement) or sets_rate(statement, by_any=self.route.rate_grows)
+            changes = is_effect(statement) or changes_options(statement)
             if (
                 (in_time and changes)
-                or (stretch is None and changes_options(statement))
                 or (stretch is None and called_in(statement) in self.handed.editing)
                 or sets_hook(statement)
                 or fills(statement, relevance.names, relevance.attributes)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lint_reduction.facts import Argument, Fate, LossFlow, LossSite, Span, Step, StepKind
 from lint_reduction.finding import Finding
-from lint_reduction.growth import ONE, Count
+from lint_reduction.growth import Count
 from lint_reduction.verify.experiment import Scalar
 from lint_reduction.verify.losses import TENSORS
 from lint_reduction.verify.modules import FunctionNode, Module, Modules, NoExperimentError, Placed, Scope
@@ -55,7 +55,6 @@ class RouteNodes:
         optimizer: where the optimizer is built.
         functions: the functions that the run passes through.
         settings: for loss calls, the arguments that they take from settings.
-        rate_grows: whether the learning rate follows a count.
         is_known: whether all that is done to the loss is known.
     """
 
@@ -72,7 +71,6 @@ class RouteNodes:
     optimizer: Spot | None = None
     functions: frozenset[Scope] = field(default_factory=frozenset)
     settings: tuple[tuple[ast.AST, Settings], ...] = ()
-    rate_grows: bool = False
     is_known: bool = False
 
     @property
@@ -144,7 +142,6 @@ class _Reader:
             self.optimizer(),
             frozenset(self.scope(spot) for spot in (*calls, end)),
             tuple(self.settings()),
-            flow.optimizer is not None and flow.optimizer.learning_rate != ONE,
             all(term.growth is not None for term in flow.terms),
         )
 
