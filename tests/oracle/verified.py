@@ -90,18 +90,18 @@ class Verifier:
 
     def submit(self, program: Program, flows: Sequence[LossFlow]) -> Future[tuple[Verified, ...]]:
         """Hand in a program with its flows; what comes of it has an answer for each of them."""
-        return self._thread.submit(self._verify, program, flows)
+        # here, and not in the other thread: two that parse at once make Python 3.11 fail
+        return self._thread.submit(self._verify, program, [_experiments(program, flow) for flow in flows])
 
-    def _verify(self, program: Program, flows: Sequence[LossFlow]) -> tuple[Verified, ...]:
-        cut = [(flow, _experiments(program, flow)) for flow in flows]
-        texts = list(dict.fromkeys(text for _, texts in cut if isinstance(texts, tuple) for text in texts))
+    def _verify(self, program: Program, cut: Sequence[tuple[str, ...] | str]) -> tuple[Verified, ...]:
+        texts = list(dict.fromkeys(text for texts in cut if isinstance(texts, tuple) for text in texts))
         replies = dict(self._pool.run([json.loads(text) for text in texts]))
         answers = {text: replies[index] for index, text in enumerate(texts)}
         return tuple(
             Verified({}, reason=texts)
             if isinstance(texts, str)
             else _joined(program, [answers[text] for text in texts])
-            for _, texts in cut
+            for texts in cut
         )
 
 
