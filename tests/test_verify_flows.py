@@ -74,6 +74,34 @@ CASES = (
         (-1, 0),
     ),
     Case(
+        "a division by a flag, of what a criterion of the module returns",
+        "criterion = nn.MSELoss(reduction='sum')\n\n"
+        + loop("loss = criterion(out, y)\nif flag:\n    loss = loss / len(x)\ntotal = loss\nloss = total"),
+        (0, 1),
+    ),
+    Case(
+        "a division by a flag, of what a class returns and a list keeps",
+        "class Squared(nn.Module):\n    def forward(self, out, y):\n        return ((out - y) ** 2).sum()\n\n"
+        + loop(
+            "losses = []\nerror = criterion(out, y)\nif flag:\n    error = error / batch_size\n"
+            "losses.append(error)\nloss = torch.stack(losses).sum()",
+            before="criterion = Squared()",
+        ),
+        (0, 1),
+    ),
+    Case(
+        "a division or a constant, of what an attribute returns",
+        "class Trainer:\n    def __init__(self, model):\n        self.model = model\n"
+        "        self.criterion = nn.SmoothL1Loss(reduction='sum')\n"
+        "        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)\n\n"
+        "    def fit(self, loader, flag):\n        for x, y in loader:\n"
+        "            error = self.criterion(self.model(x), y)\n            if flag:\n"
+        "                error /= len(x)\n            else:\n                error = error / 10\n"
+        "            loss = torch.stack([error]).sum()\n"
+        "            loss.backward()\n            self.optimizer.step()\n            self.optimizer.zero_grad()\n",
+        (0, 1),
+    ),
+    Case(
         "a division in a function around that of the loss",
         "def error(out, y):\n    return ((out - y) ** 2).mean()\n\n"
         "def objective(model, x, y, flag):\n    loss = error(model(x), y)\n    if flag:\n        loss = loss * len(x)\n"
@@ -240,6 +268,20 @@ TERM_BY_FLAG = {
             "a = F.mse_loss(out, y, reduction='none').sum()\nb = criterion(out, y)\nloss = a\n"
             "if flag:\n    loss = loss + b",
             before="criterion = nn.L1Loss()",
+        ),
+        {(1,), (0, 1)},
+    ),
+    "criterion of the module": (
+        "criterion = nn.L1Loss()\n\n"
+        + loop(
+            "a = F.mse_loss(out, y, reduction='sum')\nb = criterion(out, y)\nloss = a\nif flag:\n    loss = loss + b"
+        ),
+        {(1,), (0, 1)},
+    ),
+    "criterion of both": (
+        "criterion = nn.MSELoss(reduction='sum')\n\n"
+        + loop(
+            "loss = criterion(out, y)\nif flag:\n    extra = criterion(out.tanh(), y)\n    loss = loss + extra / len(x)"
         ),
         {(1,), (0, 1)},
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 from lint_reduction.verify.branches import Sides, assigns
 from lint_reduction.verify.modules import FunctionNode, Module, Scope
@@ -11,7 +12,26 @@ from lint_reduction.verify.modules import FunctionNode, Module, Scope
 _STORING = ast.Assign | ast.AugAssign | ast.AnnAssign
 
 
-def keep_off(sides: Sides, module: Module, path: Collection[ast.AST], end: ast.AST) -> None:
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The names of the functions and classes that a path runs through, but those that methods of many classes have."""
+
+    functions: frozenset[str] = frozenset()
+    classes: frozenset[str] = frozenset()
+
+    @classmethod
+    def on(cls, module: Module, path: Collection[ast.AST]) -> Passed:
+        """Return those of the nodes of a path in a module."""
+        scopes = {module.scope(node) for node in path}
+        functions = {scope.name for scope in scopes if not isinstance(scope, ast.Module)}
+        classes = {outer.name for node in path for outer in module.around(node) if isinstance(outer, ast.ClassDef)}
+        return cls(frozenset(functions - {"__init__", "forward", "__call__"}), frozenset(classes))
+
+    def __or__(self, other: Passed) -> Passed:
+        return Passed(self.functions | other.functions, self.classes | other.classes)
+
+
+def keep_off(sides: Sides, module: Module, path: Collection[ast.AST], end: ast.AST, elsewhere: Passed) -> None:
     """Decide the tests of which one side changes what a path computes, where the path is not on it.
 
     What is done to a loss is on its path, unless it only scales it by constants.
@@ -21,25 +41,26 @@ def keep_off(sides: Sides, module: Module, path: Collection[ast.AST], end: ast.A
         module: the module.
         path: the nodes of the path in it.
         end: the last of them.
+        elsewhere: what the path runs through in other modules.
     """
-    scopes = {module.scope(node) for node in path}
     nodes = list(path)
-    while more := [node for node in _calls(module, scopes) if node not in nodes]:
+    passed = Passed.on(module, nodes) | elsewhere
+    while more := [node for node in _calls(module, passed) if node not in nodes]:
         nodes += more
-        scopes |= {module.scope(node) for node in more}
+        passed |= Passed.on(module, more)
+    scopes = {module.scope(node) for node in nodes}
+    criteria = _criteria(module, path, passed)
     pending, seen = list(scopes), set[Scope]()
     while pending:
         scope = pending.pop()
         if scope not in seen:
             seen.add(scope)
-            pending += _decide(sides.taken, module, scope, nodes, end)
+            pending += _decide(sides.taken, module, scope, nodes, end, criteria)
 
 
-def _calls(module: Module, scopes: Collection[Scope]) -> Iterator[ast.Call]:
-    """Yield the calls of some functions, by their names."""
-    names = {scope.name for scope in scopes if not isinstance(scope, ast.Module)} - {"__init__", "forward", "__call__"}
+def _calls(module: Module, passed: Passed) -> Iterator[ast.Call]:
     table = module.about(_Nodes)
-    yield from (call for name in names for call in table.calls.get(name, ()))
+    yield from (call for name in passed.functions for call in table.calls.get(name, ()))
 
 
 class _Nodes:
@@ -58,8 +79,21 @@ class _Nodes:
                 self.functions.setdefault(node.name, []).append(node)
 
 
+def _criteria(module: Module, path: Collection[ast.AST], passed: Passed) -> set[str]:
+    """Return the variables and attributes that hold a criterion of the path: it is built there, or its class is."""
+    table = module.about(_Nodes)
+    storing = [statement for nodes in table.own.values() for statement in nodes if isinstance(statement, _STORING)]
+    whole = {module.statement(node) for node in path}
+    return {name for s in storing if s in whole or _called(s.value) & passed.classes for name in _kept(s)}
+
+
 def _decide(
-    taken: dict[ast.AST, bool], module: Module, scope: Scope, path: Collection[ast.AST], end: ast.AST
+    taken: dict[ast.AST, bool],
+    module: Module,
+    scope: Scope,
+    path: Collection[ast.AST],
+    end: ast.AST,
+    criteria: set[str],
 ) -> Iterator[Scope]:
     """Decide the tests of a function, and yield the functions that make what it makes the loss of."""
     on_path = {inner for node in path for inner in (node, *module.around(node))}
@@ -68,6 +102,9 @@ def _decide(
     direct = {name for s in nodes if isinstance(s, _STORING) and s in whole for name in _stored(s)}
     # where a criterion is built on the path, what it returns is on it as well
     direct |= {name for s in nodes if isinstance(s, _STORING) and _called(s.value) & direct for name in _stored(s)}
+    # one that is built elsewhere may be used for another term, which a test adds
+    calls = [s for s in nodes if isinstance(s, _STORING) and _called(s.value) & criteria]
+    direct |= {name for s in calls if not _is_optional(module, s, on_path) for name in _stored(s)}
     carriers = _carriers(nodes, whole, direct, end)
     for node in nodes:
         if not isinstance(node, ast.If) or node in taken or node in on_path or assigns(node.test):
@@ -83,6 +120,16 @@ def _decide(
             taken[node] = changing[1]
     made = {name for s in nodes if isinstance(s, _STORING) and _stored(s) & carriers for name in _called(s.value)}
     yield from (function for name in made for function in module.about(_Nodes).functions.get(name, ()))
+
+
+def _is_optional(module: Module, statement: ast.stmt, on_path: Collection[ast.AST]) -> bool:
+    """Whether a statement stands on a side of a test of its function that the path does not run through."""
+    for outer in module.around(statement):
+        if isinstance(outer, Scope):
+            break
+        if isinstance(outer, ast.If) and outer not in on_path:
+            return True
+    return False
 
 
 def _carriers(nodes: Sequence[ast.AST], whole: Collection[ast.stmt | None], direct: set[str], end: ast.AST) -> set[str]:
@@ -133,6 +180,14 @@ def _alone_reads(node: ast.If, nodes: Sequence[ast.AST], direct: Collection[str]
     read = [n for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and n.id in direct]
     read = [n for n in read if n not in again]
     return bool({n.id for n in read if n in inside} - {n.id for n in read if n not in inside})
+
+
+def _kept(statement: ast.stmt) -> set[str]:
+    """Return the variables and attributes that a statement stores to."""
+    stores = [
+        n for n in ast.walk(statement) if isinstance(n, ast.Name | ast.Attribute) and isinstance(n.ctx, ast.Store)
+    ]
+    return {n.id if isinstance(n, ast.Name) else n.attr for n in stores}
 
 
 def _called(node: ast.expr | None) -> set[str]:

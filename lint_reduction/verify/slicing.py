@@ -6,12 +6,14 @@ import ast
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from lint_reduction.facts import Doubt, StepKind
 from lint_reduction.finding import Finding
 from lint_reduction.growth import Count
 from lint_reduction.verify import gate
-from lint_reduction.verify.alternatives import keep_off
+from lint_reduction.verify.alternatives import Passed, keep_off
 from lint_reduction.verify.blanking import blank
 from lint_reduction.verify.branches import Sides, is_main_guard
 from lint_reduction.verify.dials import CONSTANT, dials_of
@@ -162,8 +164,10 @@ def _lead(route: RouteNodes, sides: Sides, *, in_rounds: bool) -> set[Spot]:
     spots = [*(spot for spot, _ in route.sites), *(spot for spot, _ in route.steps)]
     path = (*first, *spots)
     # what is not known of a loss may be done on any side
+    nodes = {module: [spot.node for spot in path if spot.module is module] for module in modules}
     for module in modules if route.is_known else ():
-        keep_off(sides, module, [spot.node for spot in path if spot.module is module], route.end.node)
+        elsewhere = reduce(or_, (Passed.on(other, nodes[other]) for other in modules if other is not module), Passed())
+        keep_off(sides, module, nodes[module], route.end.node, elsewhere)
     for module in modules:
         sides.agree(module)
     return {spot for spot in spots if sides.reaches(spot.module, spot.node)}
