@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Mapping
+import tokenize
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import libcst as cst
@@ -19,6 +21,8 @@ MAX_DEPTH = 200
 
 _BRACKETS = re.compile(r"[][(){}]")
 _OPEN = frozenset("([{")
+_PAIRS = frozenset("()[]{}")
+_FORMATTED = re.compile("[a-zA-Z]*[fFtT]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +96,7 @@ def _parse_whole(region: Region) -> Parsed:
 
 def _parse_unguarded(text: str) -> Parsed:
     """Let libcst decide about syntax that this interpreter may be too old for, if that is safe."""
-    depth = deepest = 0
-    for bracket in _BRACKETS.finditer(text):
-        depth += 1 if bracket[0] in _OPEN else -1
-        deepest = max(deepest, depth)
-    if deepest > MAX_DEPTH:
+    if bracket_depth(text) > MAX_DEPTH:
         raise SourceError("nested too deeply to be analyzed")
     try:
         return _parsed(text, None)
@@ -104,3 +104,30 @@ def _parse_unguarded(text: str) -> Parsed:
         raise syntax_error(text) from None
     except RecursionError:
         raise SourceError("nested too deeply to be analyzed") from None
+
+
+def bracket_depth(text: str) -> int:
+    """Return how many brackets of code stand in each other, or more where this interpreter finds no tokens."""
+    try:
+        return _deepest(_brackets_of_code(text))
+    except (tokenize.TokenError, SyntaxError):
+        return _deepest(_BRACKETS.findall(text))
+
+
+def _deepest(brackets: Iterable[str]) -> int:
+    depth = deepest = 0
+    for bracket in brackets:
+        depth = depth + 1 if bracket in _OPEN else max(depth - 1, 0)
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _brackets_of_code(text: str) -> Iterator[str]:
+    prefix_end = (0, 0)
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.OP and token.string in _PAIRS:
+            yield token.string
+        elif token.type == tokenize.STRING and (token.start == prefix_end or _FORMATTED.match(token.string)):
+            # also behind a prefix that this interpreter does not know
+            yield from _BRACKETS.findall(token.string)
+        prefix_end = token.end if token.type == tokenize.NAME else (0, 0)
