@@ -125,6 +125,18 @@ def test_unsafe_fixes_are_applied_on_request_only() -> None:
     assert fixed_by(kl.format("log_target=True"), "RED201", unsafe=True) == kl.format(weighed)
 
 
+def test_a_fix_that_shows_only_beside_other_modules_is_made_in_the_same_run(tmp_path: Path) -> None:
+    for path in (FIXTURES / "unscaled_sum" / "project_annotated_base").glob("*.py"):
+        (tmp_path / path.name).write_text(path.read_text().replace('reduction="sum"', 'reduction="Sum"'))
+    model = tmp_path / "regressors.py"
+    assert model.read_text().count('"Sum"') == 1
+    arguments = ("--fix", "--unsafe-fixes", "--isolated", "--no-cache", tmp_path)
+    first = run(*arguments)
+    assert model.read_text().count('"mean"') == 1
+    assert "Fixed 2 findings in 1 file." in first.err
+    assert "Fixed" not in run(*arguments).err
+
+
 # --- the rest of the file
 
 

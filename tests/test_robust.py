@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lint_reduction.analysis import analyze
+from lint_reduction.analysis.parse import bracket_depth
 from lint_reduction.config import Settings
 from lint_reduction.errors import SourceError
 from lint_reduction.facts import ModuleFacts
@@ -296,6 +297,31 @@ def facts_of(text: str, *, whole: bool) -> ModuleFacts | str:
 @pytest.mark.parametrize("name", sorted(SOURCES))
 def test_leaving_out_functions_that_concern_no_loss_changes_nothing(name: str) -> None:
     assert facts_of(SOURCES[name], whole=False) == facts_of(SOURCES[name], whole=True)
+
+
+#: By what is in it: code, and how deep it is nested as the parser sees it.
+DEPTHS = {
+    "brackets in a string": (f"x = '{'(' * 300}'\n", 0),
+    "brackets in documentation": (f'"""f{"f(" * 300}\n{"[" * 300}\n"""\n', 0),
+    "brackets in a comment": (f"# {'(' * 300}\n", 0),
+    "closing brackets in a string": (f"x = {'(' * 90}')))'*{'(' * 90}1{')' * 180}\n", 180),
+    "brackets behind closing ones": (f"{')' * 300}{'(' * 300}\n", 300),
+    "brackets behind text that does not end": (f"x = '\n{'(' * 300}\n", 300),
+    "brackets in an f-string": (f"x = rF'{{{'(' * 300}1{')' * 300}}}'\n", 301),
+    "brackets in a t-string": (f"x = t'{{{'(' * 300}1{')' * 300}}}'\n", 301),
+}
+
+
+@pytest.mark.parametrize("name", DEPTHS)
+def test_a_file_of_newer_syntax_is_turned_away_only_where_its_code_is_nested(name: str) -> None:
+    text, depth = DEPTHS[name]
+    assert bracket_depth(text) == depth
+
+
+@pytest.mark.parametrize("name", ["brackets in a string", "brackets in documentation", "brackets in a comment"])
+def test_brackets_in_text_do_not_nest_the_whole_file(name: str) -> None:
+    text = HEAD + DEPTHS[name][0]
+    assert facts_of(text, whole=True) == facts_of(text, whole=False)
 
 
 @settings(max_examples=100)

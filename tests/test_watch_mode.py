@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 import os
 import queue
 import signal
@@ -16,10 +17,13 @@ from typing import Any
 
 import pytest
 
+from lint_reduction.run.baseline import VERSION
 from tests.command import CLEAN, ERROR, NOTE, ROOT, run
 
 #: How long a round may take, in seconds, on a machine that does other things.
 PATIENCE = 60.0
+#: A baseline without entries.
+NOTHING_KNOWN = json.dumps({"version": VERSION, "entries": []})
 
 
 class Watching:
@@ -115,6 +119,44 @@ def test_settings_are_read_again_and_wrong_ones_do_not_end_it(tmp_path: Path, st
     assert "unknown key 'unknown'" in watching.round()
     (tmp_path / "lint-reduction.toml").write_text('ignore = ["RED101"]\n')
     assert "All checks passed!" in watching.round()
+
+
+def test_settings_of_the_program_are_read_again(tmp_path: Path, start: Start) -> None:
+    reduction = 'yaml.safe_load(open("conf.yaml"))["reduction"]'
+    (tmp_path / "a.py").write_text("import yaml\n" + ERROR.replace('"sum"', reduction))
+    (tmp_path / "conf.yaml").write_text("reduction: mean\n")
+    watching = start(tmp_path)
+    assert "All checks passed!" in watching.round()
+    (tmp_path / "conf.yaml").write_text("reduction: sum\n")
+    assert "a.py:8:17: RED101" in watching.round()
+
+
+def test_a_baseline_is_read_again_and_what_is_beside_it_is_not_watched(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "a.py").write_text(ERROR)
+    known = tmp_path / "known" / "baseline.json"
+    known.parent.mkdir()
+    assert run("baseline", "--no-cache", "--baseline", known, tmp_path / "project").code == 0
+    entries = known.read_text()
+    known.write_text(NOTHING_KNOWN)
+    watching = start(tmp_path / "project", "--baseline", str(known))
+    assert "RED101" in watching.round()
+    (tmp_path / "known" / "b.py").write_text(ERROR)
+    time.sleep(1)
+    assert watching.lines.empty()
+    known.write_text(entries)
+    assert "All checks passed!" in watching.round()
+
+
+def test_a_baseline_that_the_settings_come_to_name_is_watched(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "a.py").write_text(ERROR)
+    watching = start(tmp_path)
+    assert "RED101" in watching.round()
+    (tmp_path / "known.json").write_text(NOTHING_KNOWN)
+    (tmp_path / "lint-reduction.toml").write_text('baseline = "known.json"\n')
+    assert "RED101" in watching.round()
+    (tmp_path / "known.json").write_text("[")
+    assert "no JSON" in watching.round()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="interrupts are others there")

@@ -33,11 +33,9 @@ def baseline(**options: Any) -> None:
     The file is that of --baseline or of the configuration, or lint-reduction-baseline.json.
     """
     from lint_reduction.run.baseline import Baseline
-    from lint_reduction.run.pipeline import Contexts
 
     linting = LintRun.split(options)
-    known = linting.baseline or Contexts(linting.overrides).of(Path.cwd()).settings.baseline
-    file = known or Path("lint-reduction-baseline.json")
+    file = linting.known_findings or Path("lint-reduction-baseline.json")
     run = linting.invocation()
     report = linting.lint(run)
     linting.keep(run)

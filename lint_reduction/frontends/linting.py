@@ -66,17 +66,18 @@ class LintRun(Linting):
         from lint_reduction.run.replay import run_key
 
         arguments = click.get_current_context().obj
-        repeatable = report is not None and self.diff_only is None and not self._has_baseline
+        repeatable = report is not None and self.diff_only is None and self.known_findings is None
         key = run_key(arguments) if repeatable and arguments is not None else ""
         problem = run.save(key, texts, 0 if report is None else self._status(report))
         if problem and not self.no_cache and not any(note.endswith(f": {problem}") for note in told):
             click.echo(f"nothing is kept for the next run: {problem}", err=True)
 
     @property
-    def _has_baseline(self) -> bool:
+    def known_findings(self) -> Path | None:
+        """The baseline: that of the options, or else of the settings."""
         from lint_reduction.run.pipeline import Contexts
 
-        return self.baseline is not None or Contexts(self.overrides).of(Path.cwd()).settings.baseline is not None
+        return self.baseline or Contexts(self.overrides).of(Path.cwd()).settings.baseline
 
     @property
     def files(self) -> list[Path]:
@@ -117,13 +118,11 @@ class LintRun(Linting):
 
     def gate(self, report: Report, *, quiet: bool = False) -> Report:
         """Take out of a report what is not new: known findings, and those on lines that did not change."""
-        from lint_reduction.run.pipeline import Contexts
-
         if self.diff_only is not None:
             from lint_reduction.run.changed_lines import changed_lines, only_changed
 
             report = only_changed(report, changed_lines(self.diff_only))
-        file = self.baseline or Contexts(self.overrides).of(Path.cwd()).settings.baseline
+        file = self.known_findings
         if file is not None:
             from lint_reduction.run.baseline import Baseline
 

@@ -145,18 +145,22 @@ def _fix(
     results = {result.absolute: result for result in lint_candidates(progress(candidates), contexts)}
     by_path = {os.path.abspath(candidate.path): candidate for candidate in candidates}  # noqa: PTH100  # as linted
     work = _Work(overrides, by_path, dict(contents), unsafe, results)
+    complete = True
     for _ in range(MAX_ROUNDS):
         found = judged(list(work.results.values()), Contexts(overrides, work.contents))
         todo = [(result, chosen) for result in found if (chosen := _chosen(result, work))]
-        if not todo:
+        if not todo and complete:
             break
         for result, chosen in todo:
             _repair(result, chosen, work)
-    if work.originals:
-        # what was changed in one file may show in any other
-        contexts = Contexts(overrides, work.contents)
+        complete = not todo
+        if complete:
+            # what was changed in one file may show in any other
+            work.results = work.lint(by_path, Contexts(overrides, work.contents))
+    contexts = Contexts(overrides, work.contents)
+    if not complete:
         work.results = work.lint(by_path, contexts)
-        found = judged(list(work.results.values()), contexts)
+    found = judged(list(work.results.values()), contexts)
     files = [
         FixedFile(result.path, path, data, work.contents[path], work.counts[path])
         for path, data in sorted(work.originals.items())
