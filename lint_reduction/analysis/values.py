@@ -544,17 +544,20 @@ def options_of(value: Value) -> tuple[Option, ...]:
 
 def join(options: tuple[Option, ...]) -> Value:
     """Return one value for several alternatives."""
-    kept: dict[Value, frozenset[tuple[str, bool]]] = {}
+    kept: list[Option] = []
     for option in options:
-        if option.value in kept:
-            kept[option.value] &= option.guards
+        # there are few, and to compare two values takes less than the hash of one
+        for index, other in enumerate(kept):
+            if other.value is option.value or other.value == option.value:
+                kept[index] = Option(other.value, other.guards & option.guards)
+                break
         else:
-            kept[option.value] = option.guards
+            kept.append(option)
     if len(kept) == 1:
-        return next(iter(kept))
+        return kept[0].value
     if len(kept) > MAX_OPTIONS:
-        return _union(tuple(kept))
-    return Alternatives(tuple(Option(value, guards) for value, guards in kept.items()))
+        return _union(tuple(option.value for option in kept))
+    return Alternatives(tuple(kept))
 
 
 def _union(values: tuple[Value, ...]) -> Value:
