@@ -8,27 +8,29 @@ span, 0 where no place is kept.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
+
+from lint_reduction.analysis.records import record
 
 Scalar: TypeAlias = "None | bool | int | float | complex | str | bytes"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Const:
     """A literal; ``...`` and anything too large to matter is ``Opaque``."""
 
     value: Scalar
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Var:
     """A name that is read."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Attr:
     """``base.name``."""
 
@@ -37,7 +39,7 @@ class Attr:
     mark: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Arg:
     """An argument of a call; ``stars`` is 1 for ``*value`` and 2 for ``**value``."""
 
@@ -47,7 +49,7 @@ class Arg:
     mark: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Call:
     """``func(args)``; ``method`` is the mark of the name alone in a bare ``value.sum()`` or ``value.mean()``."""
 
@@ -57,7 +59,7 @@ class Call:
     method: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Item:
     """``base[key]``."""
 
@@ -66,7 +68,7 @@ class Item:
     mark: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Slice:
     """``lower:upper:step`` inside brackets."""
 
@@ -75,7 +77,7 @@ class Slice:
     step: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Binary:
     """``left op right``; ``op`` is ``+``, ``@`` and so on."""
 
@@ -85,7 +87,7 @@ class Binary:
     mark: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Unary:
     """``op operand``; ``op`` is ``-``, ``+``, ``~`` or ``not``."""
 
@@ -93,7 +95,7 @@ class Unary:
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Compare:
     """``left op right``, for a chain the first and the last operand."""
 
@@ -102,7 +104,7 @@ class Compare:
     right: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Logic:
     """``left and right``, ``left or right``."""
 
@@ -111,7 +113,7 @@ class Logic:
     right: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Choice:
     """``body if test else orelse``."""
 
@@ -120,7 +122,7 @@ class Choice:
     orelse: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Items:
     """A tuple, list or set display."""
 
@@ -128,21 +130,21 @@ class Items:
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Pairs:
     """A dictionary display; a key of None stands for ``**value``."""
 
     pairs: tuple[tuple[Expr | None, Expr], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Star:
     """``*value`` in a display or a target."""
 
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Clause:
     """``for target in iterable if conditions`` of a comprehension."""
 
@@ -151,7 +153,7 @@ class Clause:
     conditions: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Comp:
     """A comprehension; ``key`` only for a dictionary."""
 
@@ -161,14 +163,14 @@ class Comp:
     clauses: tuple[Clause, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Lambda:
     """``lambda params: body``."""
 
     function: FunctionCode
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Named:
     """``name := value``."""
 
@@ -176,7 +178,7 @@ class Named:
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Formatted:
     """The values in an f-string, each with whether it has a number format such as ``.3f``."""
 
@@ -184,7 +186,7 @@ class Formatted:
     mark: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Opaque:
     """An expression of no known value whose parts are still run."""
 
@@ -197,7 +199,7 @@ Expr: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Assign:
     """``targets = value``."""
 
@@ -206,7 +208,7 @@ class Assign:
     annotation: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Update:
     """``target op= value``."""
 
@@ -216,14 +218,14 @@ class Update:
     mark: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Do:
     """An expression statement."""
 
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Return:
     """``return value``."""
 
@@ -231,14 +233,14 @@ class Return:
     mark: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Leave:
     """``raise``, ``break`` or ``continue``."""
 
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class If:
     """``if test: body else: orelse``."""
 
@@ -247,7 +249,7 @@ class If:
     orelse: tuple[Stmt, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class For:
     """``for target in iterable: body``."""
 
@@ -258,7 +260,7 @@ class For:
     mark: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class While:
     """``while test: body``."""
 
@@ -268,7 +270,7 @@ class While:
     mark: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class With:
     """``with value as target, ...: body``."""
 
@@ -276,7 +278,7 @@ class With:
     body: tuple[Stmt, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Try:
     """``try: body except: handlers else: orelse finally: final``."""
 
@@ -286,7 +288,7 @@ class Try:
     final: tuple[Stmt, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Match:
     """``match subject: case ...``: the bodies, with the literal that a case compares with, if it is one."""
 
@@ -294,21 +296,21 @@ class Match:
     cases: tuple[tuple[Expr | None, tuple[Stmt, ...]], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Define:
     """``def``."""
 
     function: FunctionCode
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DefineClass:
     """``class``."""
 
     body: ClassCode
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Import:
     """Names bound to dotted names; a bound name of ``*`` stands for a star import of the module."""
 
@@ -320,7 +322,7 @@ Stmt: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Param:
     """A parameter; ``kind`` is empty, ``*``, ``**`` or ``keyword``."""
 
@@ -330,7 +332,7 @@ class Param:
     annotation: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class FunctionCode:
     """A function, a method or a lambda.
 
@@ -355,7 +357,7 @@ class FunctionCode:
     mark: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class ClassCode:
     """A class: its bases, its methods by ``method_key``, and the other statements of its body."""
 
@@ -373,7 +375,7 @@ def method_key(code: FunctionCode) -> str:
     return f"{code.name} {ways[0]}" if ways else code.name
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class ModuleCode:
     """A module, lowered.
 

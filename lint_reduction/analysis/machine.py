@@ -10,6 +10,7 @@ from lint_reduction.analysis.code import Call, ClassCode, Expr, FunctionCode, Mo
 from lint_reduction.analysis.state import Loop, State, excludes, tests_of
 from lint_reduction.analysis.training import Event, Rescale, RouteDraft, SiteRecord, Trace, Window
 from lint_reduction.analysis.values import (
+    Alternatives,
     Class,
     Function,
     Imported,
@@ -385,7 +386,9 @@ class Machine:
 
     def lift(self, value: Value, function: Callable[[Value], Value]) -> Value:
         """Apply a function to each alternative of a value."""
-        options = options_of(value)
+        if not isinstance(value, Alternatives):
+            return function(value)
+        options = value.options
         if len(options) == 1 and not options[0].guards:
             return function(options[0].value)
         results: list[Option] = []
@@ -396,6 +399,9 @@ class Machine:
     def lift_two(self, left: Value, right: Value, function: Callable[[Value, Value], Value]) -> Value:
         """Apply a function of two to each pair of alternatives that can occur together."""
         results: list[Option] = []
+        if not isinstance(left, Alternatives) and not isinstance(right, Alternatives):
+            value = function(left, right)
+            return join(value.options) if isinstance(value, Alternatives) else value
         for a in options_of(left):
             for b in options_of(right):
                 if excludes(a.guards, b.guards):

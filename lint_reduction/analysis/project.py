@@ -29,8 +29,8 @@ from lint_reduction.source.yaml_file import Tree, read_yaml
 if TYPE_CHECKING:
     from lint_reduction.analysis.lowering import Lowered
 
-#: Texts and outlines that are kept; they are large, and most modules are asked for only once or twice.
-_KEPT = 48
+#: Texts and outlines that are kept: they take twenty times the text, and most modules are asked for once or twice.
+_KEPT = 12
 #: Marks of one module; a larger module has no places.
 MARKS = 1 << 20
 #: A larger file of an installed package is not followed, nor one that is larger than the second and names no torch.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from lint_reduction.analysis.code import Compare, Const, Expr, Logic, Unary, text
@@ -121,7 +121,7 @@ def guarded(value: Value, tests: Guards) -> tuple[Option, ...]:
     """Return the alternatives of a value with more tests that they need."""
     options = options_of(value)
     possible = tuple(o for o in options if not excludes(tests, o.guards)) or options
-    return tuple(replace(o, guards=o.guards | tests) for o in possible)
+    return tuple(Option(o.value, o.guards | tests) for o in possible)
 
 
 def excludes(one: Guards, other: Guards) -> bool:
@@ -133,7 +133,7 @@ def unusual(options: tuple[Option, ...], is_unusual: bool) -> tuple[Option, ...]
     """Return alternatives marked as such that need an option to be set."""
     if not is_unusual:
         return options
-    return tuple(replace(o, guards=o.guards | {UNUSUAL}) for o in options)
+    return tuple(Option(o.value, o.guards | {UNUSUAL}) for o in options)
 
 
 def visible(value: Value, path: dict[str, bool]) -> Value:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lint_reduction.analysis.records import record
 from lint_reduction.analysis.state import Loop
 from lint_reduction.analysis.values import Hop, Value
 from lint_reduction.facts import Companion, Decision, Evidence, Fate
@@ -14,7 +15,7 @@ from lint_reduction.growth import Growth
 from lint_reduction.libraries.schema import LossModel
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BoundArgument:
     """An argument of a loss call; ``facts.Argument`` with its place still a mark."""
 
@@ -65,7 +66,7 @@ class SiteRecord:
     inside: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Window:
     """A condition that holds in every so many rounds of a loop.
 
@@ -91,7 +92,7 @@ class Window:
         return self.text, self.loops
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Division:
     """What a framework does to a loss before it computes the gradient.
 
@@ -110,7 +111,7 @@ NO_DIVISION = Division(divides=False)
 UNKNOWN_DIVISION = Division(divides=None)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RouteDraft:
     """A route whose calls are still marks; its attributes are those of ``Route``."""
 
@@ -120,7 +121,7 @@ class RouteDraft:
     calls: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Sink:
     """A loss reaches an end.
 
@@ -155,7 +156,7 @@ class Sink:
     route: RouteDraft = field(default=RouteDraft(), compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OptimizerStep:
     """``optimizer.step()``, with the growth of the learning rate, None if it may be anything.
 
@@ -170,7 +171,7 @@ class OptimizerStep:
     loops: tuple[Loop, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ZeroGrad:
     """``optimizer.zero_grad()``, at the end of some accumulation windows and in some loops."""
 
@@ -178,7 +179,7 @@ class ZeroGrad:
     loops: tuple[Loop, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ManualUpdate:
     """``p -= lr * p.grad``; ``growth`` is that of the factor on the gradient, None if not known."""
 
@@ -187,7 +188,7 @@ class ManualUpdate:
     loops: tuple[Loop, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rescale:
     """Gradients multiplied by something; ``growth`` None if it is not known.
 
@@ -203,7 +204,7 @@ class Rescale:
     target: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Companioned:
     """Something that sees the size of the gradient."""
 
@@ -211,7 +212,7 @@ class Companioned:
     mark: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class InputGradient:
     """The gradient of data is read: an attack, a saliency map, a penalty."""
 

@@ -12,16 +12,17 @@ a loss followed so far; **Unknown** is a loss that went through something not kn
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeAlias
 
 from lint_reduction.analysis.code import ClassCode, FunctionCode, Scalar
+from lint_reduction.analysis.records import record
 from lint_reduction.facts import Batch, Doubt, Evidence, StepKind
 from lint_reduction.growth import ONE, Count, Growth
 from lint_reduction.libraries.schema import LossModel, OptimizerModel
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Hop:
     """A step on the path of a loss, its place still a mark (``facts.Step`` has the span)."""
 
@@ -39,7 +40,7 @@ class Hop:
     """Where in an installed package it is done, ``mark`` being the call of the project that leads there."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Site:
     """A loss call; ``index`` finds the rest of what is known in the trace."""
 
@@ -47,7 +48,7 @@ class Site:
     mark: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Summand:
     """One summand of a tensor.
 
@@ -93,7 +94,7 @@ class Place(enum.Enum):
     """There is no batch axis, or it is reduced."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Axes:
     """The axes of a tensor that are not yet reduced, as far as known.
 
@@ -130,7 +131,7 @@ WEIGHT_AXES = Axes(Place.NONE, frozenset(), None)
 SAMPLE_AXES = Axes(Place.NONE, frozenset({Count.ELEMENTS}), None)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Tensor:
     """A tensor, or a number derived from one.
 
@@ -196,14 +197,14 @@ class Tensor:
         return next(iter(growths)) if len(growths) == 1 else None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Unknown:
     """A loss that went through something that cannot be followed; absorbs everything."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Opaque:
     """Something that is not known: an argument, an attribute, the result of an unknown call.
 
@@ -236,7 +237,7 @@ COMPARISON = "comparison"
 REDUCTION_NUMBER = "number of a reduction"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Constant:
     """A value known from the source; ``evidence`` says whether it is only a default."""
 
@@ -244,14 +245,14 @@ class Constant:
     evidence: Evidence = Evidence.SHAPE
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class External:
     """A name of another module, resolved: ``torch.nn.MSELoss``."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Imported:
     """Something of another module of the project, looked up when it is used.
 
@@ -266,7 +267,7 @@ class Imported:
     dotted: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Object:
     """An instance of a class of a library that has no value of its own here."""
 
@@ -279,7 +280,7 @@ class Object:
         return next((value for key, value in self.arguments if key in names), None)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Criterion:
     """A loss that can be called: an instance of its class, with the reduction it has."""
 
@@ -289,7 +290,7 @@ class Criterion:
     identity: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OptimizerValue:
     """An optimizer; its learning rate is in the heap.
 
@@ -310,7 +311,7 @@ class OptimizerValue:
     mark: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Instance:
     """An instance of a class of this module; attributes are in the heap."""
 
@@ -318,14 +319,14 @@ class Instance:
     body: ClassCode
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Class:
     """A class of this module."""
 
     body: ClassCode
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Super:
     """``super()`` in a method of ``home``."""
 
@@ -333,7 +334,7 @@ class Super:
     home: ClassCode
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Function:
     """A function of this module, with the frame it is defined in and the object it is bound to."""
 
@@ -343,7 +344,7 @@ class Function:
     home: ClassCode | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Method:
     """A method of something that is not a class of this module, looked up and not yet called."""
 
@@ -351,7 +352,7 @@ class Method:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Partial:
     """``functools.partial(func, *args, **keywords)``."""
 
@@ -360,7 +361,7 @@ class Partial:
     keywords: tuple[tuple[str, Value], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Items:
     """A tuple or list of known entries."""
 
@@ -368,7 +369,7 @@ class Items:
     is_tuple: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Repeated:
     """A list of like entries.
 
@@ -387,7 +388,7 @@ class Repeated:
     parts: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Mapping:
     """A dictionary with known keys; ``rest`` stands for entries under unknown ones."""
 
@@ -395,7 +396,7 @@ class Mapping:
     rest: Value | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Shape:
     """``x.shape``; ``start`` is how many leading axes were cut off."""
 
@@ -404,7 +405,7 @@ class Shape:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Loader:
     """Something that yields batches.
 
@@ -423,26 +424,26 @@ class Loader:
     is_full: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Dataset:
     """Something that yields single samples."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Enumerated:
     """``enumerate(inner)``."""
 
     inner: Value
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Zipped:
     """``zip(*inners)``."""
 
     inners: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Counting:
     """``range(...)``: ``count`` is what the number of rounds grows with, None if not known.
 
@@ -454,7 +455,7 @@ class Counting:
     evidence: Evidence = Evidence.SHAPE
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Parameters:
     """The weights of a model, or one of them."""
 
@@ -462,7 +463,7 @@ class Parameters:
     is_data: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Gradient:
     """``p.grad``, or a multiple of it.
 
@@ -479,7 +480,7 @@ class Gradient:
     is_measure: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ParamGroups:
     """``optimizer.param_groups``, or one of them."""
 
@@ -487,7 +488,7 @@ class ParamGroups:
     single: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Options:
     """A parsed command line or a configuration object with known defaults, by name.
 
@@ -502,14 +503,14 @@ class Options:
     identity: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Alternatives:
     """One of several values, each under the branch conditions that lead to it."""
 
     options: tuple[Option, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Option:
     """An alternative: a value and the truth of the tests that it needs."""
 
@@ -544,17 +545,20 @@ def options_of(value: Value) -> tuple[Option, ...]:
 
 def join(options: tuple[Option, ...]) -> Value:
     """Return one value for several alternatives."""
-    kept: dict[Value, frozenset[tuple[str, bool]]] = {}
+    kept: list[Option] = []
     for option in options:
-        if option.value in kept:
-            kept[option.value] &= option.guards
+        # there are few, and to compare two values takes less than the hash of one
+        for index, other in enumerate(kept):
+            if other.value is option.value or other.value == option.value:
+                kept[index] = Option(other.value, other.guards & option.guards)
+                break
         else:
-            kept[option.value] = option.guards
+            kept.append(option)
     if len(kept) == 1:
-        return next(iter(kept))
+        return kept[0].value
     if len(kept) > MAX_OPTIONS:
-        return _union(tuple(kept))
-    return Alternatives(tuple(Option(value, guards) for value, guards in kept.items()))
+        return _union(tuple(option.value for option in kept))
+    return Alternatives(tuple(kept))
 
 
 def _union(values: tuple[Value, ...]) -> Value:

@@ -30,6 +30,10 @@ _HERE = Path(__file__).parent
 _WORD_LISTS = ("uncertain", "constants", "losses", "drawing", "optimizers", "models", "gathering")
 _NOT_TABLES = ("names.toml", "operations.toml")
 #: Packages without a table of which the analysis knows what their functions do.
+#: Where a new word begins in a name without underscores.
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+#: Names of which the words are kept: a program says the same ones again and again.
+_WORDS_KEPT = 8192
 _BY_HEART = frozenset({"numpy", "einops", "tqdm", "omegaconf", "hydra", "yaml"})
 _Kept = TypeVar("_Kept")
 _CallModel: TypeAlias = SinkModel | WrapperModel | CompanionModel
@@ -118,9 +122,10 @@ def _plain(name: str) -> str:
     return name.rpartition(".")[2].strip("_").lower()
 
 
-def _words(name: str) -> list[str]:
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.rpartition(".")[2])
-    return [word.rstrip("0123456789") for word in spaced.lower().split("_") if word]
+@functools.lru_cache(_WORDS_KEPT)
+def _words(name: str) -> tuple[str, ...]:
+    spaced = _HUMP.sub("_", name.rpartition(".")[2])
+    return tuple(word.rstrip("0123456789") for word in spaced.lower().split("_") if word)
 
 
 def _by_suffix(table: Mapping[str, _Kept], name: str) -> _Kept | None:

@@ -9,6 +9,7 @@ normalization, and a class that is used at the top of its module and has nothing
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -17,24 +18,73 @@ from dataclasses import dataclass
 from lint_reduction.libraries import Libraries
 from lint_reduction.source.training_words import TrainingWords
 
-#: Endings that most names of losses have; a file without any of them is done with in a few scans.
+#: Endings that most names of losses have.
 _ANCHORS = ("Loss", "_loss", "cross_entropy", "kl_div")
-#: How much of their ends words have in common.
-_STEM = 6
+#: What many of the words have in common: where it is not, none of them is.
+_COMMON = (b"oss", b"torch")
+#: How much of their ends words have in common that are looked for together.
+_STEM = 5
 _REDUCTION = (b"sum", b"mean")
 _BACKWARD = b"backward"
 #: Functions that return a gradient, however they are imported.
-_GRADIENT = tuple(re.compile(word + rb"\b[\s\\]*(?:\.[\s\\]*\w*grad|as\b|import\b)") for word in (b"autograd", b"func"))
+_GRADIENT = tuple(
+    (word, re.compile(word + rb"\b[\s\\]*(?:\.[\s\\]*\w*grad|as\b|import\b)")) for word in (b"autograd", b"func")
+)
 #: What is done with gradients in a class whose base elsewhere trains.
 _GRAD = re.compile(rb"\.grad\b")
 
 
+@functools.cache
+def _common_in(word: bytes) -> bytes | None:
+    return next((part for part in _COMMON if part in word and part != word), None)
+
+
+class _Text:
+    """The content of a file, in which no word is looked for twice."""
+
+    __slots__ = ("data", "known")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.known: dict[bytes, bool] = {}
+
+    def has(self, word: bytes) -> bool:
+        """Say whether a word is in the text, or in one of its words."""
+        known = self.known.get(word)
+        if known is None:
+            common = _common_in(word)
+            known = self.known[word] = (common is None or self.has(common)) and word in self.data
+        return known
+
+    def has_any(self, words: Iterable[bytes]) -> bool:
+        """Say whether one of some words is."""
+        for word in words:  # noqa: SIM110  # asked for each file, and a generator takes as long as a look
+            if self.has(word):
+                return True
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The losses of one library: a file that does not name the library cannot call them."""
+    """The losses of one library: a file that does not name the library cannot call them.
+
+    Attributes:
+        root: the name of the library.
+        needed: words of which one is in every file that calls one, found faster than the anchors.
+        anchors: by what names of its losses end in, what they look like.
+    """
 
     root: bytes
+    needed: tuple[bytes, ...]
     anchors: tuple[tuple[bytes, re.Pattern[bytes]], ...]
+
+    def is_named(self, text: _Text) -> bool:
+        """Say whether a loss of it is named, whatever library is."""
+        return any(text.has(anchor) and names.search(text.data) is not None for anchor, names in self.anchors)
+
+    def is_called(self, text: _Text) -> bool:
+        """Say whether a loss of it may be called."""
+        return text.has_any(self.needed) and text.has(self.root) and self.is_named(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +93,6 @@ class Prefilter:
 
     Attributes:
         groups: the losses, by library.
-        words: words of which one occurs wherever a loss of any of them is named.
         roots: the libraries that have something to train with.
         sinks: words of which one occurs wherever such a library trains on a loss, unless it is called backward, by
             what they have in common.
@@ -52,7 +101,6 @@ class Prefilter:
     """
 
     groups: tuple[Group, ...]
-    words: tuple[bytes, ...]
     roots: tuple[bytes, ...]
     sinks: tuple[tuple[bytes, tuple[bytes, ...]], ...]
     steps: tuple[bytes, ...]
@@ -60,36 +108,33 @@ class Prefilter:
 
     def may_hold_finding(self, data: bytes) -> bool:
         """Return False only if no rule can find anything in a file with this content."""
-        if any(word in data for word in self.words) and self._names_loss(data):
+        text = _Text(data)
+        if any(group.is_called(text) for group in self.groups):
             return True
-        return self._may_train(data) and (
+        return self._may_train(text) and (
             self.training.are_in(data)
-            or any(function.search(data) for function in (*_GRADIENT, _GRAD))
-            or any(_names_loss(data, group) for group in self.groups)
+            or _asks_for_gradients(text)
+            or _GRAD.search(data) is not None
+            or any(group.is_named(text) for group in self.groups)
         )
 
-    def _may_train(self, data: bytes) -> bool:
+    def _may_train(self, text: _Text) -> bool:
         """Return False, fast, for most files that train on nothing."""
-        if any(step in data for step in self.steps):
+        if text.has_any(self.steps):
             return True
-        backward = _BACKWARD in data
-        if any(word in data for word in _REDUCTION):
-            return self._trains(data, backward)
+        if text.has_any(_REDUCTION):
+            # a library is seldom named where it is not torch, and then looked for in vain
+            trains = text.has(_BACKWARD) or self._has_sink(text) or _asks_for_gradients(text)
+            return trains and text.has_any(self.roots)
         # what it trains on may be of another module of the project
-        return backward and b"." + _BACKWARD in data
+        return text.has(_BACKWARD) and b"." + _BACKWARD in text.data
 
-    def _names_loss(self, data: bytes) -> bool:
-        return any(group.root in data and _names_loss(data, group) for group in self.groups)
-
-    def _trains(self, data: bytes, backward: bool) -> bool:
-        if not any(root in data for root in self.roots):
-            return False
-        named = backward or any(stem in data and any(sink in data for sink in sinks) for stem, sinks in self.sinks)
-        return named or any(function.search(data) for function in _GRADIENT)
+    def _has_sink(self, text: _Text) -> bool:
+        return any(text.has(stem) and text.has_any(sinks) for stem, sinks in self.sinks)
 
 
-def _names_loss(data: bytes, group: Group) -> bool:
-    return any(anchor in data and names.search(data) is not None for anchor, names in group.anchors)
+def _asks_for_gradients(text: _Text) -> bool:
+    return any(text.has(word) and function.search(text.data) is not None for word, function in _GRADIENT)
 
 
 def build_prefilter(libraries: Libraries) -> Prefilter:
@@ -102,7 +147,9 @@ def build_prefilter(libraries: Libraries) -> Prefilter:
     for old, new in libraries.tables.aliases:
         # a library that re-exports another's losses may be the only one that is named
         roots.setdefault(new.partition(".")[0], set()).add(old.partition(".")[0])
-    groups = [Group(alias.encode(), _patterns(names)) for root, names in by_root.items() for alias in roots[root]]
+    groups = [_group(alias.encode(), names) for root, names in by_root.items() for alias in roots[root]]
+    # torch is named first in most files that name any: no other library is looked for in vain
+    groups.sort(key=lambda group: (group.root != b"torch", group.root))
     sinks = libraries.tables.sinks
     names = [name for s in sinks for name in (s.method, s.function, s.criterion_of) if name]
     words = {"backward", *(_last(name) for name in names)}
@@ -112,9 +159,7 @@ def build_prefilter(libraries: Libraries) -> Prefilter:
     kept = (
         word for word in _bytes(words) if _BACKWARD not in word and not any(step.encode() in word for step in steps)
     )
-    return Prefilter(
-        tuple(groups), _needed(groups), _bytes(trainers), _by_stem(kept), _bytes(steps), TrainingWords.of(libraries)
-    )
+    return Prefilter(tuple(groups), _bytes(trainers), _by_stem(kept), _bytes(steps), TrainingWords.of(libraries))
 
 
 def _last(name: str) -> str:
@@ -122,23 +167,21 @@ def _last(name: str) -> str:
     return name.removesuffix(".__call__").rpartition(".")[2]
 
 
-def _needed(groups: Iterable[Group]) -> tuple[bytes, ...]:
-    """Return the words for some groups: what most names end in, and of other groups what is found fastest."""
-    common = {anchor.encode() for anchor in _ANCHORS}
-    words = set(common)
-    for group in groups:
-        others = [anchor for anchor, _ in group.anchors if not any(word in anchor for word in common)]
-        # a library is named once for all of them, and a longer word is found faster
-        words |= {group.root} if len(others) > 1 else set(others)
-    return tuple(sorted(words))
+def _group(root: bytes, names: Iterable[str]) -> Group:
+    anchors = _patterns(names)
+    common = tuple(sorted({end.encode() for end in _ANCHORS for anchor, _ in anchors if end.encode() in anchor}))
+    others = tuple(anchor for anchor, _ in anchors if not any(word in anchor for word in common))
+    # a library is named once for all of its losses
+    return Group(root, (*common, *(others if len(others) <= 1 else (root,))), anchors)
 
 
 def _by_stem(words: Iterable[bytes]) -> tuple[tuple[bytes, tuple[bytes, ...]], ...]:
-    """Return words by what they end in, so that those of one end take one look."""
+    """Return words by the end that they share, so that those of one end take one look."""
     by_stem: dict[bytes, list[bytes]] = defaultdict(list)
     for word in words:
         by_stem[word[-_STEM:]].append(word)
-    return tuple((stem, tuple(kept)) for stem, kept in sorted(by_stem.items()))
+    # a longer word is found faster
+    return tuple((stem if len(kept) > 1 else kept[0], tuple(kept)) for stem, kept in sorted(by_stem.items()))
 
 
 def _bytes(words: set[str]) -> tuple[bytes, ...]:

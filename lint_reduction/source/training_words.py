@@ -25,7 +25,9 @@ class TrainingWords:
     def of(cls, libraries: Libraries) -> TrainingWords:
         """Return the words for some libraries."""
         words = libraries.sink_words() | frozenset(libraries.returns)
-        return cls(tuple((word.encode(), re.compile(_use(word))) for word in sorted(words)))
+        # those that most programs train with come first
+        ordered = sorted(words, key=lambda word: (word not in _USES, word))
+        return cls(tuple((word.encode(), re.compile(_use(word))) for word in ordered))
 
     def are_in(self, data: bytes) -> bool:
         """Say whether one of them is used in a text."""
