@@ -123,11 +123,11 @@ def _on_tensor(machine: Machine, name: str, kind: str, tensor: Tensor, given: Op
         case "linear":
             return _linear(machine, name, tensor, given)
         case "nonlinear":
-            return tensors.nonlinear(tensor, name)
+            return masks.as_probability(tensors.nonlinear(tensor, name), name)
         case "logarithmic":
             return tensors.logarithm(tensor)
         case "normalized" | "normalizing":
-            return _normalized(name, kind, tensor, given)
+            return masks.as_probability(_normalized(name, kind, tensor, given), name)
         case "comparing":
             return _compared(machine, name, tensor, given.get(0, "other"))
         case "summing" | "averaging" | "choosing" | "norming" | "multiplying":
