@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lint_reduction.analysis.values import Constant, Hop, Opaque, Summand, Tensor, Value
+from lint_reduction.analysis.values import CHOICE, COMPARISON, Constant, Hop, Opaque, Summand, Tensor, Value
 from lint_reduction.facts import Evidence, StepKind
 from lint_reduction.growth import DENSITY, ONE
 from lint_reduction.libraries import Names
@@ -49,6 +49,15 @@ def as_mask(value: Tensor, evidence: Evidence = Evidence.SHAPE, *, choice: bool 
         evidence=evidence,
         text=value.text,
     )
+
+
+def chosen_by_name(names: Names, outcome: Value, *operands: str) -> Value:
+    """Return the outcome of a comparison: a mask that chooses, if an operand is called ``threshold`` or the like."""
+    if not any(map(names.is_cutoff, operands)):
+        return outcome
+    if outcome == Opaque(COMPARISON, varies=isinstance(outcome, Opaque) and outcome.varies):
+        return replace(outcome, name=CHOICE)
+    return as_mask(outcome, choice=True) if isinstance(outcome, Tensor) and outcome.is_mask else outcome
 
 
 def beside_padding(mask: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.reading import read_as_number
 from lint_reduction.analysis.values import (
     BATCH_AXES,
+    CHOICE,
     COMPARISON,
     PRESUMED_AXES,
     SCALAR,
@@ -106,9 +107,9 @@ def operate(machine: Machine, name: str, owner: Value, given: Operands) -> Value
     tensor = as_tensor(machine, owner)
     if isinstance(owner, Opaque):
         tensor = replace(tensor, text=owner.name)
-        if owner.name == COMPARISON:
+        if owner.name in (COMPARISON, CHOICE):
             # a truth value has no such operation, so it is a mask
-            tensor = masks.as_mask(replace(tensor, text=""))
+            tensor = masks.as_mask(replace(tensor, text=""), choice=owner.name == CHOICE)
         elif kind in _TOTALS:
             tensor = named_mask(machine, owner) or tensor
     return _on_tensor(machine, name, kind, tensor, given)

@@ -233,6 +233,8 @@ class Opaque:
 
 #: Name of what comes of comparing two things not known: a truth value, or a mask.
 COMPARISON = "comparison"
+#: The same, where what is compared with is a threshold by its name.
+CHOICE = "choice"
 #: Name of the number by which torch knows a reduction, where the reduction is not known.
 REDUCTION_NUMBER = "number of a reduction"
 
