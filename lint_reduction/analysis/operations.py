@@ -204,6 +204,8 @@ def _reshaped(machine: Machine, name: str, kind: str, tensor: Tensor, given: Ope
             return Repeated(part, ONE, parts=not tensor.is_loss and _cuts_batch(name, tensor, given))
         case "selecting":
             return tensors.select(tensor)
+        case "locating" if not given.values and not given.keywords:
+            return tensors.select(tensors.data(tensor.batch, gradient=False))
         case "picking":
             lost = tensors.lose(reweighting.picked(tensor, name, given.mark), f"{name}() keeps a part of the entries")
             return Items((lost, Opaque("indices")), is_tuple=True) if name in _PAIRS else lost
