@@ -65,7 +65,7 @@ def call_method(machine: Machine, owner: Value, name: str, call: Call, values: S
         sinks.step(machine, stepped, call, ())
         return Constant(None)
     if name == "zero_grad":
-        machine.record(ZeroGrad(machine.windows, machine.loops))
+        machine.record(ZeroGrad(machine.windows, machine.loops, owner, machine.guards))
         return Constant(None)
     if name in HOOKS and values:
         return hooked(machine, owner, name, call, values[0])
