@@ -322,11 +322,14 @@ def _entry(value: Value) -> Value:
 def _note_step(machine: Machine, name: str, call: Call, values: Sequence[Value], tensors: Sequence[Tensor]) -> None:
     """A step that is told the size of the batch divides by it, as far as anybody knows.
 
-    So does a helper that is told it together with the model or the optimizer.
+    So does a helper that is told it together with the model or the optimizer, and one that is handed weights,
+    unless it only looks at them: what it does to their gradients is not known.
     """
     steps = any(word in name.lower() for word in ("step", "update", "sgd", "optimi"))
     told = any(_is_batch_size(machine, value) for value in (tensors if steps else values))
-    if told and (steps or any(_holds_gradients(machine, value) for value in values)):
+    helps = told and (steps or any(_holds_gradients(machine, value) for value in values))
+    weights = any(isinstance(_entry(value), Parameters) for value in values)
+    if helps or (weights and not machine.libraries.names.only_looks(name)):
         machine.rescale(call.mark, None, text(call))
 
 

@@ -27,7 +27,7 @@ else:
     import tomli as tomllib
 
 _HERE = Path(__file__).parent
-_WORD_LISTS = ("uncertain", "constants", "losses", "drawing", "optimizers", "models", "gathering", "cutoffs")
+_WORD_LISTS = ("uncertain", "constants", "losses", "drawing", "optimizers", "models", "gathering", "cutoffs", "looking")
 _NOT_TABLES = ("names.toml", "operations.toml")
 #: Packages without a table of which the analysis knows what their functions do.
 _BY_HEART = frozenset({"numpy", "einops", "tqdm", "omegaconf", "hydra", "yaml"})
@@ -50,6 +50,7 @@ class Names:
         models: words of things that have weights.
         gathering: parts of the names of what brings together what several processes computed.
         cutoffs: words of what a mask chooses by.
+        looking: words of functions that change nothing.
     """
 
     counts: Mapping[str, Count]
@@ -62,6 +63,7 @@ class Names:
     models: frozenset[str]
     gathering: frozenset[str]
     cutoffs: frozenset[str]
+    looking: frozenset[str]
 
     @property
     def window_words(self) -> frozenset[str]:
@@ -114,6 +116,10 @@ class Names:
     def is_cutoff(self, name: str) -> bool:
         """Say whether a mask that compares with something of this name chooses by how sure a network is."""
         return any(word in self.cutoffs for word in _words(name))
+
+    def only_looks(self, name: str) -> bool:
+        """Say whether a function of this name changes nothing of what it is handed."""
+        return any(word in self.looking for word in _words(name))
 
     def is_drawing_word(self, name: str) -> bool:
         """Say whether a function of this name returns other data each time."""
@@ -250,6 +256,7 @@ def _read_names(values: dict[str, object]) -> Names:
         words["models"],
         words["gathering"],
         words["cutoffs"],
+        words["looking"],
     )
 
 
