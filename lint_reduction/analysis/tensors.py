@@ -223,9 +223,7 @@ def multiply(left: Tensor, right: Tensor, mark: int, texts: tuple[str, str] = ("
     if _counts_another_batch(value, other):
         factor = replace(factor, growth=None, reason=_ANOTHER.format(other.text or text))
     if other.is_mask and value.is_mask:
-        # what two masks keep is a choice if one of them is
-        kept = other if "choice" in other.made_of else value
-        return replace(kept, axes=broadcast(value.axes, other.axes))
+        return replace(value, axes=broadcast(value.axes, other.axes))
     if _is_count(value) and _is_count(other) and factor.growth is not None:
         # height * width: each counts a part of the positions, together they count them once
         factor = replace(factor, growth=factor.growth.without({Count.ELEMENTS}))
