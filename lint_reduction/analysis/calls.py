@@ -8,11 +8,13 @@ from dataclasses import replace
 from lint_reduction.analysis import builtin_calls, gradients, methods, sinks
 from lint_reduction.analysis.attributes import INHERITED, attribute, foreign_bases, inherited_loss, lineage
 from lint_reduction.analysis.code import Arg, Attr, Call, Expr, Var, dotted, text
+from lint_reduction.analysis.conversion import name_of
 from lint_reduction.analysis.criteria import call_criterion, call_loss_name
 from lint_reduction.analysis.enumerations import chosen, is_enumeration
 from lint_reduction.analysis.homecoming import call_from_home
 from lint_reduction.analysis.library_calls import call_library, loader
 from lint_reduction.analysis.machine import Machine
+from lint_reduction.analysis.masks import chosen_by_name
 from lint_reduction.analysis.objects import call_instance, instantiate
 from lint_reduction.analysis.options import current, option_value
 from lint_reduction.analysis.reading import escape
@@ -61,7 +63,16 @@ def call_expression(machine: Machine, call: Call) -> Value:
         machine, func, call, lambda: machine.lift(func, lambda f: _call_at(machine, f, call, values))
     )
     methods.write_back(machine, call, func, values, result)
-    return result
+    return _chosen(machine, call, result)
+
+
+def _chosen(machine: Machine, call: Call, result: Value) -> Value:
+    """Return the outcome of a call that may compare, ``confidence.ge(threshold)``: a choice by the names in it."""
+    if machine.libraries.operations.get(dotted(call.func).rpartition(".")[2]) != "comparing":
+        return result
+    compared = [call.func.base] if isinstance(call.func, Attr) else []
+    operands = [name_of(expr) for expr in (*compared, *(arg.value for arg in call.args))]
+    return machine.lift(result, lambda v: chosen_by_name(machine.libraries.names, v, *operands))
 
 
 def _call_at(machine: Machine, func: Value, call: Call, values: Sequence[Value]) -> Value:
@@ -311,11 +322,14 @@ def _entry(value: Value) -> Value:
 def _note_step(machine: Machine, name: str, call: Call, values: Sequence[Value], tensors: Sequence[Tensor]) -> None:
     """A step that is told the size of the batch divides by it, as far as anybody knows.
 
-    So does a helper that is told it together with the model or the optimizer.
+    So does a helper that is told it together with the model or the optimizer, and one that is handed weights,
+    unless it only looks at them: what it does to their gradients is not known.
     """
     steps = any(word in name.lower() for word in ("step", "update", "sgd", "optimi"))
     told = any(_is_batch_size(machine, value) for value in (tensors if steps else values))
-    if told and (steps or any(_holds_gradients(machine, value) for value in values)):
+    helps = told and (steps or any(_holds_gradients(machine, value) for value in values))
+    weights = any(isinstance(_entry(value), Parameters) for value in values)
+    if helps or (weights and not machine.libraries.names.only_looks(name)):
         machine.rescale(call.mark, None, text(call))
 
 

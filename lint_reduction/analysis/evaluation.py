@@ -35,10 +35,10 @@ from lint_reduction.analysis.code import (
 from lint_reduction.analysis.code import (
     Opaque as OpaqueExpr,
 )
-from lint_reduction.analysis.conversion import as_tensor
+from lint_reduction.analysis.conversion import as_tensor, name_of
 from lint_reduction.analysis.indexing import item
 from lint_reduction.analysis.machine import Frame, Machine
-from lint_reduction.analysis.masks import as_mask, beside_padding, chooses, finds_padding
+from lint_reduction.analysis.masks import as_mask, beside_padding, chooses, chosen_by_name, finds_padding
 from lint_reduction.analysis.reading import read_as_number
 from lint_reduction.analysis.state import UNUSUAL, unusual, visible
 from lint_reduction.analysis.tensors import broadcast
@@ -107,7 +107,9 @@ def _evaluate_rest(machine: Machine, expr: Expr) -> Value:
         case Unary(op, operand):
             return _unary(machine, op, evaluate(machine, operand))
         case Compare(op, left, right):
-            return compare(machine, op, evaluate(machine, left), evaluate(machine, right))
+            outcome = compare(machine, op, evaluate(machine, left), evaluate(machine, right))
+            names = machine.libraries.names
+            return machine.lift(outcome, lambda v: chosen_by_name(names, v, name_of(left), name_of(right)))
         case Logic(op, left, right):
             return _logic(machine, op, left, right)
         case Choice():

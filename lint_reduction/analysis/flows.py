@@ -10,7 +10,7 @@ from lint_reduction.analysis.interest import certain_axes, flow_is_of_interest, 
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.reporting import is_doubtful
 from lint_reduction.analysis.state import UNUSUAL, excludes
-from lint_reduction.analysis.stepping import OptimizerFactDraft, stepping_on
+from lint_reduction.analysis.stepping import OptimizerFactDraft, is_thrown_away, stepping_on
 from lint_reduction.analysis.training import (
     BoundArgument,
     Companioned,
@@ -148,6 +148,8 @@ def _flow_of(trace: Trace, index: int, sink: Sink, option: Option, tensor: Tenso
             fate, note = Fate.ESCAPED, "the optimizer moves data, not weights"
     elif any(isinstance(e, InputGradient) for e in events):
         fate, note = Fate.ESCAPED, "the gradient is taken with respect to inputs"
+    if fate is Fate.TRAINED and is_thrown_away(events, index, sink):
+        fate, note = Fate.ESCAPED, "its gradient is set to zero before a step"
     summands = tuple(_settled(s, sink) for s in summands)
     if not tensor.axes.is_scalar and not certain_axes(tensor):
         summands = tuple(map(_reduced, summands))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lint_reduction.analysis.code import Call, ClassCode, Expr, FunctionCode, ModuleCode, Stmt, Var
-from lint_reduction.analysis.state import Loop, State, excludes, tests_of
+from lint_reduction.analysis.state import Guards, Loop, State, excludes, tests_of
 from lint_reduction.analysis.training import Event, Rescale, RouteDraft, SiteRecord, Trace, Window
 from lint_reduction.analysis.values import (
     Alternatives,
@@ -373,11 +373,16 @@ class Machine:
         """Write an event to the trace."""
         self.trace.events.append(event)
 
+    @property
+    def guards(self) -> Guards:
+        """The tests that hold where control is."""
+        return frozenset(self.state.path.items())
+
     def rescale(
         self, mark: int, growth: Growth | None, text: str = "", *, standing: bool = False, target: str = ""
     ) -> None:
         """Record that gradients are multiplied by something, on the branch where control is."""
-        self.record(Rescale(mark, growth, text, standing, frozenset(self.state.path.items()), target))
+        self.record(Rescale(mark, growth, text, standing, self.guards, target))
 
     def unknown(self, reason: str, mark: int = 0) -> Unknown:
         """Return an unknown value, remembering why."""

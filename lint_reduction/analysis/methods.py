@@ -16,6 +16,7 @@ from lint_reduction.analysis.optimizers import update_groups
 from lint_reduction.analysis.settings_files import file_method, options_method
 from lint_reduction.analysis.training import ZeroGrad
 from lint_reduction.analysis.values import (
+    CHOICE,
     COMPARISON,
     Alternatives,
     Constant,
@@ -64,7 +65,7 @@ def call_method(machine: Machine, owner: Value, name: str, call: Call, values: S
         sinks.step(machine, stepped, call, ())
         return Constant(None)
     if name == "zero_grad":
-        machine.record(ZeroGrad(machine.windows, machine.loops))
+        machine.record(ZeroGrad(machine.windows, machine.loops, owner, machine.guards))
         return Constant(None)
     if name in HOOKS and values:
         return hooked(machine, owner, name, call, values[0])
@@ -276,7 +277,7 @@ def _operation_on_opaque(
         exponent = values[0] if values else Constant(2 if name == "square" else 0.5)
         return machine.binary("**", machine.tensor(owner), exponent, call)
     kind = machine.libraries.operations.get(name)
-    if kind == "linear" and name in MODULE_METHODS and name != "bool" and owner.name != COMPARISON:
+    if kind == "linear" and name in MODULE_METHODS and name != "bool" and owner.name not in (COMPARISON, CHOICE):
         return owner
     return operate(machine, name, owner, operands(call, values))
 

@@ -14,6 +14,7 @@ from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.reading import read_as_number
 from lint_reduction.analysis.values import (
     BATCH_AXES,
+    CHOICE,
     COMPARISON,
     PRESUMED_AXES,
     SCALAR,
@@ -106,9 +107,9 @@ def operate(machine: Machine, name: str, owner: Value, given: Operands) -> Value
     tensor = as_tensor(machine, owner)
     if isinstance(owner, Opaque):
         tensor = replace(tensor, text=owner.name)
-        if owner.name == COMPARISON:
+        if owner.name in (COMPARISON, CHOICE):
             # a truth value has no such operation, so it is a mask
-            tensor = masks.as_mask(replace(tensor, text=""))
+            tensor = masks.as_mask(replace(tensor, text=""), choice=owner.name == CHOICE)
         elif kind in _TOTALS:
             tensor = named_mask(machine, owner) or tensor
     return _on_tensor(machine, name, kind, tensor, given)
@@ -123,11 +124,11 @@ def _on_tensor(machine: Machine, name: str, kind: str, tensor: Tensor, given: Op
         case "linear":
             return _linear(machine, name, tensor, given)
         case "nonlinear":
-            return tensors.nonlinear(tensor, name)
+            return masks.as_probability(tensors.nonlinear(tensor, name), name)
         case "logarithmic":
             return tensors.logarithm(tensor)
         case "normalized" | "normalizing":
-            return _normalized(name, kind, tensor, given)
+            return masks.as_probability(_normalized(name, kind, tensor, given), name)
         case "comparing":
             return _compared(machine, name, tensor, given.get(0, "other"))
         case "summing" | "averaging" | "choosing" | "norming" | "multiplying":
@@ -203,6 +204,8 @@ def _reshaped(machine: Machine, name: str, kind: str, tensor: Tensor, given: Ope
             return Repeated(part, ONE, parts=not tensor.is_loss and _cuts_batch(name, tensor, given))
         case "selecting":
             return tensors.select(tensor)
+        case "locating" if not given.values and not given.keywords:
+            return tensors.select(tensors.data(tensor.batch, gradient=False))
         case "picking":
             lost = tensors.lose(reweighting.picked(tensor, name, given.mark), f"{name}() keeps a part of the entries")
             return Items((lost, Opaque("indices")), is_tuple=True) if name in _PAIRS else lost

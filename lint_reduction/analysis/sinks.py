@@ -91,6 +91,7 @@ def train(
             loops=machine.loops,
             division=division,
             route=machine.route,
+            guards=machine.guards,
         )
     )
 

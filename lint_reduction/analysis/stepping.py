@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lint_reduction.analysis.training import Event, ManualUpdate, OptimizerStep, Sink
+from lint_reduction.analysis.training import Event, InputGradient, ManualUpdate, OptimizerStep, Sink, ZeroGrad
 from lint_reduction.analysis.values import Opaque, OptimizerValue, Value, options_of
 from lint_reduction.facts import Behavior, Companion, Fate
 from lint_reduction.growth import ONE, Growth
@@ -56,6 +56,44 @@ def _steps_on(events: list[Event], index: int) -> list[OptimizerStep | ManualUpd
         elif steps and isinstance(event, Sink) and event.fate is Fate.TRAINED:
             break
     return steps
+
+
+def is_thrown_away(events: list[Event], index: int, sink: Sink) -> bool:
+    """Say whether the gradient of a sink is set to zero before a step, which is on that of another.
+
+    So it is in adversarial training, where the first gradient moves the images, and in pruning.
+    """
+    later = events[index + 1 :]
+    until = next((i for i, e in enumerate(later) if isinstance(e, (OptimizerStep, ManualUpdate))), len(later))
+    zeroed = [e for e in later[:until] if isinstance(e, ZeroGrad) and _is_reached(e, sink, events)]
+    if not zeroed:
+        return False
+    trained = (i for i, e in enumerate(later) if isinstance(e, Sink) and e.fate is Fate.TRAINED)
+    following = next((i for i in trained if i > later.index(zeroed[0])), until)
+    steps = _steps_on(events, index + 1 + following) if following < until else []
+    alone = len({e.optimizer for e in events if isinstance(e, OptimizerStep)}) == 1
+    return bool(steps) and all(any(_sets_to_zero(zero, step, alone=alone) for zero in zeroed) for step in steps)
+
+
+def _is_reached(zero: ZeroGrad, sink: Sink, events: list[Event]) -> bool:
+    """Say whether gradients are set to zero behind each sink, or behind a loop of sinks that move data."""
+    depth = len(zero.loops)
+    if zero.windows or not zero.guards <= sink.guards or sink.loops[:depth] != zero.loops:
+        return False
+    if depth == len(sink.loops):
+        return True
+    around = sink.loops[: depth + 1]
+    steps = [e for e in events if isinstance(e, (OptimizerStep, ManualUpdate)) and e.loops[: depth + 1] == around]
+    return not steps and any(isinstance(e, InputGradient) for e in events)
+
+
+def _sets_to_zero(zero: ZeroGrad, step: OptimizerStep | ManualUpdate, *, alone: bool) -> bool:
+    """Say whether what is set to zero are the gradients of a step: those of its optimizer, or of the one model."""
+    if not isinstance(step, OptimizerStep) or zero.owner is None:
+        return False
+    owners = [option.value for option in options_of(zero.owner)]
+    known = any(isinstance(owner, OptimizerValue) for owner in owners)
+    return step.optimizer == zero.owner or (alone and not known)
 
 
 def _loudness(step: OptimizerStep) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lint_reduction.analysis.records import record
-from lint_reduction.analysis.state import Loop
+from lint_reduction.analysis.state import Guards, Loop
 from lint_reduction.analysis.values import Hop, Value
 from lint_reduction.facts import Companion, Decision, Evidence, Fate
 from lint_reduction.growth import Growth
@@ -139,6 +139,7 @@ class Sink:
         loops: the loops that it is in.
         division: whether a framework divides by the number of micro-batches here.
         route: the functions and calls that lead there.
+        guards: the tests that hold there.
     """
 
     value: Value
@@ -154,6 +155,7 @@ class Sink:
     loops: tuple[Loop, ...] = ()
     division: Division = NO_DIVISION
     route: RouteDraft = field(default=RouteDraft(), compare=False)
+    guards: Guards = frozenset()
 
 
 @record(frozen=True, slots=True)
@@ -173,10 +175,15 @@ class OptimizerStep:
 
 @record(frozen=True, slots=True)
 class ZeroGrad:
-    """``optimizer.zero_grad()``, at the end of some accumulation windows and in some loops."""
+    """``optimizer.zero_grad()``, at the end of some accumulation windows, in some loops and where tests hold.
+
+    ``owner`` is the optimizer or the model, None where the gradients of single tensors are set to zero.
+    """
 
     windows: tuple[Window, ...]
     loops: tuple[Loop, ...]
+    owner: Value | None = None
+    guards: Guards = frozenset()
 
 
 @record(frozen=True, slots=True)

@@ -147,7 +147,8 @@ class Tensor:
         arithmetic: whether anything was computed with it.
         made_of: which operations of losses written by hand went into it: ``difference``, ``square``,
             ``exp``, ``log``; also ``draw`` for random numbers, ``choice`` for what a mask chooses by them,
-            ``positions`` for ``torch.arange`` and ``padding`` for a mask of what is none.
+            ``probability`` for a softmax, ``positions`` for ``torch.arange`` and ``padding`` for a mask of what
+            is none.
         sometimes: whether its terms come from several alternatives, too many to keep apart.
         evidence: how sure it is that a count counts what it is taken for.
         text: source of the expression, where it counts something.
@@ -233,6 +234,8 @@ class Opaque:
 
 #: Name of what comes of comparing two things not known: a truth value, or a mask.
 COMPARISON = "comparison"
+#: The same, where what is compared with is a threshold by its name.
+CHOICE = "choice"
 #: Name of the number by which torch knows a reduction, where the reduction is not known.
 REDUCTION_NUMBER = "number of a reduction"
 

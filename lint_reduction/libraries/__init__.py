@@ -27,7 +27,7 @@ else:
     import tomli as tomllib
 
 _HERE = Path(__file__).parent
-_WORD_LISTS = ("uncertain", "constants", "losses", "drawing", "optimizers", "models", "gathering")
+_WORD_LISTS = ("uncertain", "constants", "losses", "drawing", "optimizers", "models", "gathering", "cutoffs", "looking")
 _NOT_TABLES = ("names.toml", "operations.toml")
 #: Packages without a table of which the analysis knows what their functions do.
 #: Where a new word begins in a name without underscores.
@@ -53,6 +53,8 @@ class Names:
         optimizers: words of things that step.
         models: words of things that have weights.
         gathering: parts of the names of what brings together what several processes computed.
+        cutoffs: words of what a mask chooses by.
+        looking: words of functions that change nothing.
     """
 
     counts: Mapping[str, Count]
@@ -64,6 +66,8 @@ class Names:
     optimizers: frozenset[str]
     models: frozenset[str]
     gathering: frozenset[str]
+    cutoffs: frozenset[str]
+    looking: frozenset[str]
 
     @property
     def window_words(self) -> frozenset[str]:
@@ -112,6 +116,14 @@ class Names:
     def gathers(self, name: str) -> bool:
         """Say whether something of this name brings together what several processes computed."""
         return any(word in name.lower() for word in self.gathering)
+
+    def is_cutoff(self, name: str) -> bool:
+        """Say whether a mask that compares with something of this name chooses by how sure a network is."""
+        return any(word in self.cutoffs for word in _words(name))
+
+    def only_looks(self, name: str) -> bool:
+        """Say whether a function of this name changes nothing of what it is handed."""
+        return any(word in self.looking for word in _words(name))
 
     def is_drawing_word(self, name: str) -> bool:
         """Say whether a function of this name returns other data each time."""
@@ -248,6 +260,8 @@ def _read_names(values: dict[str, object]) -> Names:
         words["optimizers"],
         words["models"],
         words["gathering"],
+        words["cutoffs"],
+        words["looking"],
     )
 
 

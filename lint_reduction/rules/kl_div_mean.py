@@ -16,7 +16,8 @@ the mean. For inputs with more than two axes flatten first, since `batchmean` di
 ## When it is fine
 
 When the loss is multiplied by the number of classes again; when a factor was tuned with it and the number
-of classes never changes.
+of classes never changes; when the mean is written out and its value only handed on, as by a test that
+compares implementations.
 
 ## Fix safety
 
@@ -32,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lint_reduction.facts import Certainty, Fate, LossFlow, StepKind, Term
+from lint_reduction.facts import Certainty, Decision, Fate, LossFlow, StepKind, Term
 from lint_reduction.finding import Applicability, Finding, confidence_of, path_of, reduction_fix
 from lint_reduction.growth import Count, Growth
 from lint_reduction.impact import Severity
@@ -49,6 +50,13 @@ def _averaged_over_classes(flow: LossFlow, term: Term) -> bool:
     return both and (flow.fate is Fate.TRAINED or flow.certainty is Certainty.ALWAYS)
 
 
+def _is_meant(flow: LossFlow, term: Term) -> bool:
+    """Say whether a mean is written out whose value is handed on to something that is not in view."""
+    site = term.site
+    written = site is not None and site.reduction == "mean" and site.decided_by is not Decision.DEFAULT
+    return written and flow.fate is Fate.ESCAPED
+
+
 @rule("RED201", over=LossFlow, severity=Severity.WARNING)
 def kl_div_mean(flow: LossFlow) -> Iterator[Finding]:
     """Report each term that is still divided by the number of classes where it ends."""
@@ -62,6 +70,8 @@ def kl_div_mean(flow: LossFlow) -> Iterator[Finding]:
             continue
         if not term.steps[0].axes and not _averaged_over_classes(flow, term):
             # unreduced here
+            continue
+        if _is_meant(flow, term):
             continue
         yield Finding(
             term.site.span,
