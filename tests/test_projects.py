@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from lint_reduction.finding import Confidence
 from lint_reduction.run.pipeline import Overrides, lint
 from tests.command import run, run_apart
 from tests.fixture_files import FIXTURES, expected
@@ -123,6 +126,119 @@ def test_a_loss_that_is_handed_on_by_a_broken_module_is_not_found(tmp_path: Path
     with (tmp_path / "main.py").open("a") as file:
         file.write("\nbroken = (\n")
     assert _found([tmp_path]) == set()
+
+
+def _everything(root: Path) -> set[tuple[str, int, str]]:
+    overrides = Overrides(select=("ALL",), min_confidence=Confidence.LOW, isolated=True)
+    report = lint([root], overrides)
+    assert report.crashes == ()
+    return {(os.path.relpath(d.absolute, root), d.finding.span.line, d.finding.name) for d in report.diagnostics}
+
+
+def _break(module: Path) -> None:
+    with module.open("a") as file:
+        file.write("\nbroken = (\n")
+
+
+#: The trainer that divides knows the model, and the model does not know it: who reads neither cannot tell.
+UNSEEN = {("project_annotated_nearer", "counting.py")}
+
+
+@pytest.mark.parametrize("project", PROJECTS, ids=lambda p: str(p.relative_to(FIXTURES)))
+def test_a_module_that_cannot_be_read_brings_no_finding_in_another(tmp_path: Path, project: Path) -> None:
+    wanted = _everything(project)
+    for module in sorted(project.rglob("*.py")):
+        if (project.name, module.name) not in UNSEEN:
+            broken = tmp_path / module.stem / module.parent.name
+            shutil.copytree(project, broken)
+            _break(broken / module.relative_to(project))
+            found = _everything(broken)
+            assert {one for one in found if one[0] != str(module.relative_to(project))} <= wanted
+
+
+HELPERS = """\
+import torch
+
+
+def make_optimizer(parameters, batch_size):
+    return torch.optim.SGD(parameters, lr=0.1 / batch_size)
+
+
+def rescale(model, n):
+    for parameter in model.parameters():
+        parameter.grad /= n
+
+
+def prepare(model, n):
+    for parameter in model.parameters():
+        parameter.register_hook(lambda gradient: gradient / n)
+
+
+class Base:
+    def __init__(self, model):
+        self.model = model
+
+    def rescale(self):
+        rescale(self.model, 32)
+"""
+TRAIN = """\
+import helpers
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+
+def train(model: nn.Module, data):
+    BEFORE
+    criterion = nn.MSELoss(reduction="sum")
+    optimizer = OPTIMIZER
+    for x, y in DataLoader(data, batch_size=32, drop_last=True):
+        loss = criterion(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        AFTER
+        optimizer.step()
+"""
+METHOD = """\
+import torch
+from helpers import Base
+from torch import nn
+
+
+class Trained(Base):
+    def NAME(self, batch):
+        x, y = batch
+        loss = nn.functional.mse_loss(self.model(x), y, reduction="sum")
+        BACKWARD
+        return loss
+"""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"OPTIMIZER": "helpers.make_optimizer(model.parameters(), 32)"},
+        {"AFTER": "helpers.rescale(model, 32)"},
+        {"BEFORE": "helpers.prepare(model, 32)"},
+        {"NAME": "training_step"},
+        {"NAME": "fit", "BACKWARD": "loss.backward(); self.rescale(); torch.optim.SGD(self.model, lr=0.1).step()"},
+    ],
+    ids=" ".join,
+)
+def test_what_a_module_that_cannot_be_read_may_do_is_not_known(tmp_path: Path, changes: dict[str, str]) -> None:
+    text = METHOD if "NAME" in changes else TRAIN
+    usual = {
+        "BEFORE": "pass",
+        "AFTER": "pass",
+        "BACKWARD": "pass",
+        "OPTIMIZER": "torch.optim.SGD(model.parameters(), 1)",
+    }
+    for name, code in (usual | changes).items():
+        text = text.replace(name, code)
+    (tmp_path / "train.py").write_text(text)
+    (tmp_path / "helpers.py").write_text(HELPERS)
+    _break(tmp_path / "helpers.py")
+    assert {name for path, _, name in _everything(tmp_path) if path == "train.py"} == set()
 
 
 def test_names_that_are_handed_on_in_a_circle_end(tmp_path: Path) -> None:

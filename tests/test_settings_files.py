@@ -278,3 +278,16 @@ def test_without_self_only_what_both_agree_on_is_known(here: Path) -> None:
     assert isinstance(loss, dict)
     assert loss["beta"] == 1
     assert isinstance(loss["reduction"], NotLiteral)
+
+
+@pytest.mark.parametrize("path", ["\\ud800", "a\\0b"])
+def test_what_can_be_no_path_leads_nowhere(here: Path, path: str) -> None:
+    read = f'yaml.safe_load(open("{path}"))'
+    text = TRAIN.format(load=read, reduction='config["reduction"]')
+    (here / "read.py").write_text(text)
+    main = f'@hydra.main(config_path="{path}", config_name="config", version_base=None)\ndef main(config):'
+    composing = text.replace("def train(model: nn.Module, dataset):", main).replace(f"    config = {read}\n", "")
+    (here / "main.py").write_text(f"import hydra\n{composing}")
+    for options in (("--no-cache",), ("--cache-dir", "cache"), ("--cache-dir", "cache")):
+        ran = run("--isolated", *options, ".")
+        assert (ran.code, ran.err) == (0, "")

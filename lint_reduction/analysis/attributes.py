@@ -65,8 +65,8 @@ _SWAPPED = frozenset({"T", "mT", "H", "mH"})
 def attribute(machine: Machine, value: Value, name: str) -> Value:
     """Return an attribute of a single value; a method of a foreign object stays a ``Method``."""
     match value:
-        case External(module):
-            return External(machine.libraries.canonical(f"{module}.{name}"))
+        case External(module, unread):
+            return External(machine.libraries.canonical(f"{module}.{name}"), unread)
         case Imported(path, inner, whole):
             return machine.resolve(Imported(path, f"{inner}.{name}" if inner else name, f"{whole}.{name}"))
         case Instance():
@@ -279,6 +279,13 @@ def foreign_bases(machine: Machine, body: ClassCode) -> set[str]:
                 if isinstance(option.value, (External, Opaque)):
                     names.add(option.value.name)
     return names
+
+
+def has_unread_base(machine: Machine, body: ClassCode) -> bool:
+    """Say whether a base of a class is in a module that cannot be read."""
+    bases = ((machine.home_of(current), base) for current in lineage(machine, body) for base in current.bases)
+    options = (option.value for home, base in bases for option in options_of(machine.evaluate_at(home, base)))
+    return any(isinstance(value, External) and value.unread for value in options)
 
 
 def _assigned_in(machine: Machine, method: FunctionCode) -> dict[str, list[Expr]]:

@@ -112,8 +112,8 @@ def _called(machine: Machine, func: Expr) -> Value:
 def call_value(machine: Machine, func: Value, call: Call, values: Sequence[Value]) -> Value:
     """Call one function value with evaluated arguments."""
     match func:
-        case External(name):
-            return _call_external(machine, name, call, values)
+        case External():
+            return _call_external(machine, func, call, values)
         case Criterion():
             return call_criterion(machine, func, call, values)
         case Function():
@@ -205,7 +205,10 @@ def _call_other(machine: Machine, func: Value, call: Call, values: Sequence[Valu
     return unknown_call(machine, shown, call, values, func if isinstance(func, Tensor) else None)
 
 
-def _call_external(machine: Machine, name: str, call: Call, values: Sequence[Value]) -> Value:
+def _call_external(machine: Machine, func: External, call: Call, values: Sequence[Value]) -> Value:
+    name = func.name
+    if func.unread:
+        machine.may_do_anything(call.mark, text(call))
     if name in machine.libraries.losses:
         return call_loss_name(machine, name, call, values)
     if name.startswith("builtins."):

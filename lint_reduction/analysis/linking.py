@@ -52,7 +52,7 @@ def resolve(machine: Machine, value: Imported) -> Value:
     frame = _module(machine, value.path)
     found = None if frame is None else _member(machine, frame, first)
     if found is None or (installed and isinstance(found, Opaque)):
-        return External(value.dotted)
+        return External(value.dotted, value.path in machine.unread)
     return machine.lift(found, lambda v: _attributes(machine, v, rest)) if rest else found
 
 
@@ -97,6 +97,7 @@ def _module(machine: Machine, path: str) -> Frame | None:
         return known
     unit = machine.project.unit(path, frozenset(machine.names))
     if unit is None:
+        machine.unread |= set() if machine.project.is_installed(path) else {path}
         return None
     machine.batch_sizes |= unit.module.batch_sizes
     machine.names |= unit.module.names

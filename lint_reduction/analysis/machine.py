@@ -149,6 +149,7 @@ class Machine:
         settings, tracked: the identities of settings that were read, by where, and of all options kept in the heap.
         project: the modules around, None if only this one is looked at.
         modules: the frames of imported modules, by path.
+        unread: the paths of those of the project that cannot be read.
         homes: the frames that classes were defined in.
         batch_sizes, names: those of all modules that ran, as in ``ModuleCode``.
         root: the function that is being run for its own sake, without calls.
@@ -184,6 +185,7 @@ class Machine:
     tracked: set[int] = field(default_factory=set)
     project: Project | None = None
     modules: dict[str, Frame] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
     homes: dict[int, Frame] = field(default_factory=dict)
     batch_sizes: set[str | int] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
@@ -383,6 +385,11 @@ class Machine:
     ) -> None:
         """Record that gradients are multiplied by something, on the branch where control is."""
         self.record(Rescale(mark, growth, text, standing, self.guards, target))
+
+    def may_do_anything(self, mark: int, text: str) -> None:
+        """Record that something runs which may change gradients, now or whenever there are some."""
+        for standing in (True, False):
+            self.rescale(mark, None, text, standing=standing)
 
     def unknown(self, reason: str, mark: int = 0) -> Unknown:
         """Return an unknown value, remembering why."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from lint_reduction.analysis import sinks, tensors
-from lint_reduction.analysis.attributes import foreign_bases, instance_attribute, lineage
+from lint_reduction.analysis.attributes import foreign_bases, has_unread_base, instance_attribute, lineage
 from lint_reduction.analysis.code import ClassCode, FunctionCode
 from lint_reduction.analysis.interpreter import run_with_unknown_arguments
 from lint_reduction.analysis.machine import BUDGET, BudgetExceededError, Machine
@@ -151,7 +151,10 @@ def _run_root(machine: Machine, root: Root, instances: dict[int, Instance]) -> N
     if instance is None:
         instance = instances[id(root.home)] = symbolic_instance(machine, root.home)
     before = dict(frame.state.heap)
-    model = _trainer(machine, root)
+    unread = has_unread_base(machine, root.home)
+    if unread:
+        machine.may_do_anything(root.code.mark, root.home.name)
+    model = None if unread else _trainer(machine, root)
     if model is not None and not _is_manual(machine, instance):
         _run_manual_step(machine, root, instance)
         _run_trainer_step(machine, root, instance, model)

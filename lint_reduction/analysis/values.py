@@ -250,9 +250,15 @@ class Constant:
 
 @record(frozen=True, slots=True)
 class External:
-    """A name of another module, resolved: ``torch.nn.MSELoss``."""
+    """A name of another module, resolved: ``torch.nn.MSELoss``.
+
+    Attributes:
+        name: with the module.
+        unread: whether that is a module of the project that cannot be read, so that it may do anything.
+    """
 
     name: str
+    unread: bool = False
 
 
 @record(frozen=True, slots=True)

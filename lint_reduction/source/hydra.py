@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lint_reduction.source.tracing import note_content
+from lint_reduction.source.tracing import kind_at, note_content
 from lint_reduction.source.yaml_file import NotLiteral, Tree, read_yaml
 
 #: A file that says where its values belong; only the default is known.
@@ -21,7 +21,8 @@ _NAME = re.compile(r"[\w./-]+")
 
 def compose(directory: Path, name: str) -> dict[str, Tree] | None:
     """Return the settings that a primary file and its defaults make, None if that is not known."""
-    own = _plain(directory, name)
+    # what the program writes may be no path at all
+    own = _plain(directory, name) if kind_at(str(directory)) == "d" else None
     if own is None:
         return None
     defaults = own.pop("defaults", [])
