@@ -218,15 +218,12 @@ def confidence_of(flow: LossFlow, term: Term, *others: Step) -> Confidence:
         flow.certainty is not Certainty.ALWAYS,
         flow.functions > 1,
         term.batch <= Batch.ARGUMENT,
-        # a gradient that nothing in view steps on may be meant for something else
-        nothing_steps,
-        nothing_steps,
-        nothing_steps,
         flow.optimizer is not None and flow.optimizer.learning_rate is None,
         evidence < Evidence.SHAPE,
     ]
     vague = (term.site is None and term.batch <= Batch.ARGUMENT) or flow.certainty is Certainty.OPTIONAL
-    vague = vague or _may_be_divided_by_batch(term)
+    # a gradient that nothing in view steps on may be meant for something else
+    vague = vague or nothing_steps or _may_be_divided_by_batch(term)
     if vague or evidence is Evidence.GUESS or sum(doubts) > 3:
         return Confidence.LOW
     return Confidence.MEDIUM if any(doubts) else Confidence.HIGH

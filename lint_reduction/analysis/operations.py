@@ -44,6 +44,8 @@ _TOTALS = frozenset({"summing", "averaging", "counting"})
 _NORMS = {"1": "summing", "1.0": "summing", "inf": "choosing"}
 #: What keeps a count from being 0, or a division by 0 from being seen.
 _NEVER_ZERO = frozenset({"clamp", "clip", "clamp_min", "clamp_", "clamp_min_", "nan_to_num", "nan_to_num_"})
+#: What a number in a tensor of its own is made of.
+_NOT_ZERO, _NOTHING = frozenset({"number"}), frozenset[str]()
 _FILLED = frozenset({"zeros", "ones", "full", "empty", "eye", "scalar_tensor"})
 
 
@@ -405,7 +407,7 @@ def _condition(machine: Machine, value: Value) -> Tensor:
 def _is_zero(value: Value) -> bool:
     if isinstance(value, Constant):
         return value.value == 0
-    return isinstance(value, Tensor) and not value.summands
+    return isinstance(value, Tensor) and not value.summands and not value.made_of & _NOT_ZERO
 
 
 def _like(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value:
@@ -418,7 +420,7 @@ def _like(machine: Machine, name: str, tensor: Tensor, given: Operands) -> Value
             return replace(tensors.scale(constant, factor, StepKind.MULTIPLY, given.mark), axes=tensor.axes)
     if name.startswith("rand"):
         return drawn(tensors.data(tensor.batch, tensor.axes, gradient=False))
-    return constant
+    return replace(constant, made_of=_NOT_ZERO) if name == "ones_like" else constant
 
 
 def _created(machine: Machine, name: str, owner: Value, given: Operands) -> Value:
@@ -430,7 +432,7 @@ def _created(machine: Machine, name: str, owner: Value, given: Operands) -> Valu
         # a number in a tensor of its own
         owner = owner.entries[0]
     if isinstance(owner, Constant):
-        return Tensor(batch=Batch.FIXED)
+        return Tensor(batch=Batch.FIXED, made_of=_NOT_ZERO if owner.value else _NOTHING)
     if isinstance(owner, Repeated):
         entry = as_tensor(machine, owner.entry)
         return tensors.detach(tensors.stack(number(owner.count), tensors.one_sample(entry), owner.evidence))
@@ -458,7 +460,7 @@ def _filled(machine: Machine, name: str, owner: Value, given: Operands) -> Tenso
     at = 1 if is_method else 0
     value = given.get(at, "fill_value") if name.endswith("full") else None
     if value is None:
-        return tensor
+        return replace(tensor, made_of=_NOT_ZERO) if name.endswith("ones") else tensor
     factor = as_factor(machine, value, given.exprs[at] if at < len(given.exprs) else None, divides=False)
     if isinstance(value, Tensor):
         tensor = replace(tensor, batch=value.batch)

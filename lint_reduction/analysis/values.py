@@ -147,8 +147,8 @@ class Tensor:
         arithmetic: whether anything was computed with it.
         made_of: which operations of losses written by hand went into it: ``difference``, ``square``,
             ``exp``, ``log``; also ``draw`` for random numbers, ``choice`` for what a mask chooses by them,
-            ``probability`` for a softmax, ``positions`` for ``torch.arange`` and ``padding`` for a mask of what
-            is none.
+            ``probability`` for a softmax, ``positions`` for ``torch.arange``, ``padding`` for a mask of what
+            is none and ``number`` for one that is not 0.
         sometimes: whether its terms come from several alternatives, too many to keep apart.
         evidence: how sure it is that a count counts what it is taken for.
         text: source of the expression, where it counts something.
