@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lint_reduction.analysis import gradients, reporting, sinks, tensors
+from lint_reduction.analysis import gradients, reporting, sinks, tensors, wrapping
 from lint_reduction.analysis.arithmetic import binary
 from lint_reduction.analysis.builtin_calls import accumulated
 from lint_reduction.analysis.code import Call, Const, last_name, text
@@ -74,7 +74,8 @@ def call_library(machine: Machine, name: str, call: Call, values: Sequence[Value
         result = _operation(machine, operation, call, values)
         if result is not None:
             return result
-    return _by_last_name(machine, name, call, values)
+    wrapped = wrapping.wrap(machine, name, call, values)
+    return _by_last_name(machine, name, call, values) if wrapped is None else wrapped
 
 
 def _table_function(
