@@ -11,7 +11,8 @@ from lint_reduction.analysis.code import Arg, Attr, Call, Expr, Var, dotted, tex
 from lint_reduction.analysis.criteria import call_criterion, call_loss_name
 from lint_reduction.analysis.enumerations import chosen, is_enumeration
 from lint_reduction.analysis.homecoming import call_from_home
-from lint_reduction.analysis.library_calls import call_library, loader
+from lint_reduction.analysis.library_calls import call_library
+from lint_reduction.analysis.loaders import loader
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.objects import call_instance, instantiate
 from lint_reduction.analysis.options import current, option_value
