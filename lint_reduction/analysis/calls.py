@@ -12,7 +12,8 @@ from lint_reduction.analysis.conversion import name_of
 from lint_reduction.analysis.criteria import call_criterion, call_loss_name
 from lint_reduction.analysis.enumerations import chosen, is_enumeration
 from lint_reduction.analysis.homecoming import call_from_home
-from lint_reduction.analysis.library_calls import call_library, loader
+from lint_reduction.analysis.library_calls import call_library
+from lint_reduction.analysis.loaders import loader
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.masks import chosen_by_name
 from lint_reduction.analysis.objects import call_instance, instantiate

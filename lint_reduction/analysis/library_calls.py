@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lint_reduction.analysis import gradients, reporting, sinks, tensors
+from lint_reduction.analysis import gradients, reporting, sinks, tensors, wrapping
 from lint_reduction.analysis.arithmetic import binary
 from lint_reduction.analysis.builtin_calls import accumulated
-from lint_reduction.analysis.code import Call, Const, last_name, text
+from lint_reduction.analysis.code import Call, Const
 from lint_reduction.analysis.conversion import as_tensor
 from lint_reduction.analysis.criteria import loss_value
+from lint_reduction.analysis.loaders import loader
 from lint_reduction.analysis.loops import number
 from lint_reduction.analysis.machine import Machine
 from lint_reduction.analysis.methods import operands, product_of
@@ -35,7 +36,6 @@ from lint_reduction.analysis.values import (
     Gradient,
     Instance,
     Items,
-    Loader,
     Mapping,
     Method,
     Object,
@@ -74,7 +74,8 @@ def call_library(machine: Machine, name: str, call: Call, values: Sequence[Value
         result = _operation(machine, operation, call, values)
         if result is not None:
             return result
-    return _by_last_name(machine, name, call, values)
+    wrapped = wrapping.wrap(machine, name, call, values)
+    return _by_last_name(machine, name, call, values) if wrapped is None else wrapped
 
 
 def _table_function(
@@ -213,37 +214,6 @@ def _number_function(machine: Machine, last: str, call: Call, values: Sequence[V
         result = operate(machine, last, value, operands(call, values, 1)) or value
         return tensors.detach(result) if isinstance(result, Tensor) else result
     return Opaque(last, called=True)
-
-
-def loader(machine: Machine, call: Call, values: Sequence[Value]) -> Value:
-    """Return the loader that a call makes which takes what torch's own does."""
-    size = sinks.argument(call, values, (1, "batch_size"))
-    keywords = {arg.keyword for arg in call.args if arg.keyword}
-    has_sampler = "batch_sampler" in keywords or any(arg.stars for arg in call.args)
-    dataset = sinks.argument(call, values, (0, "dataset"))
-    of_tensors = isinstance(dataset, Object) and dataset.name == "torch.utils.data.TensorDataset"
-    of_tensors = of_tensors and "collate_fn" not in keywords
-    dropping = sinks.argument(call, values, (8, "drop_last"))
-    drops_last = has_sampler or (dropping is not None and dropping != Constant(False))
-    single = not has_sampler and bool(values) if size is None else isinstance(size, Constant) and size.value == 1
-    is_full = not has_sampler and _is_length_of_dataset(call, size)
-    return Loader(single, of_tensors=of_tensors, drops_last=drops_last, is_full=is_full)
-
-
-def _is_length_of_dataset(call: Call, size: Value | None) -> bool:
-    """Say whether the size of the batches of a loader is the length of its data set, or of the tensors in it."""
-    exprs = {arg.keyword or str(i): arg.value for i, arg in enumerate(call.args)}
-    dataset, given = exprs.get("dataset", exprs.get("0")), exprs.get("batch_size", exprs.get("1"))
-    match dataset:
-        case None:
-            return False
-        case Call(func, args) if last_name(func) == "TensorDataset":
-            counted = [text(arg.value) for arg in args]
-        case _:
-            counted = [text(dataset)]
-    lengths = {form.format(one) for one in counted for form in ("len({})", "{}.shape[0]", "{}.size(0)")}
-    # the length may have been counted before, under a name
-    return text(given) in lengths or (isinstance(size, Tensor) and size.text in lengths)
 
 
 def _partial(machine: Machine, call: Call, values: Sequence[Value]) -> Value | None:
