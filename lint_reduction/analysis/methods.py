@@ -57,7 +57,7 @@ def call_method(machine: Machine, owner: Value, name: str, call: Call, values: S
     known = sinks.call_table_method(machine, owner, name, call, values)
     if known is not None:
         return known
-    if name == "step" and isinstance(owner, (Opaque, Tensor)) and _steps(machine, owner, call, values):
+    if name == "step" and isinstance(owner, (Opaque, Tensor, Object)) and _steps(machine, owner, call, values):
         sinks.step(machine, owner if isinstance(owner, Opaque) else Opaque("optimizer"), call, values)
         return Opaque(called=True)
     stepped = _stepped_by(machine, owner, name, call, values)
@@ -252,7 +252,7 @@ def _stepped_by(machine: Machine, owner: Value, name: str, call: Call, values: S
     return stepped if scaler or names.is_optimizer(shown) else None
 
 
-def _steps(machine: Machine, owner: Opaque | Tensor, call: Call, values: Sequence[Value]) -> bool:
+def _steps(machine: Machine, owner: Opaque | Tensor | Object, call: Call, values: Sequence[Value]) -> bool:
     """Say whether ``owner.step()`` is the step of an optimizer, not of a scheduler or an environment."""
     if any(isinstance(value, Function) for value in values):
         return True

@@ -16,8 +16,7 @@ the mean. For inputs with more than two axes flatten first, since `batchmean` di
 ## When it is fine
 
 When the loss is multiplied by the number of classes again; when a factor was tuned with it and the number
-of classes never changes; when the mean is written out and its value only handed on, as by a test that
-compares implementations.
+of classes never changes; when the mean is written out and only handed on, as by a test.
 
 ## Fix safety
 
@@ -33,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lint_reduction.facts import Certainty, Decision, Fate, LossFlow, StepKind, Term
+from lint_reduction.facts import Certainty, Decision, Fate, LossFlow, LossSite, StepKind, Term
 from lint_reduction.finding import Applicability, Finding, confidence_of, path_of, reduction_fix
 from lint_reduction.growth import Count, Growth
 from lint_reduction.impact import Severity
@@ -50,11 +49,9 @@ def _averaged_over_classes(flow: LossFlow, term: Term) -> bool:
     return both and (flow.fate is Fate.TRAINED or flow.certainty is Certainty.ALWAYS)
 
 
-def _is_meant(flow: LossFlow, term: Term) -> bool:
+def _is_meant(flow: LossFlow, site: LossSite) -> bool:
     """Say whether a mean is written out whose value is handed on to something that is not in view."""
-    site = term.site
-    written = site is not None and site.reduction == "mean" and site.decided_by is not Decision.DEFAULT
-    return written and flow.fate is Fate.ESCAPED
+    return flow.fate is Fate.ESCAPED and site.reduction == "mean" and site.decided_by is not Decision.DEFAULT
 
 
 @rule("RED201", over=LossFlow, severity=Severity.WARNING)
@@ -65,13 +62,11 @@ def kl_div_mean(flow: LossFlow) -> Iterator[Finding]:
     for term in flow.terms:
         if term.site is None or term.growth is None or term.growth.exponent(Count.CLASSES) >= 0:
             continue
-        if term.growth.exponent(Count.ELEMENTS) > 0:
-            # multiplied by the size of an axis again
+        if term.growth.exponent(Count.ELEMENTS) > 0 or _is_meant(flow, term.site):
+            # multiplied by the size of an axis again, or tested
             continue
         if not term.steps[0].axes and not _averaged_over_classes(flow, term):
             # unreduced here
-            continue
-        if _is_meant(flow, term):
             continue
         yield Finding(
             term.site.span,
