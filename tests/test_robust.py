@@ -117,6 +117,7 @@ BROKEN: dict[str, tuple[str, str | None]] = {
     "wrong indentation": ("if x:\ny = 1\n", "expected an indented block"),
     "mixed indentation": ("if x:\n        y = 1\n\tz = 2\n", "inconsistent use of tabs and spaces"),
     "bytes beside text": ('x = b"1" "2"\n', "cannot mix bytes and nonbytes literals"),
+    "a text beside a template": ('t"{x}"""t""\n', "RED000"),
     "a merge conflict": ("<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> other\n", "invalid syntax"),
     "a template": ("class {{ name }}:\n    pass\n", "invalid syntax"),
     "a notebook": ("%matplotlib inline\n!pip install x\n", "invalid syntax"),

@@ -52,7 +52,7 @@ class Parsed:
 
 
 #: What libcst raises where it does not take a text for a program: from its parser, and from what its nodes must be.
-_REJECTED = (cst.ParserSyntaxError, cst.CSTValidationError)
+_REJECTED = (cst.ParserSyntaxError, cst.CSTValidationError, cst.CSTLogicError)
 
 
 def parse(text: str, outline: Outline | None, wanted: frozenset[str] | None) -> Parsed:
@@ -88,7 +88,7 @@ def _parse_whole(region: Region) -> Parsed:
     except cst.ParserSyntaxError as error:
         # libcst rejects some programs that CPython runs, such as 10,000 adjacent strings
         raise SourceError("this syntax is not supported", error.raw_line, error.raw_column + 1) from None
-    except cst.CSTValidationError:
+    except (cst.CSTValidationError, cst.CSTLogicError):
         raise SourceError("this syntax is not supported") from None
     except RecursionError:
         raise SourceError("nested too deeply to be analyzed") from None
