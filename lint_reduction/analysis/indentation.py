@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 #: A line that may have to be written otherwise: one that only goes on, or code behind a form feed.
 _ODD = re.compile(r"[\r\n][ \t\f]*(?:\\[\r\n]|(?<=\f)[ \t]*[^\s#])")
-_BEFORE = re.compile(r"[ \t\f]*")
+_BLANK = " \t\f"
 _REMARKS = frozenset({tokenize.COMMENT, tokenize.NL})
 
 
@@ -40,14 +40,14 @@ def normalized(text: str) -> Normalized:
     left_out: dict[int, int] = {}
     try:
         for first, line in list(_beginnings(lines)):
-            before = [_BEFORE.match(lines[number - 1])[0] for number in range(first, line + 1)]  # type: ignore[index]
+            before = [one[: len(one) - len(one.lstrip(_BLANK))] for one in lines[first - 1 : line]]
             if first == line and "\f" not in before[0]:
                 continue
             widths = [indent.rpartition("\f")[2] for indent in before]
             # CPython takes the first indentation that there is
             indent = next(filter(None, widths), "")
             for number in range(first, line):
-                lines[number - 1] = lines[number - 1].lstrip(" \t\f\\")
+                lines[number - 1] = lines[number - 1].lstrip(_BLANK + "\\")
             lines[line - 1] = indent + lines[line - 1][len(before[-1]) :]
             if len(indent) != len(before[-1]):
                 left_out[line] = len(before[-1]) - len(indent)
@@ -63,7 +63,7 @@ def _beginnings(lines: list[str]) -> Iterator[tuple[int, int]]:
         TokenError, SyntaxError: the text has no tokens.
     """
     # without indentation, since the tokenizers of some versions are at odds with the parser about that
-    bare = (line.rstrip("\r\n").lstrip(" \t\f") + "\n" for line in lines)
+    bare = (line.rstrip("\r\n").lstrip(_BLANK) + "\n" for line in lines)
     begin: int | None = 1
     for token in tokenize.generate_tokens(lambda: next(bare, "")):
         if token.type == tokenize.ENDMARKER:

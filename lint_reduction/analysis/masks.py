@@ -12,8 +12,6 @@ from lint_reduction.libraries import Names
 _CHOICE = frozenset({"choice"})
 #: What makes a comparison a choice among the values computed, not a look at which positions hold data.
 _CHOOSING = frozenset({"difference", "draw", "choice", "probability"})
-#: What makes probabilities of the output of a network.
-_PROBABILITIES = frozenset({"softmax", "log_softmax", "gumbel_softmax", "sigmoid", "sigmoid_", "logsigmoid"})
 #: What a mask is made of that keeps all but the padding of a sample, and so one position at least.
 _PADDING = frozenset({"padding"})
 #: What the numbers of positions are made of: ``torch.arange``.
@@ -25,9 +23,9 @@ def chooses(value: Tensor) -> bool:
     return value.is_loss or bool(value.made_of & _CHOOSING)
 
 
-def as_probability(value: Tensor, operation: str) -> Tensor:
-    """Return the result of an operation, which remembers if it is a probability: how sure a network is."""
-    return replace(value, made_of=value.made_of | {"probability"}) if operation in _PROBABILITIES else value
+def as_probability(value: Tensor) -> Tensor:
+    """Return a tensor that remembers that it is a probability: how sure a network is."""
+    return replace(value, made_of=value.made_of | {"probability"})
 
 
 def as_mask(value: Tensor, evidence: Evidence = Evidence.SHAPE, *, choice: bool = False) -> Tensor:
@@ -55,7 +53,7 @@ def chosen_by_name(names: Names, outcome: Value, *operands: str) -> Value:
     """Return the outcome of a comparison: a mask that chooses, if an operand is called ``threshold`` or the like."""
     if not any(map(names.is_cutoff, operands)):
         return outcome
-    if outcome == Opaque(COMPARISON, varies=isinstance(outcome, Opaque) and outcome.varies):
+    if isinstance(outcome, Opaque) and outcome.name == COMPARISON and outcome.usual is None:
         return replace(outcome, name=CHOICE)
     return as_mask(outcome, choice=True) if isinstance(outcome, Tensor) and outcome.is_mask else outcome
 

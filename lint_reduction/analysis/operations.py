@@ -44,6 +44,8 @@ _TOTALS = frozenset({"summing", "averaging", "counting"})
 _NORMS = {"1": "summing", "1.0": "summing", "inf": "choosing"}
 #: What keeps a count from being 0, or a division by 0 from being seen.
 _NEVER_ZERO = frozenset({"clamp", "clip", "clamp_min", "clamp_", "clamp_min_", "nan_to_num", "nan_to_num_"})
+#: What is done to each entry by itself, and what makes probabilities of them.
+_POINTWISE, _PROBABLE = frozenset({"nonlinear", "squashing"}), frozenset({"squashing", "normalizing", "log_normalized"})
 #: What a number in a tensor of its own is made of.
 _NOT_ZERO, _NOTHING = frozenset({"number"}), frozenset[str]()
 _FILLED = frozenset({"zeros", "ones", "full", "empty", "eye", "scalar_tensor"})
@@ -125,12 +127,11 @@ def _on_tensor(machine: Machine, name: str, kind: str, tensor: Tensor, given: Op
     match kind:
         case "linear":
             return _linear(machine, name, tensor, given)
-        case "nonlinear":
-            return masks.as_probability(tensors.nonlinear(tensor, name), name)
+        case "nonlinear" | "squashing" | "normalized" | "normalizing" | "log_normalized":
+            result = tensors.nonlinear(tensor, name) if kind in _POINTWISE else _normalized(name, kind, tensor, given)
+            return masks.as_probability(result) if kind in _PROBABLE else result
         case "logarithmic":
             return tensors.logarithm(tensor)
-        case "normalized" | "normalizing":
-            return masks.as_probability(_normalized(name, kind, tensor, given), name)
         case "comparing":
             return _compared(machine, name, tensor, given.get(0, "other"))
         case "summing" | "averaging" | "choosing" | "norming" | "multiplying":
@@ -154,10 +155,10 @@ def _on_tensor(machine: Machine, name: str, kind: str, tensor: Tensor, given: Op
 
 def _normalized(name: str, kind: str, tensor: Tensor, given: Operands) -> Tensor:
     """Return a tensor normalized over the axis named by ``dim``: with ``dim=2`` there are at least three."""
-    if kind == "normalized" and tensor.is_loss:
+    if kind != "normalizing" and tensor.is_loss:
         return tensors.nonlinear(tensor, name)
     dims = dims_of(given.get(0, "dim"))
-    if kind == "normalized":
+    if kind != "normalizing":
         tensor = replace(tensor, arithmetic=True, is_mask=False)
     else:
         over = _LAST if dims == "all" else None if isinstance(dims, str) else dims

@@ -29,11 +29,11 @@ else:
 _HERE = Path(__file__).parent
 _WORD_LISTS = ("uncertain", "constants", "losses", "drawing", "optimizers", "models", "gathering", "cutoffs", "looking")
 _NOT_TABLES = ("names.toml", "operations.toml")
-#: Packages without a table of which the analysis knows what their functions do.
 #: Where a new word begins in a name without underscores.
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 #: Names of which the words are kept: a program says the same ones again and again.
 _WORDS_KEPT = 8192
+#: Packages without a table of which the analysis knows what their functions do.
 _BY_HEART = frozenset({"numpy", "einops", "tqdm", "omegaconf", "hydra", "yaml"})
 _Kept = TypeVar("_Kept")
 _CallModel: TypeAlias = SinkModel | WrapperModel | CompanionModel
